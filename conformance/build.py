@@ -1,0 +1,166 @@
+"""Gets a port ready: is its toolchain here, does it build, is its device at hand?"""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from conformance.ports import ROOT, Port, Target
+from reference.files import write_atomically
+
+HEADER = Path(__file__).parent / "backprop.h"
+BUILD = ROOT / "build" / "ports"
+DETECT_LIMIT_S = 60
+BUILD_LIMIT_S = 900
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A target that can be started."""
+
+    target: Target
+    command: list[str]
+    env: dict[str, str]
+    toolchain: str
+    build: list[str]
+
+
+@dataclass(frozen=True)
+class NotReady:
+    """A target that cannot be started: SKIP if something is missing, FAIL if it is broken."""
+
+    target: Target
+    status: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a short command ended: its first line of output, or why it failed."""
+
+    ok: bool
+    text: str
+
+
+def prepare(port: Port) -> list[Ready | NotReady]:
+    """Build a port and say how to start it, one entry a target.
+
+    A port with a device that is not here gives a SKIP for itself, and its emulation if it
+    has one.
+    """
+    itself = Target(port)
+    toolchain = run_short(_fill(port, port.manifest.toolchain.detect), port, DETECT_LIMIT_S)
+    if not toolchain.ok:
+        reason = f"{port.manifest.language} is not here: {port.manifest.toolchain.install}"
+        return [NotReady(itself, "SKIP", reason)]
+    built = build(port, toolchain.text)
+    if not built.ok:
+        return [NotReady(itself, "FAIL", f"does not build: {built.text}")]
+    if port.manifest.device is None:
+        return [_ready(itself, toolchain.text)]
+    device = run_short(_fill(port, port.manifest.device.detect), port, DETECT_LIMIT_S)
+    if device.ok:
+        return [_ready(itself, toolchain.text)]
+    not_here: list[Ready | NotReady] = [NotReady(itself, "SKIP", device.text)]
+    if port.manifest.emulation is not None:
+        not_here.append(_ready(Target(port, emulated=True), toolchain.text))
+    return not_here
+
+
+def build(port: Port, toolchain: str) -> Outcome:
+    """Run the port's build commands, unless nothing has changed since they last succeeded."""
+    folder = build_folder(port)
+    commands = [_fill(port, command) for command in port.manifest.build.commands]
+    stamp, key = folder / "built.txt", _key(port, commands, toolchain)
+    if stamp.exists() and stamp.read_text(encoding="utf-8") == key:
+        return Outcome(True, "")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for command in commands:
+        outcome = run_short(command, port, BUILD_LIMIT_S)
+        if not outcome.ok:
+            return outcome
+    write_atomically(stamp, key)
+    return Outcome(True, "")
+
+
+def build_folder(port: Port) -> Path:
+    """Where a port builds: by its name, and by its place too where that is outside ports/."""
+    if port.folder.parent == ROOT / "ports":
+        return BUILD / port.name
+    return BUILD / f"{port.name}-{hashlib.sha256(str(port.folder).encode()).hexdigest()[:8]}"
+
+
+def run_short(command: list[str], port: Port, limit_s: float) -> Outcome:
+    """Run a command in the port's folder; no mistake in it raises."""
+    try:
+        done = subprocess.run(
+            command,
+            cwd=port.folder,
+            env=environment(port, {}),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=limit_s,
+        )
+    except (OSError, ValueError) as error:
+        return Outcome(False, f"{command[0]}: {error}")
+    except subprocess.TimeoutExpired:
+        return Outcome(False, f"{' '.join(command)} took over {limit_s:.0f} s")
+    if done.returncode == 0:
+        return Outcome(True, next(iter(done.stdout.splitlines()), ""))
+    said = (done.stderr or done.stdout).strip()
+    return Outcome(False, said or f"{' '.join(command)} ended with {done.returncode}")
+
+
+def environment(port: Port, extra: dict[str, str]) -> dict[str, str]:
+    """This process's environment, with what ports rely on and what the manifest adds."""
+    return {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "NUMBA_CACHE_DIR": str(ROOT / "build" / "numba"),
+        **{key: _fill(port, [value])[0] for key, value in extra.items()},
+    }
+
+
+def _ready(target: Target, toolchain: str) -> Ready:
+    port, run = target.port, target.port.manifest.run
+    worker = [sys.executable, "-m", "conformance.worker"]
+    if run.library is not None:
+        command = [*worker, "c-abi", *_fill(port, [run.library])]
+    elif run.module is not None:
+        command = [*worker, "python", str(port.folder / run.module)]
+    else:
+        command = _fill(port, run.command or [])
+    emulation = port.manifest.emulation
+    env = run.env | (emulation.env if emulation and target.emulated else {})
+    commands = [" ".join(command) for command in port.manifest.build.commands]
+    return Ready(target, command, environment(port, env), toolchain, commands)
+
+
+def _fill(port: Port, words: list[str]) -> list[str]:
+    """Replace the placeholders that a manifest may use."""
+    places = {
+        "{port}": str(port.folder),
+        "{build}": str(build_folder(port)),
+        "{include}": str(HEADER.parent),
+        "{python}": sys.executable,
+    }
+    for place, value in places.items():
+        words = [word.replace(place, value) for word in words]
+    return words
+
+
+def _key(port: Port, commands: list[list[str]], toolchain: str) -> str:
+    """Changes whenever a build could come out differently."""
+    digest = hashlib.sha256(json.dumps([commands, toolchain]).encode())
+    files = [p for p in port.folder.rglob("*") if p.is_file() and "__pycache__" not in p.parts]
+    for path in [HEADER, *sorted(files)]:
+        digest.update(f"{path.name} {path.stat().st_size}\n".encode() + path.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,215 @@
+"""Makes `pytest conformance` the conformance run: options, matrix, results, tables."""
+
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conformance import build, ports, report, results, timing, traces
+from conformance.judge import Judge, Verdict, explain
+from reference.case import Case, CaseError, DType, load_all
+
+HERE = Path(__file__).parent
+MATRIX = HERE / "test_ports.py"
+
+
+class Run:
+    """One conformance run: what is judged on what, and what came of it."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        option = config.getoption
+        names = [name for value in option("port") for name in value.split()]
+        require = [name for value in option("require") for name in value.split()]
+        self.cases_option: Path = Path(option("cases"))
+        self.results_path = Path(option("results"))
+        self.timed = not option("no_timing")
+        chosen = ports.select(names)
+        self.cases = load_all(self.cases_option)
+        check_known_failures(chosen, self.cases)
+        self.required = required_ports(require, chosen)
+        with ThreadPoolExecutor() as pool:
+            prepared = [ready for group in pool.map(build.prepare, chosen) for ready in group]
+        self.judges = {p.target.name: Judge(p) for p in prepared}
+        self.traces: dict[str, dict[DType, traces.Trace]] = {}
+        self.verdicts: dict[tuple[str, str, DType], Verdict] = {}
+        self.timings: list[results.Timing] = []
+
+    def trace(self, case: Case) -> dict[DType, traces.Trace]:
+        """The golden traces of a case, loaded once."""
+        if case.id not in self.traces:
+            self.traces[case.id] = traces.load(case)
+        return self.traces[case.id]
+
+    def judge(self, target: str, case: Case) -> dict[DType, Verdict]:
+        """The verdicts of one target and case, by dtype; REQUIRE makes a skip a failure."""
+        judge = self.judges[target]
+        found = {}
+        for dtype, trace in self.trace(case).items():
+            verdict = judge.judge(case, trace)
+            if verdict.missing and verdict.status == "SKIP" and target in self.required:
+                reason = f"required, but skipped: {verdict.reason}"
+                verdict = replace(verdict, status="FAIL", reason=reason)
+            found[dtype] = self.verdicts[target, case.id, dtype] = verdict
+        return found
+
+    def explain(self, target: str, case: Case, dtype: DType, verdict: Verdict) -> str:
+        """What a person needs to know of a failure."""
+        text = f"{verdict.status}: {target} on {case.id}, {dtype}: {verdict.reason}"
+        reproduce = f"make conformance PORT={self.port_word(target)} CASES={case.path}"
+        if verdict.divergence is None:
+            return f"{text}\n  reproduce: {reproduce}"
+        return f"{verdict.status}: {target} on {case.id}, {dtype}: " + explain(
+            verdict.divergence, reproduce
+        )
+
+    def port_word(self, target: str) -> str:
+        """What to give as PORT for this target."""
+        port = self.judges[target].target.port
+        return port.name if port.folder.parent == ports.PORTS else str(port.folder)
+
+    def time(self) -> None:
+        """Time what passed, and check the timed answers; a wrong one becomes a FAIL."""
+        for case in self.cases:
+            if case.timing is None:
+                continue
+            passed = [
+                judge
+                for name, judge in self.judges.items()
+                if (v := self.verdicts.get((name, case.id, "float64"))) is not None
+                and v.status == "PASS"
+                and not judge.target.emulated
+            ]
+            lines, wrong = timing.measure(passed, case, self.trace(case)["float64"], progress)
+            numpy = lines.get("numpy")
+            for name, line in lines.items():
+                self.timings.append(
+                    results.Timing(
+                        port=name,
+                        case=case.id,
+                        dtype="float64",
+                        ns_per_iteration=line.slope * 1e9,
+                        ns_low=line.low * 1e9,
+                        ns_high=line.high * 1e9,
+                        fixed_ms=line.intercept * 1e3,
+                        ratio_to_numpy=numpy.slope / line.slope if numpy else None,
+                    )
+                )
+            for name, reason in wrong.items():
+                key = (name, case.id, "float64")
+                self.verdicts[key] = replace(self.verdicts[key], status="FAIL", reason=reason)
+
+    def results(self) -> results.Results:
+        """Everything so far, as it goes to the results file."""
+        return results.Results(
+            machine=results.machine(),
+            ports=[results.port_info(judge) for judge in self.judges.values()],
+            results=[results.result(*key, verdict) for key, verdict in self.verdicts.items()],
+            timings=self.timings,
+        )
+
+    def close(self) -> None:
+        """End all ports' processes."""
+        for judge in self.judges.values():
+            judge.close()
+
+
+def check_known_failures(chosen: list[ports.Port], cases: list[Case]) -> None:
+    """Raise PortError where a manifest foretells a failure on a case that does not exist."""
+    known = {case.id for case in cases} | {p.stem for p in (HERE / "cases").glob("*.toml")}
+    for port in chosen:
+        for failure in port.manifest.known_failure:
+            if failure.case not in known:
+                path = port.folder / ports.MANIFEST
+                raise ports.PortError(
+                    f"{path}: known_failure.case: there is no case {failure.case!r}"
+                )
+
+
+def required_ports(names: list[str], chosen: list[ports.Port]) -> set[str]:
+    """The names that REQUIRE means. Raises PortError for one that is not selected."""
+    selected = {port.name for port in chosen}
+    if names == ["all"]:
+        return selected
+    for name in names:
+        if name not in selected:
+            raise ports.PortError(
+                f"REQUIRE={name}: there is no such port among those selected: "
+                f"{', '.join(sorted(selected))}"
+            )
+    return set(names)
+
+
+def progress(text: str) -> None:
+    """A line about long work, on stderr so that stdout stays for results."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("conformance")
+    group.addoption("--port", action="append", default=[], help="names or folders of ports")
+    group.addoption("--cases", default=str(HERE / "cases"), help="a case file or a folder of them")
+    group.addoption("--require", action="append", default=[], help='ports, or "all"')
+    group.addoption("--results", default="build/results.json", help="the results file")
+    group.addoption("--no-timing", action="store_true", help="judge only")
+
+
+RUN = pytest.StashKey[Run]()
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Set up the run before collection, so that a mistake is one sentence and status 2."""
+    config = session.config
+    roots = {Path(str(argument).split("::")[0]).resolve() for argument in config.args}
+    if not roots & {HERE, MATRIX}:
+        return
+    try:
+        config.stash[RUN] = Run(config)
+    except (ports.PortError, CaseError) as error:
+        pytest.exit(str(error), returncode=2)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if not {"target", "case"} <= set(metafunc.fixturenames):
+        return
+    run = metafunc.config.stash[RUN]
+    metafunc.parametrize("target", list(run.judges))
+    metafunc.parametrize("case", run.cases, ids=[case.id for case in run.cases])
+
+
+@pytest.fixture(scope="session")
+def run(pytestconfig: pytest.Config) -> Iterator[Run]:
+    """The conformance run that the options describe."""
+    yield pytestconfig.stash[RUN]
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Time what passed, write the results, and fail if nothing was compared."""
+    run = session.config.stash.get(RUN, None)
+    if run is None or session.config.option.collectonly:
+        return
+    try:
+        interrupted = exitstatus == pytest.ExitCode.INTERRUPTED
+        if run.timed and not interrupted:
+            run.time()
+        if any("when timed" in v.reason for v in run.verdicts.values()):
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        if not interrupted and not any(v.numbers for v in run.verdicts.values()):
+            progress("error: nothing was compared, and that is a failure")
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        results.write(run.results_path, run.results())
+    finally:
+        run.close()
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    run = config.stash.get(RUN, None)
+    if run is None or config.option.collectonly:
+        return
+    out = report.console()
+    report.show(out, run.results())
+    out.print(f"results: {run.results_path}", soft_wrap=True)

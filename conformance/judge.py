@@ -1,0 +1,205 @@
+"""Judges one port: runs a case on it and says PASS, FAIL, CRASH, TIMEOUT, GARBAGE or SKIP."""
+
+from dataclasses import dataclass, replace
+
+from conformance.build import NotReady, Ready
+from conformance.channel import Channel, Trouble
+from conformance.compare import Comparison, Deviation, compare
+from conformance.ports import KnownFailure, Status
+from conformance.protocol import Client, Failure, Question, Unsupported
+from conformance.traces import Trace
+from reference.case import Case, DType
+
+
+@dataclass(frozen=True)
+class Divergence:
+    """The first place where a port leaves the golden trace."""
+
+    check: str  # "step" or "run"
+    iteration: int
+    deviation: Deviation
+    bug: str | None = None  # the known bug that explains it, where one is recognised
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came of one port, case and dtype.
+
+    `margin` is the worst deviation as a multiple of its tolerance, or None where nothing
+    was compared. `missing` tells a SKIP for something that is not here from one for a
+    case that does not concern the port.
+    """
+
+    status: Status
+    margin: float | None = None
+    reason: str = ""
+    numbers: int = 0
+    divergence: Divergence | None = None
+    missing: bool = False
+
+
+class Judge:
+    """Holds one target's process between cases, and restarts it after trouble."""
+
+    def __init__(self, prepared: Ready | NotReady) -> None:
+        self.prepared = prepared
+        self.target = prepared.target
+        self.device: str | None = None
+        self._channel: Channel | None = None
+        self._client: Client | None = None
+        self._hopeless: Verdict | None = None
+        if isinstance(prepared, NotReady):
+            status: Status = "SKIP" if prepared.status == "SKIP" else "FAIL"
+            self._hopeless = Verdict(status, reason=prepared.reason, missing=True)
+
+    def judge(self, case: Case, trace: Trace) -> Verdict:
+        """The verdict for one case in the dtype of `trace`, known failures considered."""
+        manifest = self.target.port.manifest
+        verdict = self._not_concerned(case, trace.dtype) or self._attempt(case, trace)
+        known = [
+            k
+            for k in manifest.known_failure
+            if k.case == case.id and k.dtype in (None, trace.dtype) and verdict.status != "SKIP"
+        ]
+        return with_known_failures(verdict, known)
+
+    def client(self) -> Client:
+        """The running process; started and greeted if need be.
+
+        Raises Trouble, Unsupported or Failure if it does not come up.
+        """
+        if self._client is None:
+            if isinstance(self.prepared, NotReady):
+                raise Unsupported(self.prepared.reason)
+            folder = str(self.target.port.folder)
+            self._channel = Channel(self.prepared.command, folder, self.prepared.env)
+            client = Client(self._channel, self.target.port.manifest.run.time_limit_s)
+            self.device = client.hello()
+            self._client = client
+        return self._client
+
+    def close(self) -> None:
+        """End the process; it may be started again."""
+        if self._channel is not None:
+            self._channel.close()
+        self._channel = self._client = None
+
+    def _not_concerned(self, case: Case, dtype: DType) -> Verdict | None:
+        manifest = self.target.port.manifest
+        if dtype not in manifest.dtypes:
+            return Verdict("SKIP", reason=f"does not list {dtype}")
+        for capability in case.needs:
+            if capability not in manifest.capabilities:
+                return Verdict("SKIP", reason=f"does not list the capability {capability}")
+        return None
+
+    def _attempt(self, case: Case, trace: Trace) -> Verdict:
+        if self._hopeless is not None:
+            return self._hopeless
+        starting = True
+        try:
+            client = self.client()
+            starting = False
+            return run_case(client, case, trace, self.target.max_iterations)
+        except Trouble as trouble:
+            if self._channel is not None:
+                self._channel.kill()
+            self.close()
+            verdict = Verdict(trouble.status, reason=trouble.reason)
+        except Unsupported as reason:
+            verdict = Verdict("SKIP", reason=str(reason), missing=True)
+        except Failure as reason:
+            verdict = Verdict("FAIL", reason=f"the port says: {reason}")
+        if starting:
+            # It would end the same way for every case, after the same wait.
+            self._hopeless = replace(verdict, reason=f"on start: {verdict.reason}")
+            return self._hopeless
+        return verdict
+
+
+def run_case(client: Client, case: Case, trace: Trace, max_iterations: int | None) -> Verdict:
+    """All checks of one case: single steps from golden states, then the free run."""
+    comparisons: list[tuple[str, int, Comparison]] = []
+    for n, expected in trace.steps:
+        got = client.step(Question(case, trace.dtype, trace.weights(n)))
+        comparisons.append(("step", n, compare(got, expected, trace.dtype)))
+    due = [
+        (n, expected)
+        for n, expected in trace.checkpoints
+        if max_iterations is None or n <= max_iterations
+    ]
+    if due:
+        run = client.train(Question(case, trace.dtype), [n for n, _ in due])
+        for (n, got), (_, expected) in zip(run, due, strict=True):
+            comparisons.append(("run", n, compare(got, expected, trace.dtype)))
+
+    numbers = sum(c.numbers for _, _, c in comparisons)
+    if numbers == 0:
+        return Verdict("FAIL", reason="nothing was compared")
+    margin = max(c.margin for _, _, c in comparisons)
+    wrong = [(check, n, c.first) for check, n, c in comparisons if c.first is not None]
+    if wrong:
+        check, n, first = wrong[0]
+        divergence = Divergence(check, n, first)
+        return Verdict("FAIL", margin, one_line(divergence), numbers, divergence)
+    # Said once more, the other way round: NaN compares false and must not come this far.
+    if not margin <= 1.0:
+        return Verdict("FAIL", margin, f"margin is {margin}", numbers)
+    last = case.trace.checkpoints[-1]
+    prefix = f"first {due[-1][0] if due else 0} of {last} iterations" if len(due) < len(
+        trace.checkpoints
+    ) else ""
+    return Verdict("PASS", margin, prefix, numbers)
+
+
+def with_known_failures(verdict: Verdict, known: list[KnownFailure]) -> Verdict:
+    """XFAIL for a failure that the manifest foretells; FAIL if it foretells another."""
+    if not known:
+        return verdict
+    for failure in known:
+        if failure.status == verdict.status and failure.message in verdict.reason:
+            return replace(verdict, status="XFAIL", reason=f"{failure.reason} ({verdict.reason})")
+    foretold = f"{known[0].status} with {known[0].message!r}"
+    return replace(
+        verdict,
+        status="FAIL",
+        reason=f"known failure did not occur: the manifest foretells {foretold}, "
+        f"but it was {verdict.status} {verdict.reason}".rstrip(),
+    )
+
+
+def one_line(divergence: Divergence) -> str:
+    """Where a port first leaves the golden trace, in a line."""
+    d = divergence.deviation
+    where = "in one step from" if divergence.check == "step" else "in the run at"
+    return (
+        f"{element(d)} {where} iteration {divergence.iteration}: "
+        f"got {d.got!r}, expected {d.expected!r}, {d.margin:.3g} x tolerance"
+    )
+
+
+def element(deviation: Deviation) -> str:
+    """A tensor's element as it would be written in code."""
+    index = ", ".join(map(str, deviation.index))
+    return f"{deviation.tensor}[{index}]" if index else deviation.tensor
+
+
+def explain(divergence: Divergence, reproduce: str) -> str:
+    """The whole story of a divergence, for a person."""
+    d = divergence.deviation
+    where = (
+        f"one step from the golden weights of iteration {divergence.iteration}"
+        if divergence.check == "step"
+        else f"the free run, after {divergence.iteration} updates"
+    )
+    return "\n".join(
+        [
+            f"first divergence: {element(d)}, in {where}",
+            f"  got        {d.got!r:<26} {d.got.hex()}",
+            f"  expected   {d.expected!r:<26} {d.expected.hex()}",
+            f"  deviation  {abs(d.got - d.expected):.3g}, which is {d.ulps:.3g} ulps "
+            f"and {d.margin:.3g} times the tolerance {d.tolerance:.3g}",
+            f"  probable bug: {divergence.bug or 'not recognised'}",
+            f"  reproduce: {reproduce}",
+        ]
+    )

@@ -1,0 +1,179 @@
+"""Ports: folders with a manifest, `port.toml`, checked into typed objects.
+
+The folder is the registry: its name is the port's name, and nothing else lists it. Every
+mistake becomes a `PortError`: one sentence that names the file, the key and what to do.
+"""
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, ValidationError, model_validator
+
+from reference.case import Capability, DType, Strict, read_limited
+from reference.sentences import first_error
+
+ROOT = Path(__file__).resolve().parent.parent
+PORTS = ROOT / "ports"
+MANIFEST = "port.toml"
+
+Command = Annotated[list[str], Field(min_length=1)]
+Status = Literal["PASS", "FAIL", "CRASH", "TIMEOUT", "GARBAGE", "SKIP", "XFAIL"]
+
+
+class PortError(ValueError):
+    """Ports or manifests that cannot be used; the message is one sentence for their author."""
+
+
+class Toolchain(Strict):
+    """`detect` succeeds where the toolchain is and prints its version; `install` gets it."""
+
+    detect: Command
+    install: str = Field(min_length=1)
+
+
+class Build(Strict):
+    commands: list[Command]
+
+
+class Device(Strict):
+    """`detect` succeeds where the device is; else it says on stderr what is missing."""
+
+    detect: Command
+
+
+class Emulation(Strict):
+    """How to run without the device, on the first `max_iterations` of each case."""
+
+    name: str = Field(min_length=1)
+    env: dict[str, str] = {}
+    max_iterations: int | None = Field(default=None, ge=0)
+
+
+class Run(Strict):
+    """What to start; which key is needed depends on the port's kind."""
+
+    library: str | None = None
+    module: str | None = None
+    command: Command | None = None
+    env: dict[str, str] = {}
+    time_limit_s: float = Field(default=60.0, gt=0, le=3600)
+
+
+class KnownFailure(Strict):
+    """A failure that is known, with its reason; it must occur, or that is a failure itself."""
+
+    case: str
+    dtype: DType | None = None
+    status: Literal["FAIL", "CRASH", "TIMEOUT", "GARBAGE"]
+    message: str = Field(min_length=1)
+    reason: str = Field(min_length=1)
+
+
+class Manifest(Strict):
+    """The content of a port.toml."""
+
+    format: Literal[1]
+    language: str = Field(min_length=1)
+    kind: Literal["c-abi", "python", "process"]
+    dtypes: list[DType] = Field(min_length=1)
+    capabilities: list[Capability] = []
+    toolchain: Toolchain
+    build: Build = Build(commands=[])
+    device: Device | None = None
+    emulation: Emulation | None = None
+    run: Run
+    known_failure: list[KnownFailure] = []
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        key = {"c-abi": "library", "python": "module", "process": "command"}[self.kind]
+        for name in ("library", "module", "command"):
+            given = getattr(self.run, name) is not None
+            if given != (name == key):
+                verb = "needs" if name == key else "has no use for"
+                raise ValueError(f"kind {self.kind!r} {verb} run.{name}")
+        if self.emulation and not self.device:
+            raise ValueError("emulation stands in for a device, so [device] is needed, too")
+        return self
+
+
+@dataclass(frozen=True)
+class Port:
+    """A port's folder and its manifest."""
+
+    name: str
+    folder: Path
+    manifest: Manifest
+
+
+@dataclass(frozen=True)
+class Target:
+    """One way to run a port: itself, or its emulation where its device is not at hand."""
+
+    port: Port
+    emulated: bool = False
+
+    @property
+    def name(self) -> str:
+        """The port's name as shown: "numba_cuda", or "numba_cuda (simulator)"."""
+        emulation = self.port.manifest.emulation
+        if not (self.emulated and emulation):
+            return self.port.name
+        return f"{self.port.name} ({emulation.name})"
+
+    @property
+    def max_iterations(self) -> int | None:
+        """The longest free run that this target is asked for, or None for no limit."""
+        emulation = self.port.manifest.emulation
+        return emulation.max_iterations if self.emulated and emulation else None
+
+
+def load(folder: Path) -> Port:
+    """Read one port's manifest. Raises PortError if that does not work."""
+    path = folder / MANIFEST
+    try:
+        manifest = Manifest.model_validate(tomllib.loads(read_limited(path)))
+    except FileNotFoundError as error:
+        raise PortError(f"{folder}: has no {MANIFEST}, so it is not a port") from error
+    except OSError as error:
+        raise PortError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except ValidationError as error:
+        raise PortError(f"{path}: {first_error(error)}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise PortError(f"{path}: is not TOML: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise PortError(f"{path}: {error}") from error
+    return Port(folder.name, folder, manifest)
+
+
+def select(names: list[str]) -> list[Port]:
+    """The ports of these names or folders, or all of ports/ where none is named.
+
+    Raises PortError for an unknown name, a folder without manifest, or two ports of a name.
+    """
+    if names:
+        folders = [_folder(name) for name in names]
+    else:
+        folders = sorted(p for p in PORTS.iterdir() if p.is_dir() and p.name != "__pycache__")
+    if not folders:
+        raise PortError(f"{PORTS}: no ports selected: there is no port folder")
+    ports: dict[str, Port] = {}
+    for folder in folders:
+        port = load(folder)
+        if port.name in ports:
+            other = ports[port.name].folder
+            raise PortError(f"{folder}: a port named {port.name!r} is already at {other}")
+        ports[port.name] = port
+    return list(ports.values())
+
+
+def _folder(name: str) -> Path:
+    """A bare name is a folder of ports/; anything with a slash is a path."""
+    folder = Path(name).resolve() if "/" in name else PORTS / name
+    if not folder.is_dir():
+        known = ", ".join(sorted(p.name for p in PORTS.iterdir() if p.is_dir()))
+        hint = "give a folder" if "/" in name else f"the ports here are {known}"
+        raise PortError(f"PORT={name}: there is no such port; {hint}")
+    return folder

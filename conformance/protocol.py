@@ -1,0 +1,190 @@
+"""Questions and answers of the wire protocol: JSON lines in, named arrays out.
+
+An answer is taken only if it has the right id, keys, lengths and shapes, and holds numbers;
+else it is GARBAGE. Numbers that are not finite are let through: they FAIL by comparison.
+conformance/PORTING.md describes the protocol.
+"""
+
+import json
+from typing import Any
+
+import numpy as np
+
+from conformance.channel import Channel, Trouble
+from reference.array import Array
+from reference.case import Case, DType
+from reference.golden import Tensors, checkpoint_tensors, step_tensors
+from reference.network import Step
+
+FORMAT = 1
+
+
+class Unsupported(Exception):
+    """The port says that it does not do this; the message is its reason."""
+
+
+class Failure(Exception):
+    """The port says that it failed; the message is its reason."""
+
+
+class Client:
+    """Asks one port. All methods raise what `Channel.ask` raises, and Unsupported or Failure."""
+
+    def __init__(self, channel: Channel, limit_s: float) -> None:
+        self._channel = channel
+        self._limit_s = limit_s
+        self._id = 0
+
+    def hello(self) -> str:
+        """Greet the port; returns the name of the device that it runs on."""
+        answer = self._ask({"op": "hello", "format": FORMAT}, ("format", "device"))
+        if answer["format"] != FORMAT:
+            raise _garbage(f"speaks format {_short(answer['format'])} of the protocol, not 1")
+        if not isinstance(answer["device"], str):
+            raise _garbage(f"device is {_short(answer['device'])}, not a name")
+        return answer["device"]
+
+    def train(self, question: "Question", checkpoints: list[int]) -> list[tuple[int, Tensors]]:
+        """The free run: (iteration, tensors) at each checkpoint."""
+        answer = self._ask(
+            {"op": "train", **question.body, "checkpoints": checkpoints}, ("checkpoints",)
+        )
+        entries = _list("checkpoints", answer["checkpoints"], len(checkpoints))
+        result = []
+        for n, entry in zip(checkpoints, entries, strict=True):
+            where = f"checkpoint {n}"
+            _keys(where, entry, ("iteration", "error", "weights"))
+            if entry["iteration"] != n or isinstance(entry["iteration"], bool):
+                found = _short(entry["iteration"])
+                raise _garbage(f"{where} has iteration {found}")
+            error = _array(f"error at {where}", entry["error"], ())
+            weights = _arrays(f"weights at {where}", entry["weights"], question.weight_shapes)
+            result.append((n, checkpoint_tensors(weights, error)))
+        return result
+
+    def step(self, question: "Question") -> Tensors:
+        """One update from the question's weights, with every intermediate."""
+        answer = self._ask({"op": "step", **question.body}, ("l", "error", "delta", "weights"))
+        shapes = question.layer_shapes
+        return step_tensors(
+            Step(
+                l=_arrays("l", answer["l"], shapes),
+                error=_arrays("error", answer["error"], shapes),
+                delta=_arrays("delta", answer["delta"], shapes),
+                syn=_arrays("weights", answer["weights"], question.weight_shapes),
+            )
+        )
+
+    def _ask(self, request: dict[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:
+        request = {"id": self._id, **request}
+        self._id += 1
+        line = self._channel.ask(json.dumps(request).encode() + b"\n", self._limit_s)
+        answer = _parse(line)
+        if not isinstance(answer, dict) or "id" not in answer:
+            raise _garbage(f"answer is not an object with an id: {_short(answer)}")
+        if answer["id"] != request["id"] or isinstance(answer["id"], bool):
+            raise _garbage(f"answer has id {_short(answer['id'])}, not {request['id']}")
+        for key, kind in (("unsupported", Unsupported), ("failure", Failure)):
+            if set(answer) == {"id", key} and isinstance(answer[key], str):
+                raise kind(answer[key])
+        _keys("answer", answer, ("id", *keys))
+        return answer
+
+
+class Question:
+    """What a port is told: the case's settings and data, and weights to start from.
+
+    Everything is rounded to the dtype. There is nothing in it of what is expected.
+    """
+
+    def __init__(self, case: Case, dtype: DType, weights: list[Array] | None = None) -> None:
+        X, y, initial = case.arrays(dtype)
+        weights = initial if weights is None else weights
+        self.weight_shapes = [w.shape for w in initial]
+        self.layer_shapes = [(len(X), units) for units in case.layers[1:]]
+        self.body = {
+            "dtype": dtype,
+            "layers": case.layers,
+            "X": X.tolist(),
+            "y": y.tolist(),
+            "weights": [w.tolist() for w in weights],
+            **case.settings(dtype),
+        }
+
+
+def _parse(line: bytes) -> Any:
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len(dict(pairs)) < len(pairs):
+            raise _garbage(f"a key stands twice in one object: {[key for key, _ in pairs][:9]}")
+        return dict(pairs)
+
+    try:
+        return json.loads(line.decode(), object_pairs_hook=unique)
+    except (ValueError, RecursionError) as error:
+        # UnicodeDecodeError and JSONDecodeError are ValueErrors.
+        raise _garbage(f"answer is not JSON: {_short(line)} ({error})") from error
+
+
+def _keys(where: str, value: Any, keys: tuple[str, ...]) -> None:
+    if not isinstance(value, dict):
+        raise _garbage(f"{where} is not an object: {_short(value)}")
+    for key in keys:
+        if key not in value:
+            raise _garbage(f"{where} lacks {key!r}")
+    for key in value:
+        if key not in keys:
+            raise _garbage(f"{where} has an unknown key {_short(key)}")
+
+
+def _list(where: str, value: Any, length: int) -> list[Any]:
+    if not isinstance(value, list):
+        raise _garbage(f"{where} is not a list: {_short(value)}")
+    if len(value) != length:
+        raise _garbage(f"{where} has {len(value)} entries, not {length}")
+    return value
+
+
+def _arrays(where: str, value: Any, shapes: list[tuple[int, ...]]) -> list[Array]:
+    entries = _list(where, value, len(shapes))
+    return [
+        _array(f"{where}[{k}]", entry, shape)
+        for k, (entry, shape) in enumerate(zip(entries, shapes, strict=True))
+    ]
+
+
+def _array(where: str, value: Any, shape: tuple[int, ...]) -> Array:
+    """A float64 array of exactly this shape, from nested lists of numbers.
+
+    null counts as NaN: it is what JSON.stringify makes of one.
+    """
+    flat = [value]
+    for dimension, length in enumerate(shape):
+        for part in flat:
+            if not isinstance(part, list) or len(part) != length:
+                found = f"{len(part)} entries" if isinstance(part, list) else _short(part)
+                shown = " x ".join(map(str, shape))
+                raise _garbage(f"{where} is not {shown}: dimension {dimension} has {found}")
+        flat = [item for part in flat for item in part]
+    try:
+        numbers = [float("nan") if item is None else _number(item) for item in flat]
+    except TypeError as error:
+        raise _garbage(f"{where} holds {error}, which is not a number") from None
+    return np.array(numbers, dtype=np.float64).reshape(shape)
+
+
+def _number(item: Any) -> float:
+    if isinstance(item, bool) or not isinstance(item, int | float):
+        raise TypeError(_short(item))
+    try:
+        return float(item)
+    except OverflowError:  # an integer beyond the largest double
+        return float("inf")
+
+
+def _garbage(reason: str) -> Trouble:
+    return Trouble("GARBAGE", reason)
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,90 @@
+"""The tables that a person reads at the end of a run."""
+
+from collections.abc import Iterable
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from conformance.results import Result, Results, Timing
+
+STYLES = {"PASS": "green", "SKIP": "dim", "XFAIL": "yellow"}
+SEVERITY = ["PASS", "SKIP", "XFAIL", "GARBAGE", "TIMEOUT", "CRASH", "FAIL"]
+NAME_WIDTH = 18
+CELL_WIDTH = 14
+
+
+def console() -> Console:
+    """Standard output; colour only on a terminal, and never under NO_COLOR."""
+    found = Console(highlight=False)
+    return found if found.is_terminal else Console(highlight=False, width=100)
+
+
+def show(out: Console, results: Results) -> None:
+    """Print verdicts, the reasons for all that is not a PASS, timings, and totals."""
+    ports = list(dict.fromkeys(r.port for r in results.results))
+    columns = max(1, (out.width - NAME_WIDTH) // CELL_WIDTH)
+    for start in range(0, len(ports), columns):
+        out.print(_verdicts(results.results, ports[start : start + columns]))
+    _reasons(out, results.results)
+    if results.timings:
+        out.print(_timings(results.timings))
+    counts = {s: sum(r.status == s for r in results.results) for s in SEVERITY}
+    total = sum(r.numbers_compared for r in results.results)
+    parts = [f"{count} {status}" for status, count in counts.items() if count]
+    out.print(f"{', '.join(parts)}; {total:,} numbers compared")
+
+
+def _verdicts(results: list[Result], ports: list[str]) -> Table:
+    table = Table(
+        title="Verdicts, with the worst deviation as a multiple of the tolerance",
+        title_justify="left",
+    )
+    table.add_column("case", no_wrap=True)
+    for port in ports:
+        table.add_column(port, justify="right")
+    for case in dict.fromkeys(r.case for r in results):
+        cells = [[r for r in results if r.case == case and r.port == port] for port in ports]
+        table.add_row(case, *map(_cell, cells))
+    return table
+
+
+def _cell(results: list[Result]) -> Text:
+    """One port and case: the worst status over the dtypes, and the worst margin."""
+    if not results:
+        return Text("")
+    worst = max(results, key=lambda r: SEVERITY.index(r.status))
+    margins = [r.margin for r in results if r.margin is not None and r.status == worst.status]
+    shown = f" {max(margins):.2g}" if margins else ""
+    return Text(worst.status + shown, style=STYLES.get(worst.status, "bold red"))
+
+
+def _reasons(out: Console, results: list[Result]) -> None:
+    """Each reason once, with what it holds for."""
+    grouped: dict[tuple[str, str, str], list[Result]] = {}
+    for r in results:
+        if r.reason:
+            grouped.setdefault((r.port, r.status, r.reason), []).append(r)
+    for (port, status, reason), members in grouped.items():
+        cases = list(dict.fromkeys(r.case for r in members))
+        where = cases[0] if len(cases) == 1 else f"{len(cases)} cases"
+        dtypes = {r.dtype for r in members}
+        where += f" {dtypes.pop()}" if len(dtypes) == 1 else ""
+        line = Text(f"{status} ", style=STYLES.get(status, "bold red"))
+        out.print(line.append(f"{port}, {where}: {reason}", style="default"), soft_wrap=True)
+
+
+def _timings(timings: Iterable[Timing]) -> Table:
+    table = Table(title="Time, of ports that passed (slope over interleaved runs)")
+    table.title_justify = "left"
+    table.add_column("port")
+    table.add_column("case")
+    for heading in ("ns/iteration", "95 % interval", "fixed ms", "x NumPy"):
+        table.add_column(heading, justify="right")
+    for t in sorted(timings, key=lambda t: (t.case, t.ns_per_iteration)):
+        ratio = f"{t.ratio_to_numpy:.1f}" if t.ratio_to_numpy is not None else "-"
+        interval = f"{t.ns_low:,.0f} - {t.ns_high:,.0f}"
+        table.add_row(
+            t.port, t.case, f"{t.ns_per_iteration:,.0f}", interval, f"{t.fixed_ms:.2f}", ratio
+        )
+    return table

@@ -1,0 +1,185 @@
+"""The results file: what was run where, each verdict, each timing. Its JSON schema is
+`results.schema.json`, made from these classes by `python -m conformance schema`."""
+
+import datetime
+import os
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from conformance.build import Ready
+from conformance.judge import Judge, Verdict
+from conformance.ports import ROOT, Status
+from reference.case import DType
+from reference.files import write_atomically
+
+FORMAT = 1
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Machine(_Model):
+    """Where the run was made."""
+
+    date: str
+    commit: str | None
+    system: str
+    processor: str
+    cores: int
+    governor: str | None
+    python: str
+    numpy: str
+
+
+class PortInfo(_Model):
+    """How a port was built and what it ran on."""
+
+    port: str
+    language: str
+    toolchain: str | None
+    build: list[str]
+    device: str | None
+
+
+class Divergence(_Model):
+    """The first wrong number; `got` is text, since it may be NaN or infinite."""
+
+    check: Literal["step", "run"]
+    iteration: int
+    tensor: str
+    index: list[int]
+    got: str
+    got_hex: str
+    expected: float
+    expected_hex: str
+    tolerance: float
+    bug: str | None
+
+
+class Result(_Model):
+    """One verdict. `margin` is null where nothing finite was compared."""
+
+    port: str
+    case: str
+    dtype: DType
+    status: Status
+    margin: float | None
+    reason: str
+    numbers_compared: int
+    divergence: Divergence | None = None
+
+
+class Timing(_Model):
+    """Time per iteration as a slope, with its 95 % interval, and the cost of a run besides."""
+
+    port: str
+    case: str
+    dtype: DType
+    ns_per_iteration: float
+    ns_low: float
+    ns_high: float
+    fixed_ms: float
+    ratio_to_numpy: float | None
+
+
+class Results(_Model):
+    """The whole file."""
+
+    format: Literal[1] = FORMAT
+    machine: Machine
+    ports: list[PortInfo]
+    results: list[Result]
+    timings: list[Timing]
+
+
+def result(port: str, case: str, dtype: DType, verdict: Verdict) -> Result:
+    """A verdict as it stands in the file."""
+    divergence = None
+    if verdict.divergence is not None:
+        d = verdict.divergence.deviation
+        divergence = Divergence(
+            check="step" if verdict.divergence.check == "step" else "run",
+            iteration=verdict.divergence.iteration,
+            tensor=d.tensor,
+            index=list(d.index),
+            got=repr(d.got),
+            got_hex=d.got.hex(),
+            expected=d.expected,
+            expected_hex=d.expected.hex(),
+            tolerance=d.tolerance,
+            bug=verdict.divergence.bug,
+        )
+    finite = verdict.margin is not None and verdict.margin != float("inf")
+    return Result(
+        port=port,
+        case=case,
+        dtype=dtype,
+        status=verdict.status,
+        margin=verdict.margin if finite else None,
+        reason=verdict.reason,
+        numbers_compared=verdict.numbers,
+        divergence=divergence,
+    )
+
+
+def port_info(judge: Judge) -> PortInfo:
+    """What is known of a target after the run."""
+    prepared = judge.prepared
+    ready = isinstance(prepared, Ready)
+    return PortInfo(
+        port=judge.target.name,
+        language=judge.target.port.manifest.language,
+        toolchain=prepared.toolchain if ready else None,
+        build=prepared.build if ready else [],
+        device=judge.device,
+    )
+
+
+def write(path: Path, results: Results) -> None:
+    """Write the results file, whole or not at all. Raises OSError if that is not possible."""
+    write_atomically(path, results.model_dump_json(indent=1) + "\n")
+
+
+def machine() -> Machine:
+    """This machine, as far as it says."""
+    return Machine(
+        date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        commit=_commit(),
+        system=platform.platform(),
+        processor=_processor(),
+        cores=len(os.sched_getaffinity(0)),
+        governor=_read_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
+        python=platform.python_version(),
+        numpy=version("numpy"),
+    )
+
+
+def _commit() -> str | None:
+    try:
+        command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=12"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def _read_line(path: str) -> str | None:
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except OSError:
+        return None

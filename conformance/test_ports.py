@@ -1,0 +1,22 @@
+"""The conformance matrix: one test for each port and case, every dtype of the port in it."""
+
+import pytest
+
+from conformance.conftest import Run
+from reference.case import Case
+
+
+def test_port(run: Run, target: str, case: Case) -> None:
+    """The port agrees with the case's golden traces, element by element."""
+    verdicts = run.judge(target, case)
+    failures = [
+        run.explain(target, case, dtype, verdict)
+        for dtype, verdict in verdicts.items()
+        if verdict.status not in ("PASS", "SKIP", "XFAIL")
+    ]
+    if failures:
+        pytest.fail("\n".join(failures), pytrace=False)
+    for status, end in (("XFAIL", pytest.xfail), ("SKIP", pytest.skip)):
+        reasons = [v.reason for v in verdicts.values() if v.status == status]
+        if reasons and (status == "XFAIL" or len(reasons) == len(verdicts)):
+            end(reasons[0])

@@ -1,0 +1,134 @@
+"""Loads golden traces; derives and caches those of cases that come without."""
+
+import hashlib
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field, ValidationError
+
+from conformance.compare import Expected
+from conformance.ports import ROOT
+from reference import ball, golden
+from reference.array import Array
+from reference.case import Case, CaseError, DType, Finite, Matrix, Strict
+from reference.sentences import first_error
+
+GOLDEN = Path(__file__).parent / "golden"
+CACHE = ROOT / "build" / "golden"
+
+
+class _Tensor(Strict):
+    name: str
+    value: Finite | Matrix
+    noise: Finite
+    tolerance: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class _Entry(Strict):
+    iteration: int
+    tensors: list[_Tensor] = Field(min_length=1)
+
+
+class _Part(Strict):
+    precision_bits: int
+    radius: Finite
+    checkpoints: list[_Entry] = Field(min_length=1)
+    steps: list[_Entry]
+
+
+class _MadeFrom(Strict):
+    case_sha256: str
+    source_sha256: str
+    python_flint: str
+    numpy: str
+    replicas: int
+    factor: float
+    seed: int
+
+
+class _File(Strict):
+    format: int
+    case: str
+    made_from: _MadeFrom
+    float64: _Part
+    float32: _Part
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What is expected of one case in one dtype: (iteration, tensors) in order."""
+
+    dtype: DType
+    checkpoints: list[tuple[int, list[Expected]]]
+    steps: list[tuple[int, list[Expected]]]
+
+    def weights(self, iteration: int) -> list[Array]:
+        """The golden weights at a checkpoint, rounded to the dtype: where a step starts."""
+        tensors = dict(self.checkpoints)[iteration]
+        return [t.value.astype(self.dtype) for t in tensors if t.name != "error"]
+
+
+def load(case: Case) -> dict[DType, Trace]:
+    """The golden traces of a case: committed, cached, or derived now.
+
+    Raises CaseError if the committed golden file does not fit the case or is not well-formed,
+    or if the case cannot be certified.
+    """
+    committed = GOLDEN / f"{case.id}.json"
+    ours = case.path.resolve().parent == GOLDEN.parent / "cases"
+    if ours or committed.exists():
+        file = _read(committed)
+        if file.made_from.case_sha256 == case.sha256:
+            return _traces(file)
+        if ours:
+            raise CaseError(
+                f"{committed}: was made from another version of {case.path.name}: run make golden"
+            )
+    return _traces(_read(_derived(case)))
+
+
+def _derived(case: Case) -> Path:
+    """The case's golden file under build/, made now if it is not there."""
+    key = hashlib.sha256(f"{case.sha256} {golden.source_sha256()}".encode()).hexdigest()
+    path = CACHE / f"{case.id}-{key[:16]}.json"
+    if not path.exists():
+        print(f"deriving certified golden data for {case.id} ...", file=sys.stderr, flush=True)
+        try:
+            parts = {dtype: golden.derive(case, dtype) for dtype in golden.DTYPES}
+        except ball.UndecidedError as error:
+            raise CaseError(f"{case.path}: cannot be certified: {error}") from error
+        golden.write(path, golden.assemble(case, parts))
+    return path
+
+
+def _read(path: Path) -> _File:
+    try:
+        file = _File.model_validate_json(path.read_bytes())
+    except FileNotFoundError as error:
+        raise CaseError(f"{path}: is missing: run make golden") from error
+    except OSError as error:
+        raise CaseError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except ValidationError as error:
+        raise CaseError(f"{path}: is not a golden file: {first_error(error)}") from error
+    if file.format != golden.FORMAT:
+        raise CaseError(f"{path}: has format {file.format}, but {golden.FORMAT} is needed")
+    return file
+
+
+def _traces(file: _File) -> dict[DType, Trace]:
+    parts: dict[DType, _Part] = {"float64": file.float64, "float32": file.float32}
+    return {
+        dtype: Trace(
+            dtype,
+            [(e.iteration, _expected(e.tensors)) for e in part.checkpoints],
+            [(e.iteration, _expected(e.tensors)) for e in part.steps],
+        )
+        for dtype, part in parts.items()
+    }
+
+
+def _expected(tensors: list[_Tensor]) -> list[Expected]:
+    return [Expected(t.name, np.asarray(t.value, dtype=np.float64), t.tolerance) for t in tensors]

@@ -1,0 +1,215 @@
+"""The process that runs a `c-abi` or `python` port and speaks the wire protocol for it.
+
+    python -m conformance.worker c-abi LIBRARY
+    python -m conformance.worker python MODULE.py
+
+A port's crash ends this process and no other. What a port prints goes to stderr, so that it
+cannot be taken for an answer. conformance/PORTING.md describes the protocol.
+"""
+
+import importlib.util
+import json
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from reference.array import Array
+
+FORMAT = 1
+HEADER = Path(__file__).parent / "backprop.h"
+Answer = dict[str, Any]
+
+
+class UnsupportedError(Exception):
+    """The port says that it does not do this."""
+
+
+class FailureError(Exception):
+    """The port says that it failed, or breaks the contract."""
+
+
+class Adapter(Protocol):
+    """A loaded port, whatever its kind."""
+
+    def device(self) -> str: ...
+    def train(self, X: Array, y: Array, syn: list[Array], request: Answer) -> Answer: ...
+    def step(self, X: Array, y: Array, syn: list[Array], request: Answer) -> Answer: ...
+
+
+class CLibrary:
+    """A shared library behind the C header, called through cffi."""
+
+    def __init__(self, path: str) -> None:
+        import cffi
+
+        self.ffi = cffi.FFI()
+        self.ffi.cdef(re.sub(r"^#.*$", "", HEADER.read_text(encoding="utf-8"), flags=re.M))
+        self.library = self.ffi.dlopen(path)
+
+    def device(self) -> str:
+        try:
+            name = self.library.backprop_device()
+        except AttributeError:
+            return "cpu"
+        return bytes(self.ffi.string(name)).decode(errors="replace")
+
+    def train(self, X: Array, y: Array, syn: list[Array], request: Answer) -> Answer:
+        checkpoints = np.array(request["checkpoints"], dtype=np.int64)
+        weights = _unwritten(len(checkpoints), sum(w.size for w in syn), like=X)
+        error = _unwritten(len(checkpoints), like=X)
+        flat = np.concatenate([w.ravel() for w in syn])
+        self._call("train", X, y, flat, request, len(checkpoints), checkpoints, weights, error)
+        return {
+            "checkpoints": [
+                {"iteration": n, "error": e, "weights": _split(row, [w.shape for w in syn])}
+                for n, e, row in zip(request["checkpoints"], error.tolist(), weights, strict=True)
+            ]
+        }
+
+    def step(self, X: Array, y: Array, syn: list[Array], request: Answer) -> Answer:
+        shapes = [(len(X), units) for units in request["layers"][1:]]
+        units = sum(a * b for a, b in shapes)
+        l, error, delta = (_unwritten(units, like=X) for _ in range(3))  # noqa: E741
+        flat = np.concatenate([w.ravel() for w in syn])
+        new = _unwritten(flat.size, like=X)
+        self._call("step", X, y, flat, request, l, error, delta, new)
+        return {
+            "l": _split(l, shapes),
+            "error": _split(error, shapes),
+            "delta": _split(delta, shapes),
+            "weights": _split(new, [w.shape for w in syn]),
+        }
+
+    def _call(self, name: str, X: Array, y: Array, syn: Array, request: Answer, *rest: Any) -> None:
+        suffix = {"float64": "f64", "float32": "f32"}[request["dtype"]]
+        layers = self.ffi.new("int64_t[]", request["layers"])
+        settings = self.ffi.new("backprop_settings *")
+        settings.layer_count, settings.layers = len(layers), layers
+        settings.samples, settings.alpha = len(X), request["alpha"]
+        inputs = [X, y, syn]
+        before = [a.tobytes() for a in inputs]
+        try:
+            function = getattr(self.library, f"backprop_{name}_{suffix}")
+        except AttributeError as error:
+            raise FailureError(f"the library does not export backprop_{name}_{suffix}") from error
+        arguments = [self._pointer(a) if isinstance(a, np.ndarray) else a for a in (*inputs, *rest)]
+        status = function(settings, *arguments)
+        if [a.tobytes() for a in inputs] != before:
+            raise FailureError(f"backprop_{name}_{suffix} changed its inputs")
+        if status == self.library.BACKPROP_UNSUPPORTED:
+            raise UnsupportedError("the port does not do such a network (BACKPROP_UNSUPPORTED)")
+        if status == self.library.BACKPROP_NO_DEVICE:
+            raise UnsupportedError("the port's device is not here (BACKPROP_NO_DEVICE)")
+        if status != self.library.BACKPROP_OK:
+            raise FailureError(f"backprop_{name}_{suffix} returned status {status}")
+
+    def _pointer(self, array: Array) -> Any:
+        kind = {"float64": "double *", "float32": "float *", "int64": "int64_t *"}
+        return self.ffi.cast(kind[array.dtype.name], array.ctypes.data)
+
+
+class PythonModule:
+    """A Python module with `train` and `step`."""
+
+    def __init__(self, path: str) -> None:
+        sys.path.insert(0, str(Path(path).parent))
+        spec = importlib.util.spec_from_file_location(Path(path).stem, path)
+        if spec is None or spec.loader is None:
+            raise ImportError(f"{path} is not a Python file")
+        self.module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(self.module)
+
+    def device(self) -> str:
+        return str(self.module.device()) if hasattr(self.module, "device") else "cpu"
+
+    def train(self, X: Array, y: Array, syn: list[Array], request: Answer) -> Answer:
+        run = self._call("train", X, y, syn, request, request["checkpoints"])
+        return {
+            "checkpoints": [
+                {
+                    "iteration": int(n),
+                    "error": np.asarray(error).item(),
+                    "weights": [np.asarray(w).tolist() for w in weights],
+                }
+                for n, error, weights in run
+            ]
+        }
+
+    def step(self, X: Array, y: Array, syn: list[Array], request: Answer) -> Answer:
+        lists = self._call("step", X, y, syn, request)
+        keys = ("l", "error", "delta", "weights")
+        return {
+            key: [np.asarray(a).tolist() for a in arrays]
+            for key, arrays in zip(keys, lists, strict=True)
+        }
+
+    def _call(
+        self, name: str, X: Array, y: Array, syn: list[Array], request: Answer, *rest: Any
+    ) -> Any:
+        before = [a.tobytes() for a in (X, y, *syn)]
+        result = getattr(self.module, name)(X, y, syn, *rest, alpha=request["alpha"])
+        if name == "train":
+            # A generator has computed nothing yet; copies, since it may reuse its arrays.
+            result = [(n, error, [np.array(w) for w in weights]) for n, error, weights in result]
+        if [a.tobytes() for a in (X, y, *syn)] != before:
+            raise FailureError(f"{name} changed its inputs")
+        return result
+
+
+def _unwritten(*shape: int, like: Array) -> Array:
+    """A buffer for results, full of NaN: what a port does not write cannot pass."""
+    return np.full(shape, np.nan, dtype=like.dtype)
+
+
+def _split(flat: Array, shapes: list[tuple[int, ...]]) -> list[Any]:
+    """Cut a flat buffer into nested lists of these shapes."""
+    ends = np.cumsum([int(np.prod(shape)) for shape in shapes])
+    parts = np.split(flat, ends[:-1])
+    return [part.reshape(shape).tolist() for part, shape in zip(parts, shapes, strict=True)]
+
+
+def answer(adapter: Adapter, request: Answer) -> Answer:
+    """What the port says to one request, whatever happens in it short of a crash."""
+    if request["op"] == "hello":
+        return {"format": FORMAT, "device": adapter.device()}
+    dtype = request["dtype"]
+    X, y = (np.array(request[key], dtype=dtype) for key in ("X", "y"))
+    syn = [np.array(w, dtype=dtype) for w in request["weights"]]
+    try:
+        method = adapter.train if request["op"] == "train" else adapter.step
+        return method(X, y, syn, request)
+    except (UnsupportedError, NotImplementedError) as error:
+        return {"unsupported": str(error)}
+    except FailureError as error:
+        return {"failure": str(error)}
+    except Exception as error:
+        return {"failure": f"{type(error).__name__}: {error}"}
+
+
+def main() -> int:
+    """Answer requests until stdin ends."""
+    kind, path = sys.argv[1:]
+    requests = os.fdopen(os.dup(0), "r", encoding="utf-8")
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    with open(os.devnull, "rb") as nothing:
+        os.dup2(nothing.fileno(), 0)
+    os.dup2(2, 1)
+    np.seterr(over="ignore")  # exp of a saturated unit's sum is inf, and 1 / inf is right
+    try:
+        adapter: Adapter = CLibrary(path) if kind == "c-abi" else PythonModule(path)
+    except Exception as error:
+        print(f"cannot load {path}: {type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    for line in requests:
+        request = json.loads(line)
+        answers.write(json.dumps({"id": request["id"], **answer(adapter, request)}) + "\n")
+        answers.flush()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,175 @@
+"""Golden traces: exact values, certified, with the tolerance that a port is judged by.
+
+Two independent derivations meet here. The values come from ball arithmetic and are the
+doubles nearest to the exact trajectory, the same on every machine. The tolerances come from
+running the same algorithm in the port's own dtype under randomised rounding: `noise` is the
+farthest that any of REPLICAS such runs, or the plain NumPy run, strays from the exact value,
+and `tolerance` is FACTOR times that.
+"""
+
+import functools
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from reference import ball, network
+from reference.array import Array
+from reference.case import Case, DType
+from reference.files import write_atomically
+from reference.randomised import RandomisedArray
+
+FORMAT = 1
+DTYPES: tuple[DType, ...] = ("float64", "float32")
+REPLICAS = 64
+# A correct port may differ from every replica: another exp, other sums. Twice the noise
+# would hold for all that were tried; 16 leaves a margin of 8, and known bugs lie far above.
+FACTOR = 16
+SEED = 2015
+
+Tensors = list[tuple[str, Array]]
+
+
+def checkpoint_tensors(syn: list[Any], error: Any) -> Tensors:
+    """What is compared at a checkpoint, in dataflow order."""
+    return [*((f"syn{k}", w) for k, w in enumerate(syn)), ("error", np.asarray(error))]
+
+
+def step_tensors(step: network.Step) -> Tensors:
+    """What is compared in a single step, in dataflow order."""
+    last = len(step.syn)
+    tensors = [(f"l{k + 1}", step.l[k]) for k in range(last)]
+    for k in reversed(range(last)):
+        tensors += [(f"l{k + 1}_error", step.error[k]), (f"l{k + 1}_delta", step.delta[k])]
+    return tensors + [(f"syn{k}", step.syn[k]) for k in range(last)]
+
+
+def derive(case: Case, dtype: DType) -> dict[str, Any]:
+    """The golden data of one case for one dtype, as it stands in the file.
+
+    Raises ball.UndecidedError if the highest precision cannot settle a rounding.
+    """
+    X, y, syn = case.arrays(dtype)
+    settings = case.settings(dtype)
+    checkpoints = case.trace.checkpoints
+
+    def run(convert: Callable[[Array], Array]) -> Iterator[tuple[int, Tensors]]:
+        start = [convert(w) for w in syn]
+        for n, error, weights in network.train(*data(convert), start, checkpoints, **settings):
+            yield n, checkpoint_tensors(weights, error)
+
+    def step(n: int, convert: Callable[[Array], Array]) -> Tensors:
+        start = [convert(w) for w in states[n]]
+        return step_tensors(network.step(*data(convert), start, **settings))
+
+    def data(convert: Callable[[Array], Array]) -> tuple[Array, Array]:
+        # The replicas share the data, which is exact; balls must convert it.
+        return (X, y) if convert is not ball.balls else (convert(X), convert(y))
+
+    exact_run, bits = ball.certified(lambda: [(n, _certify(t)) for n, t in run(ball.balls)])
+    states = {n: [v.astype(dtype) for _, v, _ in t[:-1]] for n, t in exact_run}
+    exact_steps = [
+        (n, ball.certified(lambda n=n: _certify(step(n, ball.balls)))[0])  # type: ignore[misc]
+        for n in case.trace.steps
+    ]
+
+    random = np.random.Generator(np.random.SFC64([SEED, DTYPES.index(dtype)]))
+    replicate = functools.partial(RandomisedArray.replicate, replicas=REPLICAS, random=random)
+    with np.errstate(over="ignore"):
+        noisy_runs = zip(run(np.array), run(replicate), strict=True)
+        noisy_steps = [(step(n, np.array), step(n, replicate)) for n in case.trace.steps]
+        checkpoint_entries = [
+            {"iteration": n, "tensors": _entries(exact, plain, randomised, dtype)}
+            for (n, exact), ((_, plain), (_, randomised)) in zip(exact_run, noisy_runs, strict=True)
+        ]
+    step_entries = [
+        {"iteration": n, "tensors": _entries(exact, plain, randomised, dtype)}
+        for (n, exact), (plain, randomised) in zip(exact_steps, noisy_steps, strict=True)
+    ]
+    return {
+        "precision_bits": bits,
+        "radius": max(r for _, tensors in exact_run for _, _, r in tensors),
+        "checkpoints": checkpoint_entries,
+        "steps": step_entries,
+    }
+
+
+def _certify(tensors: Tensors) -> list[tuple[str, Array, float]]:
+    """Name, nearest doubles and radius of each tensor of balls."""
+    return [(name, ball.nearest(value), ball.radius(np.asarray(value))) for name, value in tensors]
+
+
+def _entries(
+    exact: list[tuple[str, Array, float]], plain: Tensors, randomised: Tensors, dtype: DType
+) -> list[dict[str, Any]]:
+    entries = []
+    for (name, value, _), (_, one), (_, many) in zip(exact, plain, randomised, strict=True):
+        runs = np.concatenate([one[np.newaxis], many.view(np.ndarray)]).astype(np.float64)
+        noise = float(np.abs(runs - value).max())
+        # Below the smallest normal number, machines may flush to zero: no run can show that.
+        tolerance = FACTOR * max(noise, float(np.finfo(dtype).tiny))
+        entry = {"name": name, "value": value.tolist(), "noise": noise, "tolerance": tolerance}
+        entries.append(entry)
+    return entries
+
+
+def assemble(case: Case, derived: dict[DType, dict[str, Any]]) -> dict[str, Any]:
+    """The whole golden file: provenance, then each dtype's data."""
+    made_from = {
+        "case_sha256": case.sha256,
+        "source_sha256": source_sha256(),
+        "python_flint": version("python-flint"),
+        "numpy": version("numpy"),
+        "replicas": REPLICAS,
+        "factor": FACTOR,
+        "seed": SEED,
+    }
+    return {"format": FORMAT, "case": case.id, "made_from": made_from, **derived}
+
+
+@functools.cache
+def source_sha256() -> str:
+    """SHA-256 of the source files that golden data depends on, in this order."""
+    digest = hashlib.sha256()
+    for module in ("network", "ball", "randomised", "golden", "case"):
+        digest.update((Path(__file__).parent / f"{module}.py").read_bytes())
+    return digest.hexdigest()
+
+
+def values_only(golden: dict[str, Any]) -> bytes:
+    """The part of a golden file that is the same on every machine, as bytes."""
+    kept = {
+        dtype: {
+            kind: [
+                {
+                    "iteration": entry["iteration"],
+                    "tensors": [[t["name"], t["value"]] for t in entry["tensors"]],
+                }
+                for entry in golden[dtype][kind]
+            ]
+            for kind in ("checkpoints", "steps")
+        }
+        for dtype in DTYPES
+    }
+    return json.dumps([golden["case"], golden["made_from"]["case_sha256"], kept]).encode()
+
+
+def write(path: Path, golden: dict[str, Any]) -> None:
+    """Write a golden file, whole or not at all."""
+    write_atomically(path, _render(golden) + "\n")
+
+
+def _render(value: Any, indent: str = "") -> str:
+    """JSON that shows its structure line by line, with each tensor on one line."""
+    inner = indent + " "
+    if isinstance(value, dict) and "name" not in value:
+        body = [f"{inner}{json.dumps(key)}: {_render(item, inner)}" for key, item in value.items()]
+        return "{\n" + ",\n".join(body) + f"\n{indent}}}"
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        body = [inner + _render(item, inner) for item in value]
+        return "[\n" + ",\n".join(body) + f"\n{indent}]"
+    return json.dumps(value, allow_nan=False)
