@@ -52,13 +52,11 @@ static void forward(const network *net) {
         for (int64_t i = 0; i < net->samples; i++) {
             const real *restrict in = net->l[k] + i * inputs;
             real *restrict out = net->out[k + 1] + i * outputs;
-            /* Row by row of syn[k], so that the inner loop runs along memory. */
-            for (int64_t n = 0; n < outputs; n++) out[n] = 0;
-            for (int64_t m = 0; m < inputs; m++) {
-                const real *restrict weights = net->syn[k] + m * outputs;
-                for (int64_t n = 0; n < outputs; n++) out[n] += in[m] * weights[n];
+            for (int64_t n = 0; n < outputs; n++) {
+                real x = 0;
+                for (int64_t m = 0; m < inputs; m++) x += in[m] * net->syn[k][m * outputs + n];
+                out[n] = sigmoid(x);
             }
-            for (int64_t n = 0; n < outputs; n++) out[n] = sigmoid(out[n]);
         }
     }
 }
