@@ -1,5 +1,6 @@
-"""Gets a port ready: is its toolchain here, does it build, is its device at hand?"""
+"""Gets a port ready: is its toolchain here, does it build, is its device at hand."""
 
+import fcntl
 import hashlib
 import json
 import os
@@ -53,7 +54,7 @@ def prepare(port: Port) -> list[Ready | NotReady]:
     has one.
     """
     itself = Target(port)
-    toolchain = run_short(_fill(port, port.manifest.toolchain.detect), port, DETECT_LIMIT_S)
+    toolchain = detect_toolchain(port)
     if not toolchain.ok:
         reason = f"{port.manifest.language} is not here: {port.manifest.toolchain.install}"
         return [NotReady(itself, "SKIP", reason)]
@@ -62,30 +63,51 @@ def prepare(port: Port) -> list[Ready | NotReady]:
         return [NotReady(itself, "FAIL", f"does not build: {built.text}")]
     if port.manifest.device is None:
         return [_ready(itself, toolchain.text)]
-    device = run_short(_fill(port, port.manifest.device.detect), port, DETECT_LIMIT_S)
+    device = detect_device(port)
     if device.ok:
         return [_ready(itself, toolchain.text)]
-    not_here: list[Ready | NotReady] = [NotReady(itself, "SKIP", device.text)]
+    reason = f"{device.text}; but it builds: {built.text}" if built.text else device.text
+    not_here: list[Ready | NotReady] = [NotReady(itself, "SKIP", reason)]
     if port.manifest.emulation is not None:
         not_here.append(_ready(Target(port, emulated=True), toolchain.text))
     return not_here
 
 
+def detect_toolchain(port: Port) -> Outcome:
+    """Is what builds and runs the port here? The text is its version."""
+    return run_short(_fill(port, port.manifest.toolchain.detect), port, DETECT_LIMIT_S)
+
+
+def detect_device(port: Port) -> Outcome:
+    """Is the port's device here? The text names it, or says what is missing."""
+    detect = port.manifest.device.detect if port.manifest.device else ["true"]
+    return run_short(_fill(port, detect), port, DETECT_LIMIT_S)
+
+
 def build(port: Port, toolchain: str) -> Outcome:
-    """Run the port's build commands, unless nothing has changed since they last succeeded."""
+    """Run the port's build commands, unless nothing has changed since they last succeeded.
+
+    The text of a success is what the last command printed first, if anything.
+    """
     folder = build_folder(port)
     commands = [_fill(port, command) for command in port.manifest.build.commands]
     stamp, key = folder / "built.txt", _key(port, commands, toolchain)
-    if stamp.exists() and stamp.read_text(encoding="utf-8") == key:
-        return Outcome(True, "")
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    for command in commands:
-        outcome = run_short(command, port, BUILD_LIMIT_S)
-        if not outcome.ok:
-            return outcome
-    write_atomically(stamp, key)
-    return Outcome(True, "")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with open(folder.with_suffix(".lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # until it is closed: another run may build this, too
+        if stamp.exists():
+            built_key, _, said = stamp.read_text(encoding="utf-8").partition("\n")
+            if built_key == key:
+                return Outcome(True, said)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        outcome = Outcome(True, "")
+        for command in commands:
+            outcome = run_short(command, port, BUILD_LIMIT_S)
+            if not outcome.ok:
+                return outcome
+        write_atomically(stamp, f"{key}\n{outcome.text}")
+    return outcome
 
 
 def build_folder(port: Port) -> Path:

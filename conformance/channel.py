@@ -45,7 +45,8 @@ class Channel:
         except (OSError, ValueError) as error:
             raise Trouble("CRASH", f"cannot be started: {error}") from error
         self._stderr = b""
-        self._unread = b""
+        self._unread = bytearray()
+        self._pending = memoryview(b"")
         for stream in self._streams():
             os.set_blocking(stream.fileno(), False)
 
@@ -69,37 +70,41 @@ class Channel:
         deadline = time.monotonic() + limit_s
         if self._unread or self._read(self._stdout):
             raise Trouble("GARBAGE", "wrote to stdout without being asked")
-        pending = memoryview(request)
+        self._pending = memoryview(request)
+        scanned = 0
         with selectors.DefaultSelector() as selector:
             selector.register(self._stdin, selectors.EVENT_WRITE)
             selector.register(self._stdout, selectors.EVENT_READ)
             selector.register(self._errors, selectors.EVENT_READ)
-            scanned = 0
             while (end := self._unread.find(b"\n", scanned)) < 0:
                 scanned = len(self._unread)
                 if scanned > MAX_ANSWER_BYTES:
                     raise Trouble("GARBAGE", f"answer is longer than {MAX_ANSWER_BYTES} bytes")
                 if time.monotonic() > deadline:
                     raise Trouble("TIMEOUT", f"no answer within {limit_s:g} s{self._said()}")
-                # A child that keeps the pipe open would hide the end of the process, so
-                # its status is looked at whenever nothing is heard for a moment.
-                ready = selector.select(min(0.1, max(0.0, deadline - time.monotonic())))
-                if not ready and self._process.poll() is not None:
-                    raise self._ended()
-                for key, _ in ready:
-                    if key.fileobj is self._stdin:
-                        pending = self._write(pending)
-                        if not pending:
-                            selector.unregister(self._stdin)
-                    elif key.fileobj is self._stdout:
-                        data = self._read(self._stdout)
-                        if data == b"":
-                            raise self._ended()
-                        self._unread += data or b""
-                    else:
-                        self._drain_stderr(selector)
-        line, self._unread = self._unread[:end], self._unread[end + 1 :]
+                self._pump(selector, max(0.0, deadline - time.monotonic()))
+        line = bytes(self._unread[:end])
+        del self._unread[: end + 1]
         return line
+
+    def _pump(self, selector: selectors.BaseSelector, wait_s: float) -> None:
+        """Move what can be moved; raise Trouble if the process has ended."""
+        # A child that keeps the pipe open would hide the end of the process, so its status
+        # is looked at whenever nothing is heard for a moment.
+        ready = [key.fileobj for key, _ in selector.select(min(0.1, wait_s))]
+        if not ready and self._process.poll() is not None:
+            raise self._ended()
+        if self._stdin in ready:
+            self._write()
+            if not self._pending:
+                selector.unregister(self._stdin)
+        if self._errors in ready and not self._drain_stderr():
+            selector.unregister(self._errors)
+        if self._stdout in ready:
+            data = self._read(self._stdout)
+            if data == b"":
+                raise self._ended()
+            self._unread += data or b""
 
     def close(self) -> None:
         """Let the process end by itself for a moment, then kill it and all its children."""
@@ -140,13 +145,14 @@ class Channel:
         assert self._process.stderr is not None
         return self._process.stderr
 
-    def _write(self, pending: memoryview) -> memoryview:
+    def _write(self) -> None:
         try:
-            return pending[os.write(self._stdin.fileno(), pending[:CHUNK]) :]
+            sent = os.write(self._stdin.fileno(), self._pending[:CHUNK])
         except BlockingIOError:
-            return pending
+            sent = 0
         except OSError:  # the process closed its stdin or ended; reading will say which
-            return pending[len(pending) :]
+            sent = len(self._pending)
+        self._pending = self._pending[sent:]
 
     @staticmethod
     def _read(stream: IO[bytes]) -> bytes | None:
@@ -156,11 +162,11 @@ class Channel:
         except BlockingIOError:
             return None
 
-    def _drain_stderr(self, selector: selectors.BaseSelector | None = None) -> None:
+    def _drain_stderr(self) -> bool:
+        """Keep the end of what is on stderr; False once it is closed."""
         data = self._read(self._errors)
-        if data == b"" and selector is not None:
-            selector.unregister(self._errors)
         self._stderr = (self._stderr + (data or b""))[-STDERR_KEPT:]
+        return data != b""
 
     def _ended(self) -> Trouble:
         try:

@@ -1,8 +1,6 @@
 """Makes `pytest conformance` the conformance run: options, matrix, results, tables."""
 
 import sys
-import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -25,31 +23,25 @@ class Run:
         option = config.getoption
         names = [name for value in option("port") for name in value.split()]
         require = [name for value in option("require") for name in value.split()]
-        self.cases_option: Path = Path(option("cases"))
         self.results_path = Path(option("results"))
         self.timed = not option("no_timing")
         chosen = ports.select(names)
-        self.cases = load_all(self.cases_option)
+        self.cases = load_all(Path(option("cases") or HERE / "cases"))
         check_known_failures(chosen, self.cases)
-        self.required = required_ports(require, chosen)
+        self.required = required_targets(require, chosen)
+        results.check_writable(self.results_path)
+        self.traces = {case.id: traces.load(case) for case in self.cases}
         with ThreadPoolExecutor() as pool:
             prepared = [ready for group in pool.map(build.prepare, chosen) for ready in group]
         self.judges = {p.target.name: Judge(p) for p in prepared}
-        self.traces: dict[str, dict[DType, traces.Trace]] = {}
         self.verdicts: dict[tuple[str, str, DType], Verdict] = {}
         self.timings: list[results.Timing] = []
-
-    def trace(self, case: Case) -> dict[DType, traces.Trace]:
-        """The golden traces of a case, loaded once."""
-        if case.id not in self.traces:
-            self.traces[case.id] = traces.load(case)
-        return self.traces[case.id]
 
     def judge(self, target: str, case: Case) -> dict[DType, Verdict]:
         """The verdicts of one target and case, by dtype; REQUIRE makes a skip a failure."""
         judge = self.judges[target]
         found = {}
-        for dtype, trace in self.trace(case).items():
+        for dtype, trace in self.traces[case.id].items():
             verdict = judge.judge(case, trace)
             if verdict.missing and verdict.status == "SKIP" and target in self.required:
                 reason = f"required, but skipped: {verdict.reason}"
@@ -84,7 +76,9 @@ class Run:
                 and v.status == "PASS"
                 and not judge.target.emulated
             ]
-            lines, wrong = timing.measure(passed, case, self.trace(case)["float64"], progress)
+            if not passed:
+                continue
+            lines, wrong = timing.measure(passed, case, self.traces[case.id]["float64"], progress)
             numpy = lines.get("numpy")
             for name, line in lines.items():
                 self.timings.append(
@@ -100,7 +94,7 @@ class Run:
                     )
                 )
             for name, reason in wrong.items():
-                key = (name, case.id, "float64")
+                key: tuple[str, str, DType] = (name, case.id, "float64")
                 self.verdicts[key] = replace(self.verdicts[key], status="FAIL", reason=reason)
 
     def results(self) -> results.Results:
@@ -130,18 +124,24 @@ def check_known_failures(chosen: list[ports.Port], cases: list[Case]) -> None:
                 )
 
 
-def required_ports(names: list[str], chosen: list[ports.Port]) -> set[str]:
-    """The names that REQUIRE means. Raises PortError for one that is not selected."""
-    selected = {port.name for port in chosen}
-    if names == ["all"]:
-        return selected
-    for name in names:
-        if name not in selected:
+def required_targets(words: list[str], chosen: list[ports.Port]) -> set[str]:
+    """The names of the targets that REQUIRE means: ports, or "PORT:EMULATION", or "all" ports.
+
+    Raises PortError for one that is not selected.
+    """
+    by_word = {port.name: ports.Target(port) for port in chosen}
+    if words == ["all"]:
+        return {target.name for target in by_word.values()}
+    for port in chosen:
+        if port.manifest.emulation is not None:
+            word = f"{port.name}:{port.manifest.emulation.name}"
+            by_word[word] = ports.Target(port, emulated=True)
+    for word in words:
+        if word not in by_word:
             raise ports.PortError(
-                f"REQUIRE={name}: there is no such port among those selected: "
-                f"{', '.join(sorted(selected))}"
+                f"REQUIRE={word}: there is no such port among those selected: {', '.join(by_word)}"
             )
-    return set(names)
+    return {by_word[word].name for word in words}
 
 
 def progress(text: str) -> None:
@@ -161,16 +161,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 RUN = pytest.StashKey[Run]()
 
 
-def pytest_sessionstart(session: pytest.Session) -> None:
-    """Set up the run before collection, so that a mistake is one sentence and status 2."""
-    config = session.config
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    """Set up the run first of all, so that a mistake is one sentence and status 2."""
     roots = {Path(str(argument).split("::")[0]).resolve() for argument in config.args}
     if not roots & {HERE, MATRIX}:
-        return
+        return None
     try:
         config.stash[RUN] = Run(config)
-    except (ports.PortError, CaseError) as error:
-        pytest.exit(str(error), returncode=2)
+    except (ports.PortError, CaseError, results.ResultsError) as error:
+        progress(f"error: {error}")
+        return 2
+    return None
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -182,9 +184,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture(scope="session")
-def run(pytestconfig: pytest.Config) -> Iterator[Run]:
+def run(pytestconfig: pytest.Config) -> Run:
     """The conformance run that the options describe."""
-    yield pytestconfig.stash[RUN]
+    return pytestconfig.stash[RUN]
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

@@ -107,7 +107,9 @@ class Judge:
             self.close()
             verdict = Verdict(trouble.status, reason=trouble.reason)
         except Unsupported as reason:
-            verdict = Verdict("SKIP", reason=str(reason), missing=True)
+            # An emulation may leave out what would take it too long.
+            missing = starting or not self.target.emulated
+            verdict = Verdict("SKIP", reason=str(reason), missing=missing)
         except Failure as reason:
             verdict = Verdict("FAIL", reason=f"the port says: {reason}")
         if starting:
@@ -146,9 +148,11 @@ def run_case(client: Client, case: Case, trace: Trace, max_iterations: int | Non
     if not margin <= 1.0:
         return Verdict("FAIL", margin, f"margin is {margin}", numbers)
     last = case.trace.checkpoints[-1]
-    prefix = f"first {due[-1][0] if due else 0} of {last} iterations" if len(due) < len(
-        trace.checkpoints
-    ) else ""
+    prefix = (
+        f"first {due[-1][0] if due else 0} of {last} iterations"
+        if len(due) < len(trace.checkpoints)
+        else ""
+    )
     return Verdict("PASS", margin, prefix, numbers)
 
 

@@ -34,6 +34,8 @@ class Toolchain(Strict):
 
 
 class Build(Strict):
+    """Commands to run in the port's folder, in order."""
+
     commands: list[Command]
 
 

@@ -6,6 +6,7 @@ conformance/PORTING.md describes the protocol.
 """
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -144,7 +145,7 @@ def _list(where: str, value: Any, length: int) -> list[Any]:
     return value
 
 
-def _arrays(where: str, value: Any, shapes: list[tuple[int, ...]]) -> list[Array]:
+def _arrays(where: str, value: Any, shapes: Sequence[tuple[int, ...]]) -> list[Array]:
     entries = _list(where, value, len(shapes))
     return [
         _array(f"{where}[{k}]", entry, shape)

@@ -24,10 +24,12 @@ def show(out: Console, results: Results) -> None:
     """Print verdicts, the reasons for all that is not a PASS, timings, and totals."""
     ports = list(dict.fromkeys(r.port for r in results.results))
     columns = max(1, (out.width - NAME_WIDTH) // CELL_WIDTH)
+    out.print("\nVerdicts, with the worst deviation as a multiple of the tolerance")
     for start in range(0, len(ports), columns):
         out.print(_verdicts(results.results, ports[start : start + columns]))
     _reasons(out, results.results)
     if results.timings:
+        out.print("\nTime of ports that passed: slope and intercept over interleaved runs")
         out.print(_timings(results.timings))
     counts = {s: sum(r.status == s for r in results.results) for s in SEVERITY}
     total = sum(r.numbers_compared for r in results.results)
@@ -36,10 +38,7 @@ def show(out: Console, results: Results) -> None:
 
 
 def _verdicts(results: list[Result], ports: list[str]) -> Table:
-    table = Table(
-        title="Verdicts, with the worst deviation as a multiple of the tolerance",
-        title_justify="left",
-    )
+    table = Table()
     table.add_column("case", no_wrap=True)
     for port in ports:
         table.add_column(port, justify="right")
@@ -75,8 +74,7 @@ def _reasons(out: Console, results: list[Result]) -> None:
 
 
 def _timings(timings: Iterable[Timing]) -> Table:
-    table = Table(title="Time, of ports that passed (slope over interleaved runs)")
-    table.title_justify = "left"
+    table = Table()
     table.add_column("port")
     table.add_column("case")
     for heading in ("ns/iteration", "95 % interval", "fixed ms", "x NumPy"):

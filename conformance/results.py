@@ -1,10 +1,14 @@
-"""The results file: what was run where, each verdict, each timing. Its JSON schema is
-`results.schema.json`, made from these classes by `python -m conformance schema`."""
+"""The results file: what was run where, each verdict, each timing.
+
+Its JSON schema is `results.schema.json`, made from these classes by
+`python -m conformance schema`.
+"""
 
 import datetime
 import os
 import platform
 import subprocess
+import tempfile
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
@@ -16,8 +20,6 @@ from conformance.judge import Judge, Verdict
 from conformance.ports import ROOT, Status
 from reference.case import DType
 from reference.files import write_atomically
-
-FORMAT = 1
 
 
 class _Model(BaseModel):
@@ -91,7 +93,7 @@ class Timing(_Model):
 class Results(_Model):
     """The whole file."""
 
-    format: Literal[1] = FORMAT
+    format: Literal[1] = 1
     machine: Machine
     ports: list[PortInfo]
     results: list[Result]
@@ -131,14 +133,29 @@ def result(port: str, case: str, dtype: DType, verdict: Verdict) -> Result:
 def port_info(judge: Judge) -> PortInfo:
     """What is known of a target after the run."""
     prepared = judge.prepared
-    ready = isinstance(prepared, Ready)
     return PortInfo(
         port=judge.target.name,
         language=judge.target.port.manifest.language,
-        toolchain=prepared.toolchain if ready else None,
-        build=prepared.build if ready else [],
+        toolchain=prepared.toolchain if isinstance(prepared, Ready) else None,
+        build=prepared.build if isinstance(prepared, Ready) else [],
         device=judge.device,
     )
+
+
+class ResultsError(ValueError):
+    """The results file cannot be written; the message is one sentence."""
+
+
+def check_writable(path: Path) -> None:
+    """Raise ResultsError if `write` would not work, before there is anything to lose."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise ResultsError(f"{path}: cannot be written: {error.strerror or error}") from error
+    if path.is_dir():
+        raise ResultsError(f"{path}: cannot be written: it is a folder")
 
 
 def write(path: Path, results: Results) -> None:

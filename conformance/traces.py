@@ -16,7 +16,6 @@ from reference.array import Array
 from reference.case import Case, CaseError, DType, Finite, Matrix, Strict
 from reference.sentences import first_error
 
-GOLDEN = Path(__file__).parent / "golden"
 CACHE = ROOT / "build" / "golden"
 
 
@@ -72,22 +71,22 @@ class Trace:
 
 
 def load(case: Case) -> dict[DType, Trace]:
-    """The golden traces of a case: committed, cached, or derived now.
+    """The golden traces of a case: its golden file, or else the cache, or derived now.
 
-    Raises CaseError if the committed golden file does not fit the case or is not well-formed,
-    or if the case cannot be certified.
+    The golden file of cases/ID.toml is golden/ID.json, beside the folder of the cases. Raises
+    CaseError if it was made from another version of the case or is not well-formed, or if the
+    case cannot be certified.
     """
-    committed = GOLDEN / f"{case.id}.json"
-    ours = case.path.resolve().parent == GOLDEN.parent / "cases"
-    if ours or committed.exists():
-        file = _read(committed)
-        if file.made_from.case_sha256 == case.sha256:
-            return _traces(file)
-        if ours:
-            raise CaseError(
-                f"{committed}: was made from another version of {case.path.name}: run make golden"
-            )
-    return _traces(_read(_derived(case)))
+    committed = case.path.resolve().parent.parent / "golden" / f"{case.id}.json"
+    if not committed.exists():
+        return _traces(_read(_derived(case)))
+    file = _read(committed)
+    if file.made_from.case_sha256 != case.sha256:
+        raise CaseError(
+            f"{committed}: was made from another version of {case.path.name}: "
+            f"run make golden CASES={case.path}"
+        )
+    return _traces(file)
 
 
 def _derived(case: Case) -> Path:
@@ -107,8 +106,6 @@ def _derived(case: Case) -> Path:
 def _read(path: Path) -> _File:
     try:
         file = _File.model_validate_json(path.read_bytes())
-    except FileNotFoundError as error:
-        raise CaseError(f"{path}: is missing: run make golden") from error
     except OSError as error:
         raise CaseError(f"{path}: cannot be read: {error.strerror or error}") from error
     except ValidationError as error:

@@ -12,6 +12,7 @@ import json
 import os
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -35,9 +36,14 @@ class FailureError(Exception):
 class Adapter(Protocol):
     """A loaded port, whatever its kind."""
 
-    def device(self) -> str: ...
-    def train(self, X: Array, y: Array, syn: list[Array], request: Answer) -> Answer: ...
-    def step(self, X: Array, y: Array, syn: list[Array], request: Answer) -> Answer: ...
+    def device(self) -> str:
+        """The name of the device that the port computes on."""
+
+    def train(self, X: Array, y: Array, syn: list[Array], request: Answer) -> Answer:
+        """The answer to a free run."""
+
+    def step(self, X: Array, y: Array, syn: list[Array], request: Answer) -> Answer:
+        """The answer to one update."""
 
 
 class CLibrary:
@@ -51,6 +57,7 @@ class CLibrary:
         self.library = self.ffi.dlopen(path)
 
     def device(self) -> str:
+        """See Adapter."""
         try:
             name = self.library.backprop_device()
         except AttributeError:
@@ -58,6 +65,7 @@ class CLibrary:
         return bytes(self.ffi.string(name)).decode(errors="replace")
 
     def train(self, X: Array, y: Array, syn: list[Array], request: Answer) -> Answer:
+        """See Adapter."""
         checkpoints = np.array(request["checkpoints"], dtype=np.int64)
         weights = _unwritten(len(checkpoints), sum(w.size for w in syn), like=X)
         error = _unwritten(len(checkpoints), like=X)
@@ -71,9 +79,10 @@ class CLibrary:
         }
 
     def step(self, X: Array, y: Array, syn: list[Array], request: Answer) -> Answer:
+        """See Adapter."""
         shapes = [(len(X), units) for units in request["layers"][1:]]
         units = sum(a * b for a, b in shapes)
-        l, error, delta = (_unwritten(units, like=X) for _ in range(3))  # noqa: E741
+        l, error, delta = (_unwritten(units, like=X) for _ in range(3))
         flat = np.concatenate([w.ravel() for w in syn])
         new = _unwritten(flat.size, like=X)
         self._call("step", X, y, flat, request, l, error, delta, new)
@@ -124,9 +133,11 @@ class PythonModule:
         spec.loader.exec_module(self.module)
 
     def device(self) -> str:
+        """See Adapter."""
         return str(self.module.device()) if hasattr(self.module, "device") else "cpu"
 
     def train(self, X: Array, y: Array, syn: list[Array], request: Answer) -> Answer:
+        """See Adapter."""
         run = self._call("train", X, y, syn, request, request["checkpoints"])
         return {
             "checkpoints": [
@@ -140,6 +151,7 @@ class PythonModule:
         }
 
     def step(self, X: Array, y: Array, syn: list[Array], request: Answer) -> Answer:
+        """See Adapter."""
         lists = self._call("step", X, y, syn, request)
         keys = ("l", "error", "delta", "weights")
         return {
@@ -165,7 +177,7 @@ def _unwritten(*shape: int, like: Array) -> Array:
     return np.full(shape, np.nan, dtype=like.dtype)
 
 
-def _split(flat: Array, shapes: list[tuple[int, ...]]) -> list[Any]:
+def _split(flat: Array, shapes: Sequence[tuple[int, ...]]) -> list[Any]:
     """Cut a flat buffer into nested lists of these shapes."""
     ends = np.cumsum([int(np.prod(shape)) for shape in shapes])
     parts = np.split(flat, ends[:-1])

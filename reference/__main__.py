@@ -16,7 +16,6 @@ from reference import ball, golden, network
 from reference.case import Case, CaseError, DType, load, load_all
 
 CASES = Path("conformance/cases")
-GOLDEN = Path("conformance/golden")
 
 
 def main() -> int:
@@ -36,17 +35,16 @@ def main() -> int:
 
     derive = commands.add_parser("golden", help="derive golden files")
     derive.add_argument("cases", type=Path, nargs="?", default=CASES, help=f"default: {CASES}")
-    derive.add_argument("--out", type=Path, default=GOLDEN, help=f"default: {GOLDEN}")
     derive.add_argument(
         "--check",
         action="store_true",
-        help="derive into a temporary folder and compare with the files in --out",
+        help="derive into a temporary folder and compare with the golden files that are there",
     )
     arguments = parser.parse_args()
     try:
         if arguments.command == "train":
             return run_train(arguments.case, arguments.arithmetic, arguments.json)
-        return run_golden(arguments.cases, arguments.out, arguments.check)
+        return run_golden(arguments.cases, arguments.check)
     except (CaseError, ball.UndecidedError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -87,9 +85,13 @@ def trace(case: Case, arithmetic: str) -> list[tuple[int, float, list[Any]]]:
     return ball.certified(exact)[0]
 
 
-def run_golden(where: Path, out: Path, check: bool) -> int:
-    """Derive golden files for all cases, one process a core; with `check`, compare only."""
+def run_golden(where: Path, check: bool) -> int:
+    """Derive golden files for all cases, one process a core; with `check`, compare only.
+
+    They go to the folder `golden` beside the folder of the cases.
+    """
     cases = load_all(where)
+    out = cases[0].path.resolve().parent.parent / "golden"
     with tempfile.TemporaryDirectory() as temporary:
         target = Path(temporary) if check else out
         different = 0

@@ -5,11 +5,12 @@ the file, the key and what to do.
 """
 
 import hashlib
+import itertools
 import math
 import tomllib
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, TypedDict
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
@@ -39,11 +40,15 @@ class Strict(BaseModel):
 
 
 class Network(Strict):
+    """Layer sizes, inputs first, and the function that each unit applies to its sum."""
+
     layers: list[Size] = Field(min_length=2, max_length=64)
     activation: Literal["sigmoid"] = "sigmoid"
 
 
 class Training(Strict):
+    """How long and how fast."""
+
     iterations: Annotated[int, Field(ge=1, le=10_000_000)]
     alpha: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
 
@@ -70,6 +75,12 @@ class Trace(Strict):
 
     checkpoints: list[Iteration] = Field(min_length=1)
     steps: list[Iteration] = [0]
+
+
+class Settings(TypedDict):
+    """The keyword arguments of `network.train` and `network.step`."""
+
+    alpha: float
 
 
 class Timing(Strict):
@@ -110,7 +121,7 @@ class Case(Strict):
         """Layer sizes, inputs first."""
         return self.network.layers
 
-    def settings(self, dtype: DType) -> dict[str, float]:
+    def settings(self, dtype: DType) -> Settings:
         """The training settings as a port gets them: rounded to the dtype that it runs in."""
         return {"alpha": float(np.dtype(dtype).type(self.training.alpha))}
 
@@ -132,7 +143,7 @@ class Case(Strict):
         if self.init.weights is not None:
             return [np.array(w, dtype=np.float64) for w in self.init.weights]
         random = np.random.RandomState(self.init.numpy_seed)
-        shapes = zip(self.layers, self.layers[1:], strict=False)
+        shapes = itertools.pairwise(self.layers)
         return [2 * random.random_sample(shape) - 1 for shape in shapes]
 
     @cached_property

@@ -128,7 +128,8 @@ def assemble(case: Case, derived: dict[DType, dict[str, Any]]) -> dict[str, Any]
         "factor": FACTOR,
         "seed": SEED,
     }
-    return {"format": FORMAT, "case": case.id, "made_from": made_from, **derived}
+    head = {"format": FORMAT, "case": case.id, "made_from": made_from}
+    return head | {dtype: derived[dtype] for dtype in DTYPES}
 
 
 @functools.cache

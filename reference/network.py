@@ -28,7 +28,7 @@ from reference.array import Array
 class Step(NamedTuple):
     """Everything that one update computes, for layers 1 ... K, and the weights after it."""
 
-    l: list[Array]  # noqa: E741 - the article's name for a layer's output
+    l: list[Array]
     error: list[Array]
     delta: list[Array]
     syn: list[Array]
@@ -46,7 +46,7 @@ def slope(output: Array) -> Array:
 
 def forward(l0: Array, syn: Sequence[Array]) -> list[Array]:
     """The outputs of all layers, l[0] (the data) first."""
-    l = [l0]  # noqa: E741
+    l = [l0]
     for weights in syn:
         l.append(sigmoid(l[-1] @ weights))
     return l
@@ -57,7 +57,7 @@ def step(X: Array, y: Array, syn: Sequence[Array], *, alpha: float = 1.0) -> Ste
 
     X is (m, n_0), y is (m, n_K), both of the dtype of `syn`; `alpha` is the learning rate.
     """
-    l = forward(X, syn)  # noqa: E741
+    l = forward(X, syn)
     last = len(syn)
 
     l_error = {last: y - l[last]}

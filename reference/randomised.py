@@ -1,4 +1,4 @@
-"""Randomised rounding: how far may a correct floating-point implementation stray?
+"""Randomised rounding: how far a correct floating-point implementation may stray.
 
 Monte Carlo arithmetic (D. S. Parker, "Monte Carlo Arithmetic", UCLA CSD-970002, 1997): every
 result of every operation is perturbed at random by about one rounding, and many replicas of
@@ -17,8 +17,9 @@ class RandomisedArray(np.ndarray):
     """An array of shape (replicas, ...) whose operations round at random.
 
     A result r becomes r + r e z, rounded, with e the distance from 1 to the next number and
-    z uniform in [-1, 1): r itself or a number next to it. So it covers functions that are
-    right to within one unit in the last place, and sums in any order.
+    z uniform in [-1, 1): it moves by up to one unit in the last place, or by two where r's
+    significand is large. So it covers functions that are off by one unit, and sums in any
+    order.
     """
 
     random: np.random.Generator
@@ -62,10 +63,13 @@ class RandomisedArray(np.ndarray):
 
     def _matmul(self, a: Array, b: Array) -> Array:
         """(..., m, n) @ (..., n, p), adding the n products one after the other."""
-        total = None
-        for j in range(a.shape[-1]):
-            term = self._perturb(a[..., :, j, np.newaxis] * b[..., j, np.newaxis, :])
-            total = term if total is None else self._perturb(total + term)
+
+        def product(j: int) -> Array:
+            return self._perturb(a[..., :, j, np.newaxis] * b[..., j, np.newaxis, :])
+
+        total = product(0)
+        for j in range(1, a.shape[-1]):
+            total = self._perturb(total + product(j))
         return total
 
     def _sum(self, terms: Array, axis: tuple[int, ...]) -> Array:

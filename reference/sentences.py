@@ -5,7 +5,9 @@ from pydantic import ValidationError
 
 def first_error(error: ValidationError) -> str:
     """The first thing that is wrong: key, problem, and what was found."""
-    first = error.errors(include_url=False)[0]
+    errors = error.errors(include_url=False)
+    # A misspelt key is unknown and leaves another one missing: the misspelt one is the mistake.
+    first = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])
     key = ""
     for part in first["loc"]:
         key += f"[{part}]" if isinstance(part, int) else f".{part}"

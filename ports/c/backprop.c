@@ -36,14 +36,10 @@ typedef struct {
     real **syn;
 } network;
 
-static real sigmoid(real x) {
-    return 1 / (1 + EXP(-x));
-}
+static real sigmoid(real x) { return 1 / (1 + EXP(-x)); }
 
 /* The sigmoid's derivative, from its output. */
-static real slope(real output) {
-    return output * (1 - output);
-}
+static real slope(real output) { return output * (1 - output); }
 
 /* l[k+1] = sigmoid(l[k] syn[k]) */
 static void forward(const network *net) {
@@ -86,20 +82,25 @@ static void backward(const network *net) {
     }
 }
 
-/* syn[k] += alpha l[k]^T delta[k+1], after all of backward has used the old weights */
-static void update(const network *net) {
-    for (int64_t k = 0; k < net->last; k++) {
-        const int64_t inputs = net->layers[k], outputs = net->layers[k + 1];
-        for (int64_t m = 0; m < inputs; m++) {
-            real *restrict weights = net->syn[k] + m * outputs;
-            for (int64_t n = 0; n < outputs; n++) {
-                real sum = 0; /* over the batch, before alpha */
-                for (int64_t i = 0; i < net->samples; i++)
-                    sum += net->l[k][i * inputs + m] * net->delta[k + 1][i * outputs + n];
-                weights[n] += net->alpha * sum;
-            }
+/* syn[k] += alpha l[k]^T delta[k+1] */
+static void update_layer(const network *net, int64_t k) {
+    const int64_t inputs = net->layers[k], outputs = net->layers[k + 1];
+    for (int64_t m = 0; m < inputs; m++) {
+        real *restrict weights = net->syn[k] + m * outputs;
+        for (int64_t n = 0; n < outputs; n++) {
+            real sum = 0; /* over the batch, before alpha */
+            for (int64_t i = 0; i < net->samples; i++)
+                sum += net->l[k][i * inputs + m] * net->delta[k + 1][i * outputs + n];
+            weights[n] += net->alpha * sum;
         }
     }
+}
+
+/* One iteration. No weight changes before all of backward has used the old ones. */
+static void iterate(const network *net) {
+    forward(net);
+    backward(net);
+    for (int64_t k = 0; k < net->last; k++) update_layer(net, k);
 }
 
 /* The mean of |y - l[K]|. */
@@ -155,9 +156,7 @@ static int open_network(network *net, const backprop_settings *s, const real *X,
     return 1;
 }
 
-static void close_network(network *net) {
-    free(net->l);
-}
+static void close_network(network *net) { free(net->l); }
 
 int EXPORT(backprop_train)(const backprop_settings *settings, const real *X, const real *y,
                            const real *syn, int64_t checkpoint_count, const int64_t *checkpoints,
@@ -175,11 +174,7 @@ int EXPORT(backprop_train)(const backprop_settings *settings, const real *X, con
 
     int64_t iteration = 0;
     for (int64_t c = 0; c < checkpoint_count; c++) {
-        for (; iteration < checkpoints[c]; iteration++) {
-            forward(&net);
-            backward(&net);
-            update(&net);
-        }
+        for (; iteration < checkpoints[c]; iteration++) iterate(&net);
         forward(&net);
         error_out[c] = mean_error(&net);
         memcpy(syn_out + (size_t)c * weights, now, weights * sizeof *now);
@@ -194,9 +189,7 @@ int EXPORT(backprop_step)(const backprop_settings *settings, const real *X, cons
     network net;
     memcpy(syn_out, syn, (size_t)weight_count(settings) * sizeof *syn);
     if (!open_network(&net, settings, X, y, syn_out, l, error, delta)) return BACKPROP_NO_MEMORY;
-    forward(&net);
-    backward(&net);
-    update(&net);
+    iterate(&net);
     close_network(&net);
     return BACKPROP_OK;
 }

@@ -1,0 +1,56 @@
+# Variables of `make conformance`; README.md says what each does.
+PORT     ?=
+CASES    ?= conformance/cases
+REQUIRE  ?=
+RESULTS  ?= build/results.json
+
+PYTHON   ?= python3
+BIN      := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help conformance test golden golden-check ports lock format clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
+
+conformance: .venv/installed ## judge the ports, then time those that pass; PORT= CASES= REQUIRE= RESULTS=
+	@$(BIN)/python -m pytest conformance -q --no-header --tb=short --port "$(PORT)" \
+	    --cases "$(CASES)" --require "$(REQUIRE)" --results "$(RESULTS)"
+
+test: .venv/installed ## the project's own tests, lint, types and formats
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/clang-format --dry-run --Werror $$(git ls-files '*.c' '*.h')
+	$(BIN)/python -m pytest -q -n auto
+
+golden: .venv/installed ## derive all golden files again and write them
+	@$(BIN)/python -m reference golden "$(CASES)"
+
+golden-check: .venv/installed ## derive all golden files again and demand the same values
+	@$(BIN)/python -m reference golden --check "$(CASES)"
+
+ports: .venv/installed ## what is here, what is missing, and the command that installs it
+	@$(BIN)/python -m conformance ports $(PORT)
+
+format: .venv/installed ## format all sources
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+	$(BIN)/clang-format -i $$(git ls-files '*.c' '*.h')
+
+lock: .venv/installed ## resolve pyproject.toml again into requirements.lock
+	@$(PYTHON) -m venv build/uv && build/uv/bin/pip install --quiet uv
+	@build/uv/bin/uv pip compile pyproject.toml --extra test --universal --python-version 3.11 \
+	    --generate-hashes --quiet --custom-compile-command "make lock" -o requirements.lock
+
+clean: ## delete what was built, and the virtual environment
+	rm -rf build .venv
+
+.venv/installed: requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	    || { echo "error: $(PYTHON) is older than 3.11; name another with PYTHON=" >&2; exit 2; }
+	@echo "making .venv from requirements.lock (once, about a minute)"
+	@$(PYTHON) -m venv .venv || { echo "error: $(PYTHON) cannot make a virtual environment:" \
+	    "apt-get install python3-venv" >&2; exit 2; }
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@touch $@

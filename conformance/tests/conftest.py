@@ -1,0 +1,123 @@
+"""Runs the harness as a user does, on port folders made for the test."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+CASES = ROOT / "conformance" / "cases"
+SCRIPTED = Path(__file__).parent / "scripted_port.py"
+
+
+@dataclass
+class Done:
+    """How a run of the harness ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+    results: dict[str, Any] | None
+
+    def verdicts(self, port: str) -> list[dict[str, Any]]:
+        """The results of one port."""
+        assert self.results is not None
+        return [r for r in self.results["results"] if r["port"] == port]
+
+    def statuses(self, port: str) -> set[str]:
+        """The statuses that one port got."""
+        return {r["status"] for r in self.verdicts(port)}
+
+
+Conformance = Callable[..., Done]
+
+
+@pytest.fixture
+def conformance(tmp_path: Path) -> Conformance:
+    """Run `pytest conformance` with these ports and cases; further options go as they are."""
+
+    def run(
+        *ports: Path | str,
+        cases: str | Path = CASES / "one-step.toml",
+        options: tuple[str, ...] = ("--no-timing",),
+    ) -> Done:
+        file = tmp_path / "results.json"
+        file.unlink(missing_ok=True)
+        command = [sys.executable, "-m", "pytest", "conformance", "-q", "--cases", str(cases)]
+        command += ["--results", str(file), "-p", "no:cacheprovider", *options]
+        for port in ports:
+            command += ["--port", str(port)]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=300)
+        found = json.loads(file.read_text()) if file.exists() else None
+        return Done(done.returncode, done.stdout, done.stderr, found)
+
+    return run
+
+
+MakePort = Callable[..., Path]
+PatchedC = Callable[..., Path]
+
+MANIFEST = """
+format = 1
+language = "Python, scripted"
+kind = "process"
+dtypes = ["float64"]
+capabilities = ["alpha", "layers"]
+[toolchain]
+detect = ["true"]
+install = "nothing"
+[run]
+command = ["{python}", "-u", "{port}/port.py"]
+time_limit_s = 2.0
+"""
+
+
+@pytest.fixture
+def make_port(tmp_path: Path) -> MakePort:
+    """Make a process port from the correct scripted one, with `sabotage` run on each answer."""
+
+    def make(name: str, sabotage: str = "", manifest: str = MANIFEST) -> Path:
+        folder = tmp_path / "made" / name
+        folder.mkdir(parents=True)
+        source = SCRIPTED.read_text()
+        assert source.count("# SABOTAGE\n") == 1
+        indented = sabotage.replace("\n", "\n    ")
+        (folder / "port.py").write_text(source.replace("# SABOTAGE\n", f"{indented}\n"))
+        (folder / "port.toml").write_text(manifest)
+        return folder
+
+    return make
+
+
+@pytest.fixture
+def patched_c(tmp_path: Path) -> PatchedC:
+    """A copy of the C port with other compiler options, or with source lines replaced."""
+
+    def make(name: str, *replacements: tuple[str, str], flags: str = "-O2") -> Path:
+        folder = tmp_path / "made" / name
+        shutil.copytree(ROOT / "ports" / "c", folder)
+        manifest = folder / "port.toml"
+        words = ", ".join(f'"{flag}"' for flag in flags.split())
+        text = manifest.read_text()
+        assert text.count('"-O2"') == 2
+        manifest.write_text(text.replace('"-O2"', words))
+        source = (folder / "backprop.c").read_text()
+        for old, new in replacements:
+            assert source.count(old) == 1, f"{old!r} is not in the C port exactly once"
+            source = source.replace(old, new)
+        (folder / "backprop.c").write_text(source)
+        return folder
+
+    return make
+
+
+@pytest.fixture(autouse=True)
+def _plain_output(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(os.environ, "NO_COLOR", "1")

@@ -1,0 +1,105 @@
+"""The comparison can fail in every way that it should, and in no other."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+
+from conformance.compare import Comparison, Expected, compare
+from reference.array import Array
+
+finite = st.floats(-1e6, 1e6)
+shapes = npst.array_shapes(min_dims=1, max_dims=2, max_side=5)
+tolerances = st.floats(1e-12, 1e3)
+Data = tuple[Array, Array, float]
+
+
+@st.composite
+def tensors(draw: st.DrawFn) -> Data:
+    """Got and expected of one shape, with a tolerance."""
+    shape = draw(shapes)
+    got, expected = (draw(npst.arrays(np.float64, shape, elements=finite)) for _ in range(2))
+    return got, expected, draw(tolerances)
+
+
+def one(got: Array, expected: Array, tolerance: float) -> Comparison:
+    return compare([("t", got)], [Expected("t", expected, tolerance)], "float64")
+
+
+@given(tensors())
+def test_fails_exactly_if_an_element_is_beyond_the_tolerance(data: Data) -> None:
+    got, expected, tolerance = data
+    found = one(got, expected, tolerance)
+    beyond = [
+        index
+        for index in np.ndindex(got.shape)
+        if abs(float(got[index]) - float(expected[index])) / tolerance > 1
+    ]
+    assert (found.first is not None) == bool(beyond)
+    assert (found.margin > 1) == bool(beyond)
+    assert found.numbers == got.size
+    if found.first is not None:
+        assert found.first.index in beyond
+        assert found.first.margin == found.margin
+
+
+@given(tensors(), st.floats(1, 1e6))
+def test_a_larger_tolerance_never_fails_what_a_smaller_one_passes(
+    data: Data, factor: float
+) -> None:
+    got, expected, tolerance = data
+    tight, loose = one(got, expected, tolerance), one(got, expected, tolerance * factor)
+    assert loose.margin <= tight.margin
+    assert tight.first is not None or loose.first is None
+
+
+@given(tensors(), st.sampled_from([math.nan, math.inf, -math.inf]), st.data())
+def test_what_is_not_finite_always_fails(data: Data, bad: float, choose: st.DataObject) -> None:
+    _, expected, _ = data
+    index = choose.draw(st.sampled_from(list(np.ndindex(expected.shape))))
+    got = expected.copy()
+    assert one(got, expected, 1e300).first is None
+    got[index] = bad
+    found = one(got, expected, 1e300)
+    assert found.first is not None
+    assert found.first.index == index
+    assert found.margin == math.inf
+
+
+def test_equal_numbers_pass_and_minus_zero_equals_zero() -> None:
+    values = np.array([0.0, 5e-324, -1.0])
+    assert one(values, values, 1e-300).margin == 0
+    assert one(np.array([-0.0]), np.array([0.0]), 1e-300).margin == 0
+
+
+def test_a_subnormal_deviation_is_seen() -> None:
+    assert one(np.array([1e-310]), np.array([0.0]), 1e-311).first is not None
+
+
+def test_the_first_tensor_out_of_tolerance_is_named_not_the_worst() -> None:
+    expected = [Expected(name, np.zeros(2), 1.0) for name in ("a", "b", "c")]
+    got = [("a", np.zeros(2)), ("b", np.array([0.0, 2.0])), ("c", np.array([9.0, 0.0]))]
+    found = compare(got, expected, "float64")
+    assert found.first is not None
+    assert (found.first.tensor, found.first.index) == ("b", (1,))
+    assert found.margin == 9.0
+
+
+def test_other_names_or_shapes_are_an_error_and_never_a_pass() -> None:
+    expected = [Expected("a", np.zeros((2, 1)), 1.0)]
+    with pytest.raises(ValueError, match="compared"):
+        compare([("b", np.zeros((2, 1)))], expected, "float64")
+    with pytest.raises(ValueError, match="compared"):
+        compare([], expected, "float64")
+    with pytest.raises(ValueError, match="shape"):
+        compare([("a", np.zeros((1, 2)))], expected, "float64")
+
+
+def test_ulps_are_counted_in_the_dtype() -> None:
+    up = np.array([float(np.nextafter(np.float32(1), np.float32(2)))])
+    found = compare([("t", up)], [Expected("t", np.ones(1), 1e-12)], "float32")
+    assert found.first is not None
+    assert found.first.ulps == 1.0

@@ -1,0 +1,91 @@
+"""What the documents tell people to type exists."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from conformance.tests.conftest import ROOT
+
+DOCUMENTS = [
+    "README.md",
+    "conformance/PORTING.md",
+    "conformance/SPEC.md",
+    *(str(p.relative_to(ROOT)) for p in ROOT.glob("ports/*/README.md")),
+]
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_make_commands_and_variables_exist(name: str) -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    for command in re.findall(r"(?:`|^ {4})(make [^`#\n]*)", (ROOT / name).read_text(), re.M):
+        for word in command.split()[1:]:
+            if (variable := re.match(r"([A-Z]+)=", word)) is not None:
+                assert re.search(rf"^{variable[1]} +\?=", makefile, re.M), command
+            elif re.fullmatch(r"[a-z-]+", word) and "=" not in command.split(word)[0]:
+                assert re.search(rf"^{word}:", makefile, re.M), command
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_links_lead_to_files(name: str) -> None:
+    document = ROOT / name
+    for link in re.findall(r"\]\(([^)#]+)\)", document.read_text()):
+        if not link.startswith("https://"):
+            assert (document.parent / link).exists(), link
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_modules_and_cases_exist(name: str) -> None:
+    text = (ROOT / name).read_text()
+    for module in re.findall(r"python -m ([\w.]+)", text):
+        path = ROOT / module.replace(".", "/")
+        assert module == "pytest" or path.with_suffix(".py").exists() or path.is_dir(), module
+    for case in re.findall(r"conformance/cases/[\w-]+\.toml", text):
+        assert (ROOT / case).exists(), case
+
+
+def test_the_output_in_the_readme_names_every_case_and_port() -> None:
+    shown = (ROOT / "README.md").read_text().split("```")[1]
+    for path in ROOT.glob("conformance/cases/*.toml"):
+        assert f" {path.stem} " in shown
+    for manifest in ROOT.glob("ports/*/port.toml"):
+        assert f" {manifest.parent.name} " in shown
+
+
+def test_every_port_has_a_readme() -> None:
+    for manifest in ROOT.glob("ports/*/port.toml"):
+        assert (manifest.parent / "README.md").exists()
+
+
+def test_help_lists_every_command() -> None:
+    done = subprocess.run(["make", "help"], capture_output=True, text=True, cwd=ROOT, check=True)
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M)
+    assert {line.split()[0] for line in done.stdout.splitlines()} == set(targets)
+
+
+def test_the_manifest_in_porting_md_is_valid(tmp_path: Path) -> None:
+    blocks = re.findall(r"```toml\n(.*?)```", (ROOT / "conformance/PORTING.md").read_text(), re.S)
+    manifest = tmp_path / "p" / "port.toml"
+    manifest.parent.mkdir()
+    manifest.write_text("".join(blocks))
+    command = [sys.executable, "-m", "conformance", "ports", str(manifest.parent)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_exchange_in_porting_md_is_what_the_scripted_port_says() -> None:
+    text = (ROOT / "conformance/PORTING.md").read_text()
+    hello = re.search(r"-> (\{.*\"hello\".*\})\n +<- (\{.*\})", text)
+    step = re.search(r"-> (\{\"id\": 1.*?\})\n", text, re.S)
+    assert hello is not None
+    assert step is not None
+    requests = f"{hello[1]}\n{' '.join(step[1].split())}\n"
+    port = ROOT / "conformance/tests/scripted_port.py"
+    done = subprocess.run(
+        [sys.executable, str(port)], input=requests, capture_output=True, text=True, check=True
+    )
+    first, second = done.stdout.splitlines()
+    assert first == hello[2]
+    assert re.match(r'\{"id": 1, "l": \[.*"error": .*"delta": .*"weights": ', second)

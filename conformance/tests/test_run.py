@@ -1,0 +1,264 @@
+"""The run as a whole: exit status, results file, options, bad input."""
+
+import json
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from conformance.results import Results
+from conformance.tests.conftest import CASES, MANIFEST, ROOT, Conformance, Done, MakePort, PatchedC
+
+SCHEMA = ROOT / "conformance" / "results.schema.json"
+
+
+def test_a_good_run_passes_times_and_writes_results(conformance: Conformance) -> None:
+    done = conformance("c", "numba_cpu", cases=CASES / "three-layer.toml", options=())
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.results is not None
+    jsonschema.validate(done.results, json.loads(SCHEMA.read_text()))
+    assert {(r["port"], r["dtype"]) for r in done.results["results"]} == {
+        (port, dtype) for port in ("c", "numba_cpu") for dtype in ("float64", "float32")
+    }
+    assert all(r["numbers_compared"] > 500 for r in done.results["results"])
+    timed = {t["port"]: t for t in done.results["timings"]}
+    assert set(timed) == {"c", "numba_cpu"}
+    assert all(0 < t["ns_low"] <= t["ns_per_iteration"] <= t["ns_high"] for t in timed.values())
+    # NumPy was not among the ports, so there is nothing to compare with.
+    assert all(t["ratio_to_numpy"] is None for t in timed.values())
+    assert "PASS" in done.stdout
+    assert "\x1b" not in done.stdout
+
+
+def test_the_published_schema_is_that_of_the_results() -> None:
+    assert json.loads(SCHEMA.read_text()) == Results.model_json_schema()
+
+
+def test_each_port_and_case_is_one_test_id() -> None:
+    command = [sys.executable, "-m", "pytest", "conformance", "--collect-only", "-q"]
+    done = subprocess.run(
+        [*command, "--port", "c numpy"], capture_output=True, text=True, cwd=ROOT, check=True
+    )
+    ids = [line for line in done.stdout.splitlines() if "::" in line]
+    assert len(ids) == 2 * len(list(CASES.glob("*.toml")))
+    assert "conformance/test_ports.py::test_port[c-three-layer]" in ids
+
+
+def test_a_wrong_answer_under_the_clock_is_a_failure(
+    conformance: Conformance, make_port: MakePort, tmp_path: Path
+) -> None:
+    case = tmp_path / "timed.toml"
+    text = (CASES / "one-step.toml").read_text()
+    case.write_text(text.replace("one-step", "timed") + "\n[timing]\niterations = [0, 1]\n")
+    # Right while it is judged; then, when asked for one checkpoint at a time, wrong.
+    cheat = make_port(
+        "cheat",
+        "if op == 'train' and len(request['checkpoints']) == 1:\n"
+        "    answer['checkpoints'][0]['error'] += 1e-9",
+    )
+    done = conformance(cheat, make_port("honest"), cases=case, options=())
+    assert done.returncode == 1
+    [verdict] = [v for v in done.verdicts("cheat") if v["dtype"] == "float64"]
+    assert verdict["status"] == "FAIL"
+    assert "when timed: error in the run at iteration 0" in verdict["reason"]
+    assert done.results is not None
+    assert {t["port"] for t in done.results["timings"]} == {"honest"}
+
+
+def test_a_case_without_golden_file_is_certified_on_the_fly(
+    conformance: Conformance, tmp_path: Path
+) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    text = (CASES / "one-step.toml").read_text().replace("one-step", "mine")
+    (folder / "mine.toml").write_text(text.replace("0.75", "0.7501"))
+    first = conformance("c", cases=folder)
+    assert first.returncode == 0, first.stdout
+    assert "deriving certified golden data for mine" in first.stderr
+    second = conformance("c", cases=folder)
+    assert second.returncode == 0
+    assert "deriving" not in second.stderr
+
+
+def missing_toolchain(make_port: MakePort) -> Path:
+    manifest = MANIFEST.replace('["true"]', '["no-such-compiler", "--version"]')
+    return make_port("absent", manifest=manifest.replace('"nothing"', '"apt-get install it"'))
+
+
+def test_a_missing_toolchain_is_a_visible_skip(
+    conformance: Conformance, make_port: MakePort
+) -> None:
+    done = conformance(missing_toolchain(make_port), "c")
+    assert done.returncode == 0
+    assert done.statuses("absent") == {"SKIP"}
+    assert "apt-get install it" in done.stdout
+
+
+@pytest.mark.parametrize("require", ["absent", "all", "c absent"])
+def test_require_makes_a_skip_a_failure(
+    conformance: Conformance, make_port: MakePort, require: str
+) -> None:
+    options = ("--no-timing", "--require", require)
+    done = conformance(missing_toolchain(make_port), "c", options=options)
+    assert done.returncode == 1
+    [verdict] = [v for v in done.verdicts("absent") if v["dtype"] == "float64"]
+    assert verdict["status"] == "FAIL"
+    assert verdict["reason"].startswith("required, but skipped: ")
+    assert done.statuses("c") == {"PASS"}
+
+
+def test_require_does_not_concern_what_a_manifest_leaves_out(
+    conformance: Conformance, make_port: MakePort
+) -> None:
+    port = make_port("p", manifest=MANIFEST.replace('["alpha", "layers"]', "[]"))
+    cases = port.parent.parent / "cases"
+    cases.mkdir()
+    for name in ("one-step", "two-layer"):
+        shutil.copy(CASES / f"{name}.toml", cases)
+    done = conformance(port, cases=cases, options=("--no-timing", "--require", "p"))
+    assert done.returncode == 0, done.stdout
+    assert {v["status"] for v in done.verdicts("p") if v["case"] == "two-layer"} == {"SKIP"}
+
+
+def test_nothing_compared_is_a_failure(conformance: Conformance, make_port: MakePort) -> None:
+    done = conformance(missing_toolchain(make_port))
+    assert done.returncode == 1
+    assert "nothing was compared" in done.stderr
+
+
+def test_a_build_that_fails_is_a_failure_with_the_compilers_words(
+    conformance: Conformance, patched_c: PatchedC
+) -> None:
+    folder = patched_c("broken", ("static real sigmoid(real x) {", "static rael sigmoid(x) {"))
+    done = conformance(folder)
+    assert done.statuses("broken") == {"FAIL"}
+    assert "rael" in done.stdout
+
+
+def test_a_port_with_a_device_that_is_not_here(
+    conformance: Conformance, make_port: MakePort
+) -> None:
+    manifest = MANIFEST + (
+        '[device]\ndetect = ["sh", "-c", "echo no such card >&2; exit 1"]\n'
+        '[emulation]\nname = "imitation"\nmax_iterations = 0\n'
+    )
+    done = conformance(make_port("card", manifest=manifest))
+    assert done.statuses("card") == {"SKIP"}
+    assert done.verdicts("card")[0]["reason"] == "no such card"
+    [emulated] = [v for v in done.verdicts("card (imitation)") if v["dtype"] == "float64"]
+    assert emulated["status"] == "PASS"
+    assert emulated["reason"] == "first 0 of 1 iterations"
+
+
+# Changes to a manifest, and what the message must say.
+MANIFEST_MISTAKES = [
+    ('kind = "process"', 'kind = "process"\ncolour = 1', "port.toml: unknown key 'colour'"),
+    ('kind = "process"', 'kind = "magic"', "port.toml: kind"),
+    ('kind = "process"', 'kind = "c-abi"', "kind 'c-abi' needs run.library"),
+    ('language = "Python, scripted"', "", "missing key 'language'"),
+    ('dtypes = ["float64"]', "dtypes = []", "port.toml: dtypes"),
+    ('dtypes = ["float64"]', 'dtypes = ["float16"]', "dtypes[0]"),
+    ("time_limit_s = 2.0", "time_limit_s = -1.0", "run.time_limit_s"),
+    ("format = 1", "format 1", "is not TOML"),
+    (
+        "format = 1",
+        'format = 1\nknown_failure = [{case = "no", status = "FAIL", message = "m", reason = "r"}]',
+        "there is no case 'no'",
+    ),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "message"), MANIFEST_MISTAKES)
+def test_a_mistake_in_a_manifest_is_one_sentence(
+    conformance: Conformance, make_port: MakePort, old: str, new: str, message: str
+) -> None:
+    assert MANIFEST.count(old) == 1
+    refused(conformance(make_port("p", manifest=MANIFEST.replace(old, new))), message)
+
+
+def refused(done: Done, message: str) -> None:
+    """One sentence on stderr that says this, status 2, no results, no traceback."""
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert len(done.stderr.splitlines()) == 1
+    assert message in done.stderr
+    assert done.results is None
+
+
+def test_bad_selections_are_one_sentence(
+    conformance: Conformance, make_port: MakePort, tmp_path: Path
+) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    refused(conformance("c", "nosuch"), "PORT=nosuch: there is no such port")
+    refused(conformance(tmp_path / "absent"), "there is no such port")
+    refused(conformance(empty), "has no port.toml, so it is not a port")
+    refused(conformance("c", "c"), "a port named 'c' is already at")
+    refused(conformance(make_port("c"), "c"), "a port named 'c' is already at")
+    refused(conformance("c", cases=empty), "no cases found")
+    refused(conformance("c", cases=tmp_path / "absent"), "no such folder or file")
+    options = ("--require", "numpy")
+    refused(conformance("c", options=options), "REQUIRE=numpy: there is no such port")
+
+
+def test_a_bad_case_is_one_sentence(conformance: Conformance, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.toml"
+    bad.write_text((CASES / "one-step.toml").read_text().replace("layers", "layer"))
+    refused(conformance("c", cases=bad), "unknown key 'network.layer'")
+
+
+def test_golden_data_that_does_not_fit_is_refused(conformance: Conformance, tmp_path: Path) -> None:
+    (tmp_path / "cases").mkdir()
+    (tmp_path / "golden").mkdir()
+    case, golden = tmp_path / "cases" / "one-step.toml", tmp_path / "golden" / "one-step.json"
+    shutil.copy(CASES / "one-step.toml", case)
+    good = (ROOT / "conformance" / "golden" / "one-step.json").read_text()
+    golden.write_text(good)
+    assert conformance("c", cases=case).returncode == 0
+    golden.write_text(good.replace('"noise"', '"nose"', 1))
+    refused(conformance("c", cases=case), "is not a golden file: ")
+    golden.write_text(good)
+    case.write_text(case.read_text() + "\n# a changed case\n")
+    refused(conformance("c", cases=case), "was made from another version of one-step.toml")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_an_unreadable_manifest_is_one_sentence(
+    conformance: Conformance, make_port: MakePort
+) -> None:
+    folder = make_port("p")
+    (folder / "port.toml").chmod(stat.S_IWUSR)
+    refused(conformance(folder), "cannot be read")
+
+
+def test_a_manifest_that_is_a_folder_is_one_sentence(
+    conformance: Conformance, make_port: MakePort
+) -> None:
+    folder = make_port("p")
+    (folder / "port.toml").unlink()
+    (folder / "port.toml").mkdir()
+    refused(conformance(folder), "cannot be read: Is a directory")
+
+
+def test_results_that_cannot_be_written_are_one_sentence(
+    conformance: Conformance, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    options = ("--no-timing", "--results", str(tmp_path / "file" / "results.json"))
+    refused(conformance("c", options=options), "file/results.json: cannot be written")
+
+
+def test_ports_lists_versions_and_install_commands(make_port: MakePort) -> None:
+    absent = missing_toolchain(make_port)
+    command = [sys.executable, "-m", "conformance", "ports", "c", str(absent)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
+    assert "gcc" in done.stdout
+    assert "missing: apt-get install it" in done.stdout
+    done = subprocess.run([*command, "nosuch"], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: PORT=nosuch")

@@ -1,0 +1,199 @@
+"""Every mistake in a case file is one sentence with file and key, and exit status 2."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from reference.case import CaseError, load, load_all
+
+ROOT = Path(__file__).parents[2]
+CASES = ROOT / "conformance" / "cases"
+
+GOOD = """
+format = 1
+id = "small"
+title = "t"
+purpose = "p"
+[network]
+layers = [2, 2, 1]
+[training]
+iterations = 10
+[init]
+numpy_seed = 1
+[data]
+X = [[0, 1], [1, 0]]
+y = [[1], [0]]
+[trace]
+checkpoints = [0, 10]
+"""
+
+# What is replaced, by what, and what the message must say.
+MISTAKES = [
+    ("[network]", "colour = 3\n[network]", "unknown key 'colour'"),
+    ("numpy_seed = 1", "numpy_seed = 1\nseed = 1", "unknown key 'init.seed'"),
+    ('title = "t"', "", "missing key 'title'"),
+    ("iterations = 10", "", "missing key 'training.iterations'"),
+    ("iterations = 10", "iterations = 0", "training.iterations"),
+    ("iterations = 10", "iterations = 2.5", "training.iterations"),
+    ("iterations = 10", "iterations = true", "training.iterations"),
+    ("iterations = 10", "iterations = 10\nalpha = inf", "training.alpha"),
+    ("iterations = 10", "iterations = 10\nalpha = -1.0", "training.alpha"),
+    ("iterations = 10", "iterations = 10\nalpha = 0.5", "needs must list 'alpha'"),
+    ('purpose = "p"', 'purpose = "p"\nneeds = ["alpha"]', "needs lists 'alpha'"),
+    ('purpose = "p"', 'purpose = "p"\nneeds = ["teleport"]', "needs[0]"),
+    ("format = 1", "format = 2", "format"),
+    ('id = "small"', 'id = "../x"', "id: "),
+    ("[2, 2, 1]", "[2]", "network.layers"),
+    ("[2, 2, 1]", "[2, 0, 1]", "network.layers[1]"),
+    ("[2, 2, 1]", "[3, 2, 1]", "data.X[0] has 2 numbers, but 3 are needed"),
+    ("[2, 2, 1]", "[2, 2, 2]", "data.y[0] has 1 numbers, but 2 are needed"),
+    ("y = [[1], [0]]", "y = [[1]]", "data.y has 1 rows, but 2 are needed"),
+    ("y = [[1], [0]]", "", "data.y is missing"),
+    ("[1, 0]]", "[1, nan]]", "data.X[1][1]"),
+    ("[1, 0]]", "[1, 1e999]]", "data.X[1][1]"),
+    ("[1, 0]]", '[1, "0"]]', "data.X[1][1]"),
+    ("numpy_seed = 1", "", "init needs either"),
+    ("numpy_seed = 1", "weights = [[[1.0], [1.0]]]", "init.weights has 1 matrices"),
+    (
+        "numpy_seed = 1",
+        "weights = [[[1.0, 2.0]], [[1.0], [1.0]]]",
+        "init.weights[0] has 1 rows, but 2 are needed",
+    ),
+    ("[0, 10]", "[0, 11]", "trace.checkpoints has 11, beyond training.iterations = 10"),
+    ("[0, 10]", "[10, 0]", "trace.checkpoints must rise"),
+    ("[0, 10]", "[0, 10]\nsteps = [5]", "trace.steps has 5, which is not in trace.checkpoints"),
+    ("[0, 10]", "[0, 10]\n[timing]\niterations = [5, 10]", "timing.iterations has 5"),
+    ("X = [[0, 1], [1, 0]]", "X = [[0, 1], [1, 0]]\nfile = 'a.csv'", "either data.file or"),
+    ("X = [[0, 1], [1, 0]]\ny = [[1], [0]]", "file = 'a.csv'", "'a.csv' cannot be read"),
+    ("format = 1", "format = ", "is not TOML"),
+    ("format = 1", "x = " + "[" * 5000, "small.toml: "),
+]
+
+
+def train(path: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "reference", "train", str(path), *options]
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    path = tmp_path / "small.toml"
+    path.write_text(GOOD)
+    return path
+
+
+def test_the_case_without_mistakes_is_fine(small: Path) -> None:
+    assert load(small).layers == [2, 2, 1]
+
+
+@pytest.mark.parametrize(("old", "new", "message"), MISTAKES)
+def test_a_mistake_is_one_sentence(small: Path, old: str, new: str, message: str) -> None:
+    assert GOOD.count(old) == 1
+    small.write_text(GOOD.replace(old, new))
+    with pytest.raises(CaseError) as caught:
+        load(small)
+    said = str(caught.value)
+    assert said.startswith(f"{small}: ")
+    assert message in said
+    assert "\n" not in said
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("x,y,label\n1,2,0\n", None),
+        ("x,y,label\n1,2\n", "has 2 columns"),
+        ("x,y,label\n1,2,7\n", "label that is not a whole number from 0 to 0"),
+        ("x,y,label\n1,nan,0\n", "not finite"),
+        ("x,y,label\n1,two,0\n", "is not a table of numbers"),
+    ],
+)
+def test_data_files_are_checked(small: Path, content: str, message: str | None) -> None:
+    (small.parent / "a.csv").write_text(content)
+    small.write_text(GOOD.replace("X = [[0, 1], [1, 0]]\ny = [[1], [0]]", 'file = "a.csv"'))
+    if message is None:
+        X, y, _ = load(small).arrays("float64")
+        assert X.tolist() == [[1, 2]]
+        assert y.tolist() == [[1]]
+        return
+    with pytest.raises(CaseError, match=r"data\.file") as caught:
+        load(small)
+    assert message in str(caught.value)
+
+
+def test_the_command_ends_with_2_and_no_traceback(small: Path) -> None:
+    small.write_text(GOOD.replace("numpy_seed = 1", "numpy_seed = -1"))
+    for path in (small, small.parent / "absent.toml", small.parent):
+        done = train(path)
+        assert done.returncode == 2
+        assert done.stderr.startswith("error: ")
+        assert len(done.stderr.splitlines()) == 1
+        assert done.stdout == ""
+
+
+def test_folders_of_cases(small: Path, tmp_path: Path) -> None:
+    assert [case.id for case in load_all(tmp_path)] == ["small"]
+    (tmp_path / "twin.toml").write_text(GOOD)
+    with pytest.raises(CaseError, match="is taken by"):
+        load_all(tmp_path)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(CaseError, match="no cases found"):
+        load_all(empty)
+    with pytest.raises(CaseError, match="no such folder"):
+        load_all(tmp_path / "absent")
+
+
+@pytest.mark.parametrize("arithmetic", ["float64", "float32", "ball"])
+def test_train_prints_json_and_nothing_else(small: Path, arithmetic: str) -> None:
+    done = train(small, "--arithmetic", arithmetic, "--json")
+    assert done.returncode == 0
+    report = json.loads(done.stdout)
+    assert list(report) == ["case", "arithmetic", "checkpoints"]
+    assert report["arithmetic"] == arithmetic
+    assert [c["iteration"] for c in report["checkpoints"]] == [0, 10]
+    shapes = [np.shape(w) for w in report["checkpoints"][1]["weights"]]
+    assert shapes == [(2, 2), (2, 1)]
+    initial = load(small).arrays("float32" if arithmetic == "float32" else "float64")[2]
+    assert report["checkpoints"][0]["weights"] == [w.tolist() for w in initial]
+
+
+def test_train_prints_errors_for_people(small: Path) -> None:
+    lines = train(small).stdout.splitlines()
+    assert [line.split()[0] for line in lines] == ["0", "10"]
+    assert float(lines[1].split()[1]) < float(lines[0].split()[1])
+
+
+def test_inputs_are_rounded_to_the_dtype(small: Path) -> None:
+    small.write_text(
+        GOOD.replace("iterations = 10", "iterations = 10\nalpha = 0.1").replace(
+            'purpose = "p"', 'purpose = "p"\nneeds = ["alpha"]'
+        )
+    )
+    case = load(small)
+    assert case.settings("float64") == {"alpha": 0.1}
+    assert case.settings("float32") == {"alpha": float(np.float32(0.1))}
+    X, y, syn = case.arrays("float32")
+    assert {a.dtype.name for a in (X, y, *syn)} == {"float32"}
+
+
+def test_digits_are_those_that_scikit_learn_ships() -> None:
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    with (CASES / "data" / "digits.csv").open() as file:
+        rows = [[int(cell) for cell in row] for row in list(csv.reader(file))[1:]]
+    assert np.array_equal([row[:-1] for row in rows], digits.data)
+    assert np.array_equal([row[-1] for row in rows], digits.target)
+
+
+def test_seeded_weights_are_the_articles() -> None:
+    _, _, syn = load(CASES / "three-layer.toml").arrays("float64")
+    np.random.seed(1)
+    assert (syn[0] == 2 * np.random.random((3, 4)) - 1).all()
+    assert (syn[1] == 2 * np.random.random((4, 1)) - 1).all()

@@ -1,0 +1,153 @@
+"""Golden files: derived again they are the same, and damage is found."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from reference import golden
+from reference.__main__ import difference
+from reference.case import load
+from reference.files import write_atomically
+
+ROOT = Path(__file__).parents[2]
+CASES = ROOT / "conformance" / "cases"
+GOLDEN = ROOT / "conformance" / "golden"
+SMALL = CASES / "one-step.toml"
+
+
+def committed(name: str) -> dict[str, Any]:
+    return json.loads((GOLDEN / f"{name}.json").read_text())
+
+
+def derive(path: Path) -> dict[str, Any]:
+    case = load(path)
+    return golden.assemble(case, {dtype: golden.derive(case, dtype) for dtype in golden.DTYPES})
+
+
+def test_every_case_has_a_golden_file_and_a_purpose() -> None:
+    cases = sorted(CASES.glob("*.toml"))
+    assert {p.stem for p in cases} == {p.stem for p in GOLDEN.glob("*.json")}
+    for path in cases:
+        case = load(path)
+        assert case.id == path.stem
+        assert committed(case.id)["made_from"]["case_sha256"] == case.sha256
+        assert case.purpose.endswith(".")
+
+
+def test_golden_errors_are_the_articles_digits() -> None:
+    # Printed in the article; see test_article.py.
+    printed = {
+        0: "0.496410031903",
+        10_000: "0.00858452565325",
+        20_000: "0.00578945986251",
+        30_000: "0.00462917677677",
+        40_000: "0.00395876528027",
+        50_000: "0.00351012256786",
+    }
+    found = {
+        entry["iteration"]: f"{entry['tensors'][-1]['value']:.12g}"
+        for entry in committed("three-layer")["float64"]["checkpoints"]
+    }
+    assert {n: found[n] for n in printed} == printed
+
+
+def test_radius_is_far_below_a_rounding() -> None:
+    for path in GOLDEN.glob("*.json"):
+        file = json.loads(path.read_text())
+        for dtype in golden.DTYPES:
+            assert 0 < file[dtype]["radius"] < 1e-20
+
+
+def test_deriving_again_gives_the_same_bytes() -> None:
+    assert golden.values_only(derive(SMALL)) == golden.values_only(committed("one-step"))
+
+
+def test_exact_values_by_hand() -> None:
+    """The one-step case with the formulas written out, in Python's own floats."""
+    from math import exp
+
+    first = committed("one-step")["float64"]["steps"][0]["tensors"]
+    tensors = {t["name"]: np.array(t["value"]) for t in first}
+    # Sample [1, 0]: the sums into the hidden units are the first row of syn0.
+    h0, h1 = 1 / (1 + exp(-0.5)), 1 / (1 + exp(0.25))
+    out = 1 / (1 + exp(-(h0 * 1.0 + h1 * -0.5)))
+    delta = (1 - out) * out * (1 - out)
+    assert tensors["l1"][0] == pytest.approx([h0, h1], rel=1e-15)
+    assert tensors["l2"][0] == pytest.approx([out], rel=1e-15)
+    assert tensors["l2_delta"][0] == pytest.approx([delta], rel=1e-14)
+    assert tensors["l1_error"][0] == pytest.approx([delta * 1.0, delta * -0.5], rel=1e-14)
+    hidden = [delta * h0 * (1 - h0), delta * -0.5 * h1 * (1 - h1)]
+    assert tensors["l1_delta"][0] == pytest.approx(hidden, rel=1e-14)
+
+
+def test_unseen_replicas_stay_below_half_the_tolerance(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(golden, "SEED", golden.SEED + 1)
+    for name in ("one-step", "saturated", "two-layer"):
+        assert difference(derive(CASES / f"{name}.toml"), GOLDEN / f"{name}.json") is None
+
+
+def tamper_value(file: dict[str, Any]) -> None:
+    weights = file["float64"]["checkpoints"][1]["tensors"][0]["value"]
+    weights[0][0] = float(np.nextafter(weights[0][0], 1))
+
+
+def tamper_tolerance(file: dict[str, Any]) -> None:
+    file["float32"]["steps"][0]["tensors"][0]["tolerance"] = 1e-300
+
+
+def tamper_hash(file: dict[str, Any]) -> None:
+    file["made_from"]["case_sha256"] = "0" * 64
+
+
+@pytest.mark.parametrize(
+    ("tamper", "word"),
+    [(tamper_value, "other values"), (tamper_tolerance, "noise"), (tamper_hash, "other values")],
+)
+def test_check_finds_one_changed_number(
+    tamper: Callable[[dict[str, Any]], None], word: str, tmp_path: Path
+) -> None:
+    cases = tmp_path / "cases"
+    cases.mkdir()
+    (cases / "one-step.toml").write_bytes(SMALL.read_bytes())
+    file = committed("one-step")
+    path = tmp_path / "golden" / "one-step.json"
+
+    def check() -> subprocess.CompletedProcess[str]:
+        golden.write(path, file)
+        command = [sys.executable, "-m", "reference", "golden", "--check", str(cases)]
+        return subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+
+    assert check().returncode == 0
+    tamper(file)
+    done = check()
+    assert done.returncode == 1
+    assert word in done.stdout
+
+
+def test_check_finds_a_missing_and_a_stray_file(tmp_path: Path) -> None:
+    cases = tmp_path / "cases"
+    cases.mkdir()
+    (cases / "one-step.toml").write_bytes(SMALL.read_bytes())
+    (tmp_path / "golden").mkdir()
+    (tmp_path / "golden" / "gone.json").write_text("{}")
+    command = [sys.executable, "-m", "reference", "golden", "--check", str(cases)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 1
+    assert "one-step.json is missing" in done.stdout
+    assert "no case for golden files of gone" in done.stdout
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "file.json"
+    path.write_text("old")
+
+    with pytest.raises(UnicodeEncodeError):
+        write_atomically(path, "half \ud800")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
