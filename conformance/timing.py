@@ -19,6 +19,7 @@ from conformance.traces import Trace
 from reference.case import Case
 
 ROUNDS = 5
+TURN_S = 0.2  # at least; a fast port goes through its counts several times
 
 
 @dataclass(frozen=True)
@@ -64,14 +65,16 @@ def _one_round(
     judge: Judge, question: Question, counts: list[int], trace: Trace
 ) -> list[tuple[int, float]]:
     client = judge.client()
-    times = []
-    for n in counts:
-        started = time.perf_counter()
-        [(_, got)] = client.train(question, [n])
-        times.append((n, time.perf_counter() - started))
-        first = compare(got, dict(trace.checkpoints)[n], trace.dtype).first
-        if first is not None:
-            raise WrongWhenTimed(one_line(Divergence("run", n, first)))
+    expected = dict(trace.checkpoints)
+    times: list[tuple[int, float]] = []
+    while sum(seconds for _, seconds in times) < TURN_S:
+        for n in counts:
+            started = time.perf_counter()
+            [(_, got)] = client.train(question, [n])
+            times.append((n, time.perf_counter() - started))
+            first = compare(got, expected[n], trace.dtype).first
+            if first is not None:
+                raise WrongWhenTimed(one_line(Divergence("run", n, first)))
     return times
 
 
