@@ -7,7 +7,6 @@ RESULTS  ?= build/results.json
 PYTHON   ?= python3
 BIN      := .venv/bin
 
-MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 .PHONY: help conformance test golden golden-check ports lock format clean
 
