@@ -8,7 +8,7 @@ PYTHON   ?= python3
 BIN      := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help conformance test golden golden-check ports lock format clean
+.PHONY: help conformance test teeth golden golden-check ports lock format clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
@@ -23,6 +23,9 @@ test: .venv/installed ## the project's own tests, lint, types and formats
 	$(BIN)/mypy
 	$(BIN)/clang-format --dry-run --Werror $$(git ls-files '*.c' '*.h')
 	$(BIN)/python -m pytest -q -n auto
+
+teeth: .venv/installed ## measure that every known bug is caught and no correct variant is
+	@$(BIN)/python -m conformance teeth
 
 golden: .venv/installed ## derive all golden files again and write them
 	@$(BIN)/python -m reference golden "$(CASES)"

@@ -1,10 +1,13 @@
 """Judges one port: runs a case on it and says PASS, FAIL, CRASH, TIMEOUT, GARBAGE or SKIP."""
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from conformance.build import NotReady, Ready
 from conformance.channel import Channel, Trouble
-from conformance.compare import Comparison, Deviation, compare
+from conformance.compare import Deviation, compare
+from conformance.diagnose import Wrong, line_of, probable_bugs
+from conformance.mutants import Mutant
 from conformance.ports import KnownFailure, Status
 from conformance.protocol import Client, Failure, Question, Unsupported
 from conformance.traces import Trace
@@ -15,10 +18,11 @@ from reference.case import Case, DType
 class Divergence:
     """The first place where a port leaves the golden trace."""
 
-    check: str  # "step" or "run"
+    check: Literal["step", "run"]
     iteration: int
     deviation: Deviation
-    bug: str | None = None  # the known bug that explains it, where one is recognised
+    line: str | None = None  # the line of the reference that computes it, for a step
+    bugs: tuple[Mutant, ...] = ()  # the known bugs that explain the answer, if any does
 
 
 @dataclass(frozen=True)
@@ -121,29 +125,34 @@ class Judge:
 
 def run_case(client: Client, case: Case, trace: Trace, max_iterations: int | None) -> Verdict:
     """All checks of one case: single steps from golden states, then the free run."""
-    comparisons: list[tuple[str, int, Comparison]] = []
-    for n, expected in trace.steps:
-        got = client.step(Question(case, trace.dtype, trace.weights(n)))
-        comparisons.append(("step", n, compare(got, expected, trace.dtype)))
+    steps = [
+        (client.step(Question(case, trace.dtype, trace.weights(n))), expected)
+        for n, expected in trace.steps
+    ]
     due = [
         (n, expected)
         for n, expected in trace.checkpoints
         if max_iterations is None or n <= max_iterations
     ]
-    if due:
-        run = client.train(Question(case, trace.dtype), [n for n, _ in due])
-        for (n, got), (_, expected) in zip(run, due, strict=True):
-            comparisons.append(("run", n, compare(got, expected, trace.dtype)))
+    answers = client.train(Question(case, trace.dtype), [n for n, _ in due]) if due else []
+    run = [(got, expected) for (_, got), (_, expected) in zip(answers, due, strict=True)]
 
-    numbers = sum(c.numbers for _, _, c in comparisons)
+    comparisons = [compare(*pair, trace.dtype) for pair in steps + run]
+    numbers = sum(c.numbers for c in comparisons)
     if numbers == 0:
         return Verdict("FAIL", reason="nothing was compared")
-    margin = max(c.margin for _, _, c in comparisons)
-    wrong = [(check, n, c.first) for check, n, c in comparisons if c.first is not None]
-    if wrong:
-        check, n, first = wrong[0]
-        divergence = Divergence(check, n, first)
-        return Verdict("FAIL", margin, one_line(divergence), numbers, divergence)
+    margin = max(c.margin for c in comparisons)
+    checks: list[tuple[Literal["step", "run"], int]] = [
+        *(("step", n) for n, _ in trace.steps),
+        *(("run", n) for n, _ in due),
+    ]
+    for (check, n), comparison in zip(checks, comparisons, strict=True):
+        if comparison.first is not None:
+            name = comparison.first.tensor
+            line = line_of(name, len(case.layers) - 1) if check == "step" else None
+            bugs = probable_bugs(case, trace, Wrong(steps, run))
+            divergence = Divergence(check, n, comparison.first, line, tuple(bugs))
+            return Verdict("FAIL", margin, one_line(divergence), numbers, divergence)
     # Said once more, the other way round: NaN compares false and must not come this far.
     if not margin <= 1.0:
         return Verdict("FAIL", margin, f"margin is {margin}", numbers)
@@ -196,6 +205,10 @@ def explain(divergence: Divergence, reproduce: str) -> str:
         if divergence.check == "step"
         else f"the free run, after {divergence.iteration} updates"
     )
+    line = [f"  computed by {divergence.line}"] if divergence.line else []
+    bugs = [
+        f"  probable bug: {bug.id}: {bug.what}\n                {bug.do}" for bug in divergence.bugs
+    ]
     return "\n".join(
         [
             f"first divergence: {element(d)}, in {where}",
@@ -203,7 +216,8 @@ def explain(divergence: Divergence, reproduce: str) -> str:
             f"  expected   {d.expected!r:<26} {d.expected.hex()}",
             f"  deviation  {abs(d.got - d.expected):.3g}, which is {d.ulps:.3g} ulps "
             f"and {d.margin:.3g} times the tolerance {d.tolerance:.3g}",
-            f"  probable bug: {divergence.bug or 'not recognised'}",
+            *line,
+            *(bugs or ["  probable bug: none of the known ones"]),
             f"  reproduce: {reproduce}",
         ]
     )

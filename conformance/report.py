@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from conformance.results import Result, Results, Timing
+from conformance.results import Result, Results, Teeth, Timing
 
 STYLES = {"PASS": "green", "SKIP": "dim", "XFAIL": "yellow"}
 SEVERITY = ["PASS", "SKIP", "XFAIL", "GARBAGE", "TIMEOUT", "CRASH", "FAIL"]
@@ -86,3 +86,38 @@ def _timings(timings: Iterable[Timing]) -> Table:
             t.port, t.case, f"{t.ns_per_iteration:,.0f}", interval, f"{t.fixed_ms:.2f}", ratio
         )
     return table
+
+
+def show_teeth(out: Console, teeth: Teeth) -> None:
+    """Print what catches each known bug, and how far each correct variant strays."""
+    out.print("\nKnown bugs: the worst deviation as a multiple of the tolerance, and the diagnosis")
+    table = Table()
+    for heading in ("bug", "caught by", "at"):
+        table.add_column(heading)
+    table.add_column("margin", justify="right")
+    table.add_column("named")
+    for m in teeth.mutants:
+        k = m.killed_by
+        margin = f"{k.margin:.1g}" if k.margin is not None else "not finite"
+        others = len(m.named) - 1
+        named = ("yes" if m.id in m.named else "no") + (f", with {others} more" * (others > 0))
+        where = f"{k.check} {k.iteration}: {k.tensor}"
+        table.add_row(m.id, f"{k.case} {k.dtype}", where, margin, named)
+    out.print(table)
+    out.print("\nCorrect variants: the worst deviation as a multiple of the tolerance")
+    table = Table()
+    for heading in ("variant", "status", "at"):
+        table.add_column(heading)
+    table.add_column("margin", justify="right")
+    for v in teeth.variants:
+        margin = f"{v.margin:.3f}" if v.margin is not None else "-"
+        status = Text(v.status, style=STYLES.get(v.status, "bold red"))
+        table.add_row(v.id, status, f"{v.case} {v.dtype}", margin)
+    out.print(table)
+    caught = [m.killed_by.margin for m in teeth.mutants if m.killed_by.margin is not None]
+    strayed = [v.margin for v in teeth.variants if v.margin is not None]
+    out.print(
+        f"{len(teeth.mutants)} known bugs, the least at {min(caught, default=0):.3g} times the "
+        f"tolerance; {len(teeth.variants)} correct variants, the worst at "
+        f"{max(strayed, default=0):.3f} of it"
+    )

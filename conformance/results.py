@@ -61,7 +61,8 @@ class Divergence(_Model):
     expected: float
     expected_hex: str
     tolerance: float
-    bug: str | None
+    line: str | None
+    bugs: list[str]
 
 
 class Result(_Model):
@@ -90,6 +91,43 @@ class Timing(_Model):
     ratio_to_numpy: float | None
 
 
+class Kill(_Model):
+    """Where a mutant exceeds the tolerance most; a margin of null is infinite, or NaN."""
+
+    case: str
+    dtype: DType
+    check: Literal["step", "run"]
+    iteration: int
+    tensor: str
+    margin: float | None
+
+
+class TeethMutant(_Model):
+    """One known bug: what catches it, and the names that the diagnosis gives it there."""
+
+    id: str
+    killed_by: Kill
+    named: list[str]
+
+
+class TeethVariant(_Model):
+    """One correct variant: its worst margin, and where that is."""
+
+    id: str
+    status: Status
+    reason: str
+    case: str
+    dtype: DType
+    margin: float | None
+
+
+class Teeth(_Model):
+    """What `make teeth` measured."""
+
+    mutants: list[TeethMutant]
+    variants: list[TeethVariant]
+
+
 class Results(_Model):
     """The whole file."""
 
@@ -98,6 +136,7 @@ class Results(_Model):
     ports: list[PortInfo]
     results: list[Result]
     timings: list[Timing]
+    teeth: Teeth | None = None
 
 
 def result(port: str, case: str, dtype: DType, verdict: Verdict) -> Result:
@@ -106,7 +145,7 @@ def result(port: str, case: str, dtype: DType, verdict: Verdict) -> Result:
     if verdict.divergence is not None:
         d = verdict.divergence.deviation
         divergence = Divergence(
-            check="step" if verdict.divergence.check == "step" else "run",
+            check=verdict.divergence.check,
             iteration=verdict.divergence.iteration,
             tensor=d.tensor,
             index=list(d.index),
@@ -115,7 +154,8 @@ def result(port: str, case: str, dtype: DType, verdict: Verdict) -> Result:
             expected=d.expected,
             expected_hex=d.expected.hex(),
             tolerance=d.tolerance,
-            bug=verdict.divergence.bug,
+            line=verdict.divergence.line,
+            bugs=[bug.id for bug in verdict.divergence.bugs],
         )
     finite = verdict.margin is not None and verdict.margin != float("inf")
     return Result(

@@ -1,0 +1,167 @@
+"""Does the suite bite, and only what it should? `make teeth` measures both margins.
+
+Power: every mutant must exceed the tolerance at least MIN_MARGIN times somewhere, and must be
+recognised there by its name. Margin: every correct variant must stay below MAX_MARGIN of the
+tolerance everywhere.
+"""
+
+import itertools
+import os
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from conformance import build, diagnose, mutants, variants
+from conformance.compare import compare
+from conformance.diagnose import Wrong
+from conformance.judge import Judge
+from conformance.mutants import Mutant
+from conformance.ports import ROOT
+from conformance.results import Kill, TeethMutant, TeethVariant
+from conformance.traces import Trace, load
+from reference import golden, network
+from reference.case import Case, DType
+from reference.golden import Tensors, checkpoint_tensors
+from reference.randomised import RandomisedArray
+
+MIN_MARGIN = 10.0
+MAX_MARGIN = 0.5
+# Replicas of randomised rounding that no tolerance was derived from.
+UNSEEN_REPLICAS = 16
+UNSEEN_SEED = golden.SEED + 1
+FOLDER = ROOT / "build" / "teeth"
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What a mutant answers to a case, with its margin and where that is."""
+
+    case: Case
+    trace: Trace
+    wrong: Wrong
+    kill: Kill
+
+
+def measure(cases: list[Case]) -> Iterator[TeethMutant | TeethVariant]:
+    """All mutants and variants, as they are done, on all cores."""
+    unseen = itertools.product(cases, golden.DTYPES)
+    with ProcessPoolExecutor(os.cpu_count()) as pool:
+        jobs: list[Future[TeethMutant] | Future[TeethVariant]] = [
+            *(pool.submit(mutant_margin, m.id, cases) for m, _ in mutants.catalogue().values()),
+            *(pool.submit(variant_margin, v.id, cases) for v in variants.catalogue()),
+            *(pool.submit(unseen_margin, case, dtype) for case, dtype in unseen),
+        ]
+        for job in jobs:
+            yield job.result()
+
+
+def count(cases: list[Case]) -> int:
+    """How many entries `measure` yields."""
+    unseen = len(cases) * len(golden.DTYPES)
+    return len(mutants.catalogue()) + len(variants.catalogue()) + unseen
+
+
+def mutant_margin(identifier: str, cases: list[Case]) -> TeethMutant:
+    """Where a mutant exceeds the tolerance most, and what it is taken for there."""
+    mutant, capability = mutants.catalogue()[identifier]
+    concerned = [case for case in cases if capability in ("plain", *case.needs)]
+    answers = [_answer(mutant, case, trace) for case in concerned for trace in load(case).values()]
+    best = max(answers, key=lambda a: float("inf") if a.kill.margin is None else a.kill.margin)
+    named = diagnose.probable_bugs(best.case, best.trace, best.wrong)
+    return TeethMutant(id=identifier, killed_by=best.kill, named=[bug.id for bug in named])
+
+
+def _answer(mutant: Mutant, case: Case, trace: Trace) -> _Answer:
+    start = diagnose.start_of(case, trace)
+    checkpoints = [n for n, _ in trace.checkpoints if n <= diagnose.MAX_ITERATIONS]
+    expected = [e for _, e in trace.steps], [e for _, e in trace.checkpoints[: len(checkpoints)]]
+    steps = list(zip(mutants.steps(mutant, start), expected[0], strict=True))
+    run = list(zip(mutants.run(mutant, start, checkpoints), expected[1], strict=True))
+    places = [("step", n) for n, _ in trace.steps] + [("run", n) for n in checkpoints]
+    best = Kill(case=case.id, dtype=trace.dtype, check="step", iteration=0, tensor="", margin=0.0)
+    for (check, n), (got, wanted) in zip(places, steps + run, strict=True):
+        found = compare(got, wanted, trace.dtype)
+        margin = found.margin if np.isfinite(found.margin) else None
+        if found.first is not None and (
+            margin is None or (best.margin is not None and margin > best.margin)
+        ):
+            best = Kill(
+                case=case.id,
+                dtype=trace.dtype,
+                check="step" if check == "step" else "run",
+                iteration=n,
+                tensor=found.first.tensor,
+                margin=margin,
+            )
+    return _Answer(case, trace, Wrong(steps, run), best)
+
+
+def variant_margin(identifier: str, cases: list[Case]) -> TeethVariant:
+    """The worst margin of a variant of the C port over all cases and dtypes."""
+    [variant] = [v for v in variants.catalogue() if v.id == identifier]
+    folder = FOLDER / "".join(c if c.isalnum() else "-" for c in variant.id)
+    judge = Judge(build.prepare(variants.make(variant, folder))[0])
+    try:
+        found = [
+            (judge.judge(case, trace), case, trace.dtype)
+            for case in cases
+            for trace in load(case).values()
+        ]
+    finally:
+        judge.close()
+    bad = [(verdict, case, dtype) for verdict, case, dtype in found if verdict.status != "PASS"]
+    verdict, case, dtype = bad[0] if bad else max(found, key=lambda entry: entry[0].margin or 0.0)
+    return TeethVariant(
+        id=identifier,
+        status=verdict.status,
+        reason=verdict.reason,
+        case=case.id,
+        dtype=dtype,
+        margin=verdict.margin,
+    )
+
+
+def unseen_margin(case: Case, dtype: DType) -> TeethVariant:
+    """The worst margin over replicas of randomised rounding that are new to the tolerances."""
+    worst = 0.0
+    for got, (_, expected) in zip(_unseen(case, dtype), load(case)[dtype].checkpoints, strict=True):
+        for replica in range(UNSEEN_REPLICAS):
+            one = [(name, value[replica]) for name, value in got]
+            worst = max(worst, compare(one, expected, dtype).margin)
+    return TeethVariant(
+        id=f"{UNSEEN_REPLICAS} new replicas of randomised rounding",
+        status="PASS" if worst <= 1 else "FAIL",
+        reason="",
+        case=case.id,
+        dtype=dtype,
+        margin=worst,
+    )
+
+
+def _unseen(case: Case, dtype: DType) -> Iterator[Tensors]:
+    """The free run of the reference, with a leading axis of new replicas on each tensor."""
+    X, y, syn = case.arrays(dtype)
+    random = np.random.Generator(np.random.SFC64([UNSEEN_SEED, golden.DTYPES.index(dtype)]))
+    start = [RandomisedArray.replicate(w, UNSEEN_REPLICAS, random) for w in syn]
+    with np.errstate(over="ignore"):
+        run = network.train(X, y, start, case.trace.checkpoints, **case.settings(dtype))
+        for _, error, weights in run:
+            yield [(name, np.asarray(value)) for name, value in checkpoint_tensors(weights, error)]
+
+
+def lost(entry: TeethMutant | TeethVariant) -> str | None:
+    """Why an entry is not as it should be, or None."""
+    if isinstance(entry, TeethVariant):
+        if entry.status == "SKIP":
+            return None
+        if entry.status != "PASS":
+            return f"is rejected: {entry.reason}"
+        too_much = not (entry.margin is not None and entry.margin <= MAX_MARGIN)
+        return f"is above {MAX_MARGIN} of the tolerance" if too_much else None
+    if entry.killed_by.margin is not None and not entry.killed_by.margin >= MIN_MARGIN:
+        return f"is below {MIN_MARGIN:g} times the tolerance"
+    if entry.id not in entry.named:
+        return f"is taken for {', '.join(entry.named) or 'nothing known'}"
+    return None
