@@ -3,6 +3,7 @@ PORT     ?=
 CASES    ?= conformance/cases
 REQUIRE  ?=
 RESULTS  ?= build/results.json
+SEED     ?=
 
 PYTHON   ?= python3
 BIN      := .venv/bin
@@ -13,9 +14,9 @@ BIN      := .venv/bin
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
 
-conformance: .venv/installed ## judge the ports, then time those that pass; PORT= CASES= REQUIRE= RESULTS=
+conformance: .venv/installed ## judge the ports, then time those that pass; PORT= CASES= REQUIRE= RESULTS= SEED=
 	@$(BIN)/python -m pytest conformance -q --no-header --tb=short --port "$(PORT)" \
-	    --cases "$(CASES)" --require "$(REQUIRE)" --results "$(RESULTS)"
+	    --cases "$(CASES)" --require "$(REQUIRE)" --results "$(RESULTS)" --seed "$(SEED)"
 
 test: .venv/installed ## the project's own tests, lint, types and formats
 	$(BIN)/ruff check

@@ -1,5 +1,6 @@
 """Makes `pytest conformance` the conformance run: options, matrix, results, tables."""
 
+import secrets
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -8,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from conformance import build, ports, report, results, timing, traces
+from conformance import build, fresh, ports, report, results, timing, traces
 from conformance.judge import Judge, Verdict, explain
 from reference.case import Case, CaseError, DType, load_all
 
@@ -27,6 +28,7 @@ class Run:
         self.timed = not option("no_timing")
         chosen = ports.select(names)
         self.cases = load_all(Path(option("cases") or HERE / "cases"))
+        self.cases += fresh_case(option("seed"), chosen)
         check_known_failures(chosen, self.cases)
         self.required = required_targets(require, chosen)
         results.check_writable(self.results_path)
@@ -112,6 +114,23 @@ class Run:
             judge.close()
 
 
+def fresh_case(seed: str, chosen: list[ports.Port]) -> list[Case]:
+    """The random case of this run, which every selected port can do; none for "none".
+
+    Raises PortError for a seed that is not one.
+    """
+    if seed == "none":
+        return []
+    if seed and not (seed.isdecimal() and int(seed) < fresh.SEEDS):
+        raise ports.PortError(
+            f'SEED={seed}: is not a whole number below {fresh.SEEDS}, and not "none"'
+        )
+    number = int(seed) if seed else secrets.randbelow(fresh.SEEDS)
+    progress(f"fresh case: SEED={number} repeats it")
+    common = set.intersection(*(set(port.manifest.capabilities) for port in chosen))
+    return [fresh.draw(number, common)]
+
+
 def check_known_failures(chosen: list[ports.Port], cases: list[Case]) -> None:
     """Raise PortError where a manifest foretells a failure on a case that does not exist."""
     known = {case.id for case in cases} | {p.stem for p in (HERE / "cases").glob("*.toml")}
@@ -155,6 +174,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--cases", default=str(HERE / "cases"), help="a case file or a folder of them")
     group.addoption("--require", action="append", default=[], help='ports, or "all"')
     group.addoption("--results", default="build/results.json", help="the results file")
+    group.addoption("--seed", default="", help='of the random case; "none": leave it out')
     group.addoption("--no-timing", action="store_true", help="judge only")
 
 

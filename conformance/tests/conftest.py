@@ -51,7 +51,7 @@ def conformance(tmp_path: Path) -> Conformance:
         file = tmp_path / "results.json"
         file.unlink(missing_ok=True)
         command = [sys.executable, "-m", "pytest", "conformance", "-q", "--cases", str(cases)]
-        command += ["--results", str(file), "-p", "no:cacheprovider", *options]
+        command += ["--results", str(file), "-p", "no:cacheprovider", "--seed", "none", *options]
         for port in ports:
             command += ["--port", str(port)]
         done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=300)
