@@ -48,13 +48,24 @@ def probable_bugs(case: Case, trace: Trace, wrong: Wrong) -> list[Mutant]:
         # Steps first: they are cheap, and rule out most.
         distance = _distance(wrong.steps, mutants.steps(mutant, start))
         if distance is None or distance <= THRESHOLD:
-            run = mutants.run(mutant, start, checkpoints) if checkpoints else []
+            run = _remembered_run(mutant, start, checkpoints)
             farther = _distance(wrong.run[: len(checkpoints)], run)
             known = [d for d in (distance, farther) if d is not None]
             if known and max(known) <= THRESHOLD:
                 found.append((max(known), mutant))
     found.sort(key=lambda pair: pair[0])
     return [mutant for distance, mutant in found if distance <= found[0][0] + TIE]
+
+
+_runs: dict[tuple[str, str, str, int], list[Tensors]] = {}
+
+
+def _remembered_run(mutant: Mutant, start: Start, checkpoints: list[int]) -> list[Tensors]:
+    """A mutant's free run; several wrong ports may be held against the same one."""
+    key = (mutant.id, start.case.sha256, start.dtype, len(checkpoints))
+    if key not in _runs:
+        _runs[key] = mutants.run(mutant, start, checkpoints) if checkpoints else []
+    return _runs[key]
 
 
 def start_of(case: Case, trace: Trace) -> Start:
