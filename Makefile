@@ -1,9 +1,10 @@
-# Variables of `make conformance`; README.md says what each does.
-PORT     ?=
-CASES    ?= conformance/cases
-REQUIRE  ?=
-RESULTS  ?= build/results.json
-SEED     ?=
+# Variables of `make conformance`, taken from its command line and not from the environment;
+# README.md says what each does.
+PORT     :=
+CASES    := conformance/cases
+REQUIRE  :=
+RESULTS  := build/results.json
+SEED     :=
 
 PYTHON   ?= python3
 BIN      := .venv/bin

@@ -2,6 +2,6 @@
 
 A verdict is made in this order: `ports` (which folders, which manifests), `build` (toolchain,
 compilation, device), `channel` (the port's process), `protocol` (questions and answers),
-`compare` (numbers against tolerances), `judge` (all of it for one port and case), then
-`timing`, `results` and `report`.
+`compare` (numbers against tolerances), `diagnose` (which known bug it is), `judge` (all of it
+for one port and case), `run` (all ports and cases), then `timing`, `results` and `report`.
 """

@@ -36,6 +36,9 @@ def main() -> int:
     except (ports.PortError, CaseError, results.ResultsError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
     return 0
 
 
@@ -58,7 +61,9 @@ def show_teeth(cases: Path, path: Path) -> int:
         out.print(f"LOST {line}", style="bold red", soft_wrap=True)
     results.write(
         path,
-        Results(machine=results.machine(), ports=[], results=[], timings=[], teeth=found),
+        Results(
+            complete=True, machine=results.machine(), ports=[], results=[], timings=[], teeth=found
+        ),
     )
     return 1 if lost else 0
 

@@ -32,24 +32,25 @@ Checked = list[tuple[Tensors, list[Expected]]]
 
 
 @dataclass(frozen=True)
-class Wrong:
-    """A port's whole answer to a case: what it gave, beside what was expected."""
+class Answer:
+    """A port's answer to a case, as far as it goes: what it gave beside what was expected."""
 
     steps: Checked
     run: Checked
 
 
-def probable_bugs(case: Case, trace: Trace, wrong: Wrong) -> list[Mutant]:
+def probable_bugs(case: Case, trace: Trace, answer: Answer) -> list[Mutant]:
     """The mutants that explain a port's answer, the nearest first; none if nothing fits."""
     start = start_of(case, trace)
-    checkpoints = [n for n, _ in trace.checkpoints if n <= MAX_ITERATIONS][: len(wrong.run)]
+    checkpoints = [n for n, _ in trace.checkpoints if n <= MAX_ITERATIONS][: len(answer.run)]
     found = []
     for mutant in mutants.concerning(case):
         # Steps first: they are cheap, and rule out most.
-        distance = _distance(wrong.steps, mutants.steps(mutant, start))
+        steps = mutants.steps(mutant, start)[: len(answer.steps)]
+        distance = _distance(answer.steps, steps)
         if distance is None or distance <= THRESHOLD:
             run = _remembered_run(mutant, start, checkpoints)
-            farther = _distance(wrong.run[: len(checkpoints)], run)
+            farther = _distance(answer.run[: len(checkpoints)], run)
             known = [d for d in (distance, farther) if d is not None]
             if known and max(known) <= THRESHOLD:
                 found.append((max(known), mutant))

@@ -6,12 +6,12 @@ from typing import Literal
 from conformance.build import NotReady, Ready
 from conformance.channel import Channel, Trouble
 from conformance.compare import Deviation, compare
-from conformance.diagnose import Wrong, line_of, probable_bugs
+from conformance.diagnose import Answer, line_of, probable_bugs
 from conformance.mutants import Mutant
 from conformance.ports import KnownFailure, Status
 from conformance.protocol import Client, Failure, Question, Unsupported
 from conformance.traces import Trace
-from reference.case import Case, DType
+from reference.case import Case
 
 
 @dataclass(frozen=True)
@@ -52,20 +52,21 @@ class Judge:
         self._channel: Channel | None = None
         self._client: Client | None = None
         self._hopeless: Verdict | None = None
-        if isinstance(prepared, NotReady):
-            status: Status = "SKIP" if prepared.status == "SKIP" else "FAIL"
-            self._hopeless = Verdict(status, reason=prepared.reason, missing=True)
 
     def judge(self, case: Case, trace: Trace) -> Verdict:
         """The verdict for one case in the dtype of `trace`, known failures considered."""
-        manifest = self.target.port.manifest
-        verdict = self._not_concerned(case, trace.dtype) or self._attempt(case, trace)
+        for capability in case.needs:
+            if capability not in self.target.port.manifest.capabilities:
+                return Verdict("SKIP", reason=f"does not list the capability {capability}")
+        if isinstance(self.prepared, NotReady):
+            status: Status = "SKIP" if self.prepared.status == "SKIP" else "FAIL"
+            return Verdict(status, reason=self.prepared.reason, missing=True)
         known = [
-            k
-            for k in manifest.known_failure
-            if k.case == case.id and k.dtype in (None, trace.dtype) and verdict.status != "SKIP"
+            failure
+            for failure in self.target.port.manifest.known_failure
+            if failure.case == case.id and failure.dtype in (None, trace.dtype)
         ]
-        return with_known_failures(verdict, known)
+        return with_known_failures(self._attempt(case, trace), known)
 
     def client(self) -> Client:
         """The running process; started and greeted if need be.
@@ -88,81 +89,92 @@ class Judge:
             self._channel.close()
         self._channel = self._client = None
 
-    def _not_concerned(self, case: Case, dtype: DType) -> Verdict | None:
-        manifest = self.target.port.manifest
-        if dtype not in manifest.dtypes:
-            return Verdict("SKIP", reason=f"does not list {dtype}")
-        for capability in case.needs:
-            if capability not in manifest.capabilities:
-                return Verdict("SKIP", reason=f"does not list the capability {capability}")
-        return None
-
     def _attempt(self, case: Case, trace: Trace) -> Verdict:
         if self._hopeless is not None:
             return self._hopeless
-        starting = True
+        started = False
+        answer = Answer([], [])
         try:
             client = self.client()
-            starting = False
-            return run_case(client, case, trace, self.target.max_iterations)
+            started = True
+            ask(client, case, trace, self.target.max_iterations, answer)
+            return verdict_of(case, trace, answer)
         except Trouble as trouble:
             if self._channel is not None:
                 self._channel.kill()
             self.close()
-            verdict = Verdict(trouble.status, reason=trouble.reason)
+            verdict = Verdict(trouble.status, reason=printable(trouble.reason))
         except Unsupported as reason:
             # An emulation may leave out what would take it too long.
-            missing = starting or not self.target.emulated
-            verdict = Verdict("SKIP", reason=str(reason), missing=missing)
+            missing = not (started and self.target.emulated)
+            verdict = Verdict("SKIP", reason=printable(str(reason)), missing=missing)
         except Failure as reason:
-            verdict = Verdict("FAIL", reason=f"the port says: {reason}")
-        if starting:
+            verdict = Verdict("FAIL", reason=printable(f"the port says: {reason}"))
+        if not started:
             # It would end the same way for every case, after the same wait.
             self._hopeless = replace(verdict, reason=f"on start: {verdict.reason}")
             return self._hopeless
+        return _with_earlier_answers(verdict, case, trace, answer)
+
+
+def _with_earlier_answers(verdict: Verdict, case: Case, trace: Trace, answer: Answer) -> Verdict:
+    """A wrong answer is not forgotten because the port then gave none."""
+    if not answer.steps:
         return verdict
+    earlier = verdict_of(case, trace, answer)
+    if earlier.status != "FAIL":
+        return verdict
+    return replace(earlier, reason=f"{earlier.reason}; then {verdict.status}: {verdict.reason}")
 
 
-def run_case(client: Client, case: Case, trace: Trace, max_iterations: int | None) -> Verdict:
-    """All checks of one case: single steps from golden states, then the free run."""
-    steps = [
-        (client.step(Question(case, trace.dtype, trace.weights(n))), expected)
-        for n, expected in trace.steps
-    ]
+def ask(
+    client: Client, case: Case, trace: Trace, max_iterations: int | None, answer: Answer
+) -> None:
+    """Ask for all of one case: single steps from golden states, then the free run.
+
+    Fills `answer` as far as the port answers. Raises what the client raises.
+    """
+    for n, expected in trace.steps:
+        got = client.step(Question(case, trace.dtype, trace.weights(n)))
+        answer.steps.append((got, expected))
     due = [
         (n, expected)
         for n, expected in trace.checkpoints
         if max_iterations is None or n <= max_iterations
     ]
-    answers = client.train(Question(case, trace.dtype), [n for n, _ in due]) if due else []
-    run = [(got, expected) for (_, got), (_, expected) in zip(answers, due, strict=True)]
+    if due:
+        run = client.train(Question(case, trace.dtype), [n for n, _ in due])
+        answer.run.extend((got, expected) for (_, got), (_, expected) in zip(run, due, strict=True))
 
-    comparisons = [compare(*pair, trace.dtype) for pair in steps + run]
+
+def verdict_of(case: Case, trace: Trace, answer: Answer) -> Verdict:
+    """PASS or FAIL for what a port answered."""
+    comparisons = [compare(*pair, trace.dtype) for pair in answer.steps + answer.run]
     numbers = sum(c.numbers for c in comparisons)
     if numbers == 0:
         return Verdict("FAIL", reason="nothing was compared")
     margin = max(c.margin for c in comparisons)
     checks: list[tuple[Literal["step", "run"], int]] = [
-        *(("step", n) for n, _ in trace.steps),
-        *(("run", n) for n, _ in due),
+        *(("step", n) for (n, _), _ in zip(trace.steps, answer.steps, strict=False)),
+        *(("run", n) for (n, _), _ in zip(trace.checkpoints, answer.run, strict=False)),
     ]
     for (check, n), comparison in zip(checks, comparisons, strict=True):
         if comparison.first is not None:
             name = comparison.first.tensor
             line = line_of(name, len(case.layers) - 1) if check == "step" else None
-            bugs = probable_bugs(case, trace, Wrong(steps, run))
+            bugs = probable_bugs(case, trace, answer)
             divergence = Divergence(check, n, comparison.first, line, tuple(bugs))
             return Verdict("FAIL", margin, one_line(divergence), numbers, divergence)
-    # Said once more, the other way round: NaN compares false and must not come this far.
-    if not margin <= 1.0:
-        return Verdict("FAIL", margin, f"margin is {margin}", numbers)
-    last = case.trace.checkpoints[-1]
-    prefix = (
-        f"first {due[-1][0] if due else 0} of {last} iterations"
-        if len(due) < len(trace.checkpoints)
-        else ""
-    )
-    return Verdict("PASS", margin, prefix, numbers)
+    if len(answer.run) == len(trace.checkpoints):
+        return Verdict("PASS", margin, "", numbers)
+    reached = trace.checkpoints[len(answer.run) - 1][0] if answer.run else 0
+    last = trace.checkpoints[-1][0]
+    return Verdict("PASS", margin, f"first {reached} of {last} iterations", numbers)
+
+
+def printable(text: str) -> str:
+    """What a port said, without what could change a terminal."""
+    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def with_known_failures(verdict: Verdict, known: list[KnownFailure]) -> Verdict:

@@ -16,8 +16,9 @@ CELL_WIDTH = 14
 
 def console() -> Console:
     """Standard output; colour only on a terminal, and never under NO_COLOR."""
-    found = Console(highlight=False)
-    return found if found.is_terminal else Console(highlight=False, width=100)
+    # No markup: what manifests and ports say is shown as it is.
+    found = Console(highlight=False, markup=False)
+    return found if found.is_terminal else Console(highlight=False, markup=False, width=100)
 
 
 def show(out: Console, results: Results) -> None:
@@ -41,7 +42,7 @@ def _verdicts(results: list[Result], ports: list[str]) -> Table:
     table = Table()
     table.add_column("case", no_wrap=True)
     for port in ports:
-        table.add_column(port, justify="right")
+        table.add_column(Text(port), justify="right")
     for case in dict.fromkeys(r.case for r in results):
         cells = [[r for r in results if r.case == case and r.port == port] for port in ports]
         table.add_row(case, *map(_cell, cells))
@@ -81,10 +82,10 @@ def _timings(timings: Iterable[Timing]) -> Table:
         table.add_column(heading, justify="right")
     for t in sorted(timings, key=lambda t: (t.case, t.ns_per_iteration)):
         ratio = f"{t.ratio_to_numpy:.1f}" if t.ratio_to_numpy is not None else "-"
+        # Where it is lost in the noise, the fit may put it below zero.
+        fixed = f"{t.fixed_ms:.2f}" if t.fixed_ms > 0 else "-"
         interval = f"{t.ns_low:,.0f} - {t.ns_high:,.0f}"
-        table.add_row(
-            t.port, t.case, f"{t.ns_per_iteration:,.0f}", interval, f"{t.fixed_ms:.2f}", ratio
-        )
+        table.add_row(Text(t.port), t.case, f"{t.ns_per_iteration:,.0f}", interval, fixed, ratio)
     return table
 
 

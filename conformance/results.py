@@ -129,9 +129,10 @@ class Teeth(_Model):
 
 
 class Results(_Model):
-    """The whole file."""
+    """The whole file; not `complete` if the run was interrupted."""
 
     format: Literal[1] = 1
+    complete: bool
     machine: Machine
     ports: list[PortInfo]
     results: list[Result]

@@ -6,16 +6,15 @@ tolerance everywhere.
 """
 
 import itertools
-import os
-from collections.abc import Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from conformance import build, diagnose, mutants, variants
 from conformance.compare import compare
-from conformance.diagnose import Wrong
+from conformance.diagnose import Answer
 from conformance.judge import Judge
 from conformance.mutants import Mutant
 from conformance.ports import ROOT
@@ -24,6 +23,7 @@ from conformance.traces import Trace, load
 from reference import golden, network
 from reference.case import Case, DType
 from reference.golden import Tensors, checkpoint_tensors
+from reference.parallel import in_parallel
 from reference.randomised import RandomisedArray
 
 MIN_MARGIN = 10.0
@@ -35,26 +35,24 @@ FOLDER = ROOT / "build" / "teeth"
 
 
 @dataclass(frozen=True)
-class _Answer:
+class _Attempt:
     """What a mutant answers to a case, with its margin and where that is."""
 
     case: Case
     trace: Trace
-    wrong: Wrong
+    answer: Answer
     kill: Kill
 
 
 def measure(cases: list[Case]) -> Iterator[TeethMutant | TeethVariant]:
     """All mutants and variants, as they are done, on all cores."""
     unseen = itertools.product(cases, golden.DTYPES)
-    with ProcessPoolExecutor(os.cpu_count()) as pool:
-        jobs: list[Future[TeethMutant] | Future[TeethVariant]] = [
-            *(pool.submit(mutant_margin, m.id, cases) for m, _ in mutants.catalogue().values()),
-            *(pool.submit(variant_margin, v.id, cases) for v in variants.catalogue()),
-            *(pool.submit(unseen_margin, case, dtype) for case, dtype in unseen),
-        ]
-        for job in jobs:
-            yield job.result()
+    jobs: list[Callable[[], TeethMutant | TeethVariant]] = [
+        *(partial(mutant_margin, m.id, cases) for m, _ in mutants.catalogue().values()),
+        *(partial(variant_margin, v.id, cases) for v in variants.catalogue()),
+        *(partial(unseen_margin, case, dtype) for case, dtype in unseen),
+    ]
+    yield from in_parallel(jobs)
 
 
 def count(cases: list[Case]) -> int:
@@ -67,13 +65,15 @@ def mutant_margin(identifier: str, cases: list[Case]) -> TeethMutant:
     """Where a mutant exceeds the tolerance most, and what it is taken for there."""
     mutant, capability = mutants.catalogue()[identifier]
     concerned = [case for case in cases if capability in ("plain", *case.needs)]
-    answers = [_answer(mutant, case, trace) for case in concerned for trace in load(case).values()]
-    best = max(answers, key=lambda a: float("inf") if a.kill.margin is None else a.kill.margin)
-    named = diagnose.probable_bugs(best.case, best.trace, best.wrong)
+    attempts = [
+        _attempt(mutant, case, trace) for case in concerned for trace in load(case).values()
+    ]
+    best = max(attempts, key=lambda a: float("inf") if a.kill.margin is None else a.kill.margin)
+    named = diagnose.probable_bugs(best.case, best.trace, best.answer)
     return TeethMutant(id=identifier, killed_by=best.kill, named=[bug.id for bug in named])
 
 
-def _answer(mutant: Mutant, case: Case, trace: Trace) -> _Answer:
+def _attempt(mutant: Mutant, case: Case, trace: Trace) -> _Attempt:
     start = diagnose.start_of(case, trace)
     checkpoints = [n for n, _ in trace.checkpoints if n <= diagnose.MAX_ITERATIONS]
     expected = [e for _, e in trace.steps], [e for _, e in trace.checkpoints[: len(checkpoints)]]
@@ -95,7 +95,7 @@ def _answer(mutant: Mutant, case: Case, trace: Trace) -> _Answer:
                 tensor=found.first.tensor,
                 margin=margin,
             )
-    return _Answer(case, trace, Wrong(steps, run), best)
+    return _Attempt(case, trace, Answer(steps, run), best)
 
 
 def variant_margin(identifier: str, cases: list[Case]) -> TeethVariant:

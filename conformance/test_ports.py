@@ -2,7 +2,7 @@
 
 import pytest
 
-from conformance.conftest import Run
+from conformance.run import Run
 from reference.case import Case
 
 

@@ -6,7 +6,6 @@ the file, the key and what to do.
 
 import hashlib
 import itertools
-import math
 import tomllib
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +19,7 @@ from reference.sentences import first_error
 
 FORMAT = 1
 MAX_FILE_BYTES = 16 * 2**20
+MAX_WEIGHTS = 10_000_000
 
 Capability = Literal["alpha", "layers"]
 DType = Literal["float64", "float32"]
@@ -74,7 +74,8 @@ class Trace(Strict):
     """Where the free run is compared, and from which of those states single steps are."""
 
     checkpoints: list[Iteration] = Field(min_length=1)
-    steps: list[Iteration] = [0]
+    # By default, one step from the first checkpoint.
+    steps: list[Iteration] = Field(default_factory=lambda data: data.get("checkpoints", [])[:1])
 
 
 class Settings(TypedDict):
@@ -161,11 +162,14 @@ class Case(Strict):
 def _read_table(path: Path, inputs: int, classes: int) -> Array:
     """The CSV file as (rows, inputs + 1): the inputs, then a class label from 0."""
     try:
-        table = np.loadtxt(path, delimiter=",", skiprows=1, ndmin=2)
+        rows = read_limited(path).splitlines()[1:]  # the first names the columns
+        table = np.loadtxt(rows, delimiter=",", ndmin=2) if rows else np.empty((0, 0))
     except OSError as error:
         raise ValueError(f"data.file {path.name!r} cannot be read: {error.strerror}") from error
     except ValueError as error:
         raise ValueError(f"data.file {path.name!r} is not a table of numbers: {error}") from error
+    if not len(table):
+        raise ValueError(f"data.file {path.name!r} has no rows")
     if table.shape[1] != inputs + 1:
         raise ValueError(
             f"data.file {path.name!r} has {table.shape[1]} columns, but network.layers asks for "
@@ -184,11 +188,30 @@ def _read_table(path: Path, inputs: int, classes: int) -> Array:
 def _problems(case: Case) -> list[str]:
     """What is wrong between keys that are each fine alone."""
     return [
+        *_size_problems(case),
         *_data_problems(case),
         *_weight_problems(case),
         *_trace_problems(case),
         *_need_problems(case),
     ]
+
+
+def _size_problems(case: Case) -> list[str]:
+    weights = sum(a * b for a, b in itertools.pairwise(case.layers))
+    if weights > MAX_WEIGHTS:
+        return [f"network.layers makes {weights} weights, and {MAX_WEIGHTS} is the limit"]
+    return []
+
+
+def _check_range(case: Case) -> None:
+    """Raise ValueError for inputs that float32 cannot hold."""
+    with np.errstate(over="ignore"):
+        X, y, syn = case.arrays("float32")
+        alpha = np.float32(case.training.alpha)
+    if not all(np.isfinite(a).all() for a in (X, y, *syn)):
+        raise ValueError("data or init has a number that is too large for float32")
+    if not (np.isfinite(alpha) and alpha > 0):
+        raise ValueError(f"training.alpha is {case.training.alpha:g}, which float32 cannot hold")
 
 
 def _data_problems(case: Case) -> list[str]:
@@ -239,16 +262,18 @@ def _shape_problem(
 
 def _trace_problems(case: Case) -> list[str]:
     trace, last = case.trace, case.training.iterations
+    timed = case.timing.iterations if case.timing else []
     problems = []
-    for key, values in (("trace.checkpoints", trace.checkpoints), ("trace.steps", trace.steps)):
+    for key, values in (
+        ("trace.checkpoints", trace.checkpoints),
+        ("trace.steps", trace.steps),
+        ("timing.iterations", timed),
+    ):
         if values != sorted(set(values)):
             problems.append(f"{key} must rise, without repeats")
         if values and values[-1] > last:
             problems.append(f"{key} has {values[-1]}, beyond training.iterations = {last}")
-    for key, values in (
-        ("trace.steps", trace.steps),
-        ("timing.iterations", case.timing.iterations if case.timing else []),
-    ):
+    for key, values in (("trace.steps", trace.steps), ("timing.iterations", timed)):
         for n in values:
             if n not in trace.checkpoints:
                 problems.append(f"{key} has {n}, which is not in trace.checkpoints")
@@ -257,7 +282,7 @@ def _trace_problems(case: Case) -> list[str]:
 
 def _need_problems(case: Case) -> list[str]:
     implied: dict[Capability, bool] = {
-        "alpha": not math.isclose(case.training.alpha, 1.0, rel_tol=0),
+        "alpha": case.training.alpha != 1.0,
         "layers": len(case.layers) != 3 or case.layers[-1] != 1,
     }
     problems = []
@@ -278,7 +303,7 @@ def load(path: Path) -> Case:
         text = read_limited(path)
         case = Case.model_validate(tomllib.loads(text))
         case._path = path
-        case.arrays("float64")
+        _check_range(case)
     except OSError as error:
         raise CaseError(f"{path}: cannot be read: {error.strerror or error}") from error
     except ValidationError as error:

@@ -13,13 +13,13 @@ import json
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from reference import ball, network
 from reference.array import Array
-from reference.case import Case, DType
+from reference.case import Case, CaseError, DType
 from reference.files import write_atomically
 from reference.randomised import RandomisedArray
 
@@ -27,11 +27,13 @@ FORMAT = 1
 DTYPES: tuple[DType, ...] = ("float64", "float32")
 REPLICAS = 64
 # A correct port may differ from every replica: another exp, other sums. Twice the noise
-# would hold for all that were tried; 16 leaves a margin of 8, and known bugs lie far above.
+# would hold for all that were tried, so 16 leaves a margin of 8; `make teeth` measures it.
 FACTOR = 16
 SEED = 2015
 
 Tensors = list[tuple[str, Array]]
+Certified = list[tuple[str, Array, float]]  # name, nearest doubles, radius
+Result = TypeVar("Result")
 
 
 def checkpoint_tensors(syn: list[Any], error: Any) -> Tensors:
@@ -51,7 +53,8 @@ def step_tensors(step: network.Step) -> Tensors:
 def derive(case: Case, dtype: DType) -> dict[str, Any]:
     """The golden data of one case for one dtype, as it stands in the file.
 
-    Raises ball.UndecidedError if the highest precision cannot settle a rounding.
+    Raises CaseError if the highest precision cannot settle a rounding, or if a run in the
+    dtype overflows.
     """
     X, y, syn = case.arrays(dtype)
     settings = case.settings(dtype)
@@ -70,51 +73,87 @@ def derive(case: Case, dtype: DType) -> dict[str, Any]:
         # The replicas share the data, which is exact; balls must convert it.
         return (X, y) if convert is not ball.balls else (convert(X), convert(y))
 
-    exact_run, bits = ball.certified(lambda: [(n, _certify(t)) for n, t in run(ball.balls)])
-    states = {n: [v.astype(dtype) for _, v, _ in t[:-1]] for n, t in exact_run}
+    exact, bits = exact_run(case, dtype)
+    states = {n: [v.astype(dtype) for _, v, _ in t[:-1]] for n, t in exact}
     exact_steps = [
-        (n, ball.certified(lambda n=n: _certify(step(n, ball.balls)))[0])  # type: ignore[misc]
+        (n, _certified(case, lambda n=n: _certify(step(n, ball.balls)))[0])  # type: ignore[misc]
         for n in case.trace.steps
     ]
 
     random = np.random.Generator(np.random.SFC64([SEED, DTYPES.index(dtype)]))
     replicate = functools.partial(RandomisedArray.replicate, replicas=REPLICAS, random=random)
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         noisy_runs = zip(run(np.array), run(replicate), strict=True)
         noisy_steps = [(step(n, np.array), step(n, replicate)) for n in case.trace.steps]
-        checkpoint_entries = [
-            {"iteration": n, "tensors": _entries(exact, plain, randomised, dtype)}
-            for (n, exact), ((_, plain), (_, randomised)) in zip(exact_run, noisy_runs, strict=True)
+        checkpoint_entries: list[dict[str, Any]] = [
+            {"iteration": n, "tensors": _entries(values, plain, randomised, dtype)}
+            for (n, values), ((_, plain), (_, randomised)) in zip(exact, noisy_runs, strict=True)
         ]
-    step_entries = [
-        {"iteration": n, "tensors": _entries(exact, plain, randomised, dtype)}
-        for (n, exact), (plain, randomised) in zip(exact_steps, noisy_steps, strict=True)
+    step_entries: list[dict[str, Any]] = [
+        {"iteration": n, "tensors": _entries(values, plain, randomised, dtype)}
+        for (n, values), (plain, randomised) in zip(exact_steps, noisy_steps, strict=True)
     ]
+    noises = [t["noise"] for e in checkpoint_entries + step_entries for t in e["tensors"]]
+    if not np.isfinite(noises).all():
+        raise CaseError(f"{case.path}: its numbers are too large to be computed in {dtype}")
     return {
         "precision_bits": bits,
-        "radius": max(r for _, tensors in exact_run for _, _, r in tensors),
+        "radius": max(r for _, tensors in exact for _, _, r in tensors),
         "checkpoints": checkpoint_entries,
         "steps": step_entries,
     }
 
 
-def _certify(tensors: Tensors) -> list[tuple[str, Array, float]]:
+def exact_run(case: Case, dtype: DType) -> tuple[list[tuple[int, Certified]], int]:
+    """The free run from inputs of this dtype in ball arithmetic, and the bits that it took.
+
+    Raises CaseError if the highest precision cannot settle a rounding.
+    """
+    X, y, syn = case.arrays(dtype)
+
+    def run() -> list[tuple[int, Certified]]:
+        start = [ball.balls(w) for w in syn]
+        trained = network.train(
+            ball.balls(X), ball.balls(y), start, case.trace.checkpoints, **case.settings(dtype)
+        )
+        return [(n, _certify(checkpoint_tensors(w, error))) for n, error, w in trained]
+
+    return _certified(case, run)
+
+
+def _certified(case: Case, run: Callable[[], Result]) -> tuple[Result, int]:
+    try:
+        return ball.certified(run)
+    except ball.UndecidedError as error:
+        raise CaseError(f"{case.path}: cannot be certified: {error}") from error
+
+
+def _certify(tensors: Tensors) -> Certified:
     """Name, nearest doubles and radius of each tensor of balls."""
     return [(name, ball.nearest(value), ball.radius(np.asarray(value))) for name, value in tensors]
 
 
 def _entries(
-    exact: list[tuple[str, Array, float]], plain: Tensors, randomised: Tensors, dtype: DType
+    exact: Certified, plain: Tensors, randomised: Tensors, dtype: DType
 ) -> list[dict[str, Any]]:
     entries = []
     for (name, value, _), (_, one), (_, many) in zip(exact, plain, randomised, strict=True):
         runs = np.concatenate([one[np.newaxis], many.view(np.ndarray)]).astype(np.float64)
         noise = float(np.abs(runs - value).max())
-        # Below the smallest normal number, machines may flush to zero: no run can show that.
-        tolerance = FACTOR * max(noise, float(np.finfo(dtype).tiny))
-        entry = {"name": name, "value": value.tolist(), "noise": noise, "tolerance": tolerance}
-        entries.append(entry)
+        entries.append(
+            {
+                "name": name,
+                "value": value.tolist(),
+                "noise": noise,
+                "tolerance": tolerance(noise, dtype),
+            }
+        )
     return entries
+
+
+def tolerance(noise: float, dtype: DType) -> float:
+    """What a port may stray. Below the smallest normal number, machines may flush to zero."""
+    return FACTOR * max(noise, float(np.finfo(dtype).tiny))
 
 
 def assemble(case: Case, derived: dict[DType, dict[str, Any]]) -> dict[str, Any]:

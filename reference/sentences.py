@@ -18,6 +18,8 @@ def first_error(error: ValidationError) -> str:
         return f"missing key {key!r}"
     if first["type"] == "value_error":
         return f"{key}: {first['ctx']['error']}" if key else str(first["ctx"]["error"])
+    if not key:
+        return f"{first['msg'][0].lower()}{first['msg'][1:]}"
     found = repr(first["input"])
     found = found if len(found) <= 60 else found[:57] + "..."
     return f"{key}: {first['msg'][0].lower()}{first['msg'][1:]} (found {found})"

@@ -8,7 +8,7 @@ import pytest
 
 from conformance import mutants, teeth
 from conformance.compare import Expected
-from conformance.diagnose import THRESHOLD, Wrong, line_of, probable_bugs
+from conformance.diagnose import THRESHOLD, Answer, line_of, probable_bugs
 from conformance.mutants import Mutant, PatchError
 from conformance.results import Kill, TeethMutant, TeethVariant
 from conformance.tests.conftest import CASES, ROOT, Conformance, MakePort
@@ -103,7 +103,7 @@ def test_unrelated_breakage_is_not_named(conformance: Conformance, make_port: Ma
     assert "probable bug: none of the known ones" in done.stdout
 
 
-def answers(trace: Trace, noise: float, seed: int) -> Wrong:
+def answers(trace: Trace, noise: float, seed: int) -> Answer:
     """The golden values, each moved by up to `noise` of its tensor's size, at random."""
     random = np.random.default_rng(seed)
 
@@ -113,7 +113,7 @@ def answers(trace: Trace, noise: float, seed: int) -> Wrong:
             for e in expected
         ]
 
-    return Wrong(
+    return Answer(
         [(moved(expected), expected) for _, expected in trace.steps],
         [(moved(expected), expected) for _, expected in trace.checkpoints],
     )
@@ -135,7 +135,7 @@ def test_a_bug_of_half_the_size_is_not_named() -> None:
     for factor, named in ((0.999, ["alpha-slightly-off"]), (0.9995, []), (0.998, [])):
         steps = [network.step(X, y, trace.weights(n), alpha=factor) for n, _ in trace.steps]
         run = network.train(X, y, syn, case.trace.checkpoints, alpha=factor)
-        wrong = Wrong(
+        wrong = Answer(
             [
                 (step_tensors(s), expected)
                 for s, (_, expected) in zip(steps, trace.steps, strict=True)

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import stat
 import subprocess
 import sys
@@ -67,7 +68,7 @@ def test_a_wrong_answer_under_the_clock_is_a_failure(
     )
     done = conformance(cheat, make_port("honest"), cases=case, options=())
     assert done.returncode == 1
-    [verdict] = [v for v in done.verdicts("cheat") if v["dtype"] == "float64"]
+    [verdict] = done.verdicts("cheat")
     assert verdict["status"] == "FAIL"
     assert "when timed: error in the run at iteration 0" in verdict["reason"]
     assert done.results is not None
@@ -110,7 +111,7 @@ def test_require_makes_a_skip_a_failure(
     options = ("--no-timing", "--require", require)
     done = conformance(missing_toolchain(make_port), "c", options=options)
     assert done.returncode == 1
-    [verdict] = [v for v in done.verdicts("absent") if v["dtype"] == "float64"]
+    [verdict] = done.verdicts("absent")
     assert verdict["status"] == "FAIL"
     assert verdict["reason"].startswith("required, but skipped: ")
     assert done.statuses("c") == {"PASS"}
@@ -127,6 +128,28 @@ def test_require_does_not_concern_what_a_manifest_leaves_out(
     done = conformance(port, cases=cases, options=("--no-timing", "--require", "p"))
     assert done.returncode == 0, done.stdout
     assert {v["status"] for v in done.verdicts("p") if v["case"] == "two-layer"} == {"SKIP"}
+
+
+def test_a_required_port_of_which_nothing_is_compared_fails(
+    conformance: Conformance, make_port: MakePort
+) -> None:
+    port = make_port("p", manifest=MANIFEST.replace('["alpha", "layers"]', "[]"))
+    options = ("--no-timing", "--require", "p")
+    done = conformance(port, "c", cases=CASES / "two-layer.toml", options=options)
+    assert done.returncode == 1
+    assert "p is required, and nothing of it was compared" in done.stderr
+
+
+def test_a_required_emulation_that_cannot_run_fails(
+    conformance: Conformance, make_port: MakePort
+) -> None:
+    manifest = MANIFEST.replace('["true"]', '["no-such-compiler"]') + (
+        '[device]\ndetect = ["false"]\n[emulation]\nname = "imitation"\n'
+    )
+    options = ("--no-timing", "--require", "card:imitation")
+    done = conformance(make_port("card", manifest=manifest), "c", options=options)
+    assert done.returncode == 1
+    assert done.statuses("card") == {"FAIL"}
 
 
 def test_nothing_compared_is_a_failure(conformance: Conformance, make_port: MakePort) -> None:
@@ -154,7 +177,7 @@ def test_a_port_with_a_device_that_is_not_here(
     done = conformance(make_port("card", manifest=manifest))
     assert done.statuses("card") == {"SKIP"}
     assert done.verdicts("card")[0]["reason"] == "no such card"
-    [emulated] = [v for v in done.verdicts("card (imitation)") if v["dtype"] == "float64"]
+    [emulated] = done.verdicts("card (imitation)")
     assert emulated["status"] == "PASS"
     assert emulated["reason"] == "first 0 of 1 iterations"
 
@@ -169,6 +192,12 @@ MANIFEST_MISTAKES = [
     ('dtypes = ["float64"]', 'dtypes = ["float16"]', "dtypes[0]"),
     ("time_limit_s = 2.0", "time_limit_s = -1.0", "run.time_limit_s"),
     ("format = 1", "format 1", "is not TOML"),
+    (
+        "format = 1",
+        'format = 1\nknown_failure = [{case = "one-step", dtype = "float32", status = "FAIL", '
+        'message = "m", reason = "r"}]',
+        "known_failure.dtype: the port does not list float32",
+    ),
     (
         "format = 1",
         'format = 1\nknown_failure = [{case = "no", status = "FAIL", message = "m", reason = "r"}]',
@@ -226,9 +255,98 @@ def test_golden_data_that_does_not_fit_is_refused(conformance: Conformance, tmp_
     assert conformance("c", cases=case).returncode == 0
     golden.write_text(good.replace('"noise"', '"nose"', 1))
     refused(conformance("c", cases=case), "is not a golden file: ")
+    golden.write_text(good[:1000])
+    refused(conformance("c", cases=case), "is not a golden file: invalid JSON")
+    for old, new in (
+        ('"case": "one-step"', '"case": "other"'),
+        ('"iteration": 1', '"iteration": 2'),
+        ('"name": "syn0"', '"name": "syn9"'),
+        ("[[0.5, -0.25], [0.75, 0.125]]", "[[0.5, -0.25, 0.75, 0.125]]"),
+    ):
+        assert old in good
+        golden.write_text(good.replace(old, new, 1))
+        refused(conformance("c", cases=case), "does not have the tensors of one-step.toml")
     golden.write_text(good)
     case.write_text(case.read_text() + "\n# a changed case\n")
     refused(conformance("c", cases=case), "was made from another version of one-step.toml")
+
+
+def test_names_are_shown_as_they_are(make_port: MakePort) -> None:
+    port = make_port("p", manifest=MANIFEST.replace("scripted", "[bold] [/x]"))
+    command = [sys.executable, "-m", "conformance", "ports", str(port)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
+    assert "[bold] [/x]" in done.stdout
+
+
+def test_make_takes_its_variables_from_the_command_line_only() -> None:
+    environment = {**os.environ, "PORT": "8080", "CASES": "none"}
+    command = ["make", "--dry-run", "conformance"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment)
+    assert "8080" not in done.stdout
+    assert '--cases "conformance/cases"' in done.stdout
+
+
+def test_several_processes_are_refused(conformance: Conformance) -> None:
+    refused(conformance("c", options=("-n", "2")), "-n: ports are judged in one process")
+
+
+def interrupted(
+    command: list[str], when: str, number: signal.Signals
+) -> subprocess.CompletedProcess[str]:
+    """Run a command, and send its process group a signal once stderr has these words."""
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stderr is not None
+    seen = ""
+    while when not in seen:
+        line = process.stderr.readline()
+        assert line, seen
+        seen += line
+    os.killpg(process.pid, number)
+    out, err = process.communicate(timeout=30)
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)  # nobody of the group is left
+    return subprocess.CompletedProcess(command, process.returncode, out, seen + err)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_keeps_what_it_has(tmp_path: Path, number: signal.Signals) -> None:
+    file = tmp_path / "results.json"
+    command = [sys.executable, "-m", "pytest", "conformance", "-q", "--port", "c numpy"]
+    command += ["--cases", str(CASES / "three-layer.toml"), "--results", str(file)]
+    done = interrupted([*command, "--seed", "none"], "round 2", number)
+    assert done.returncode == 130
+    assert "Traceback" not in done.stderr
+    found = json.loads(file.read_text())
+    assert found["complete"] is False
+    assert len(found["results"]) == 4
+    assert [p for p in tmp_path.iterdir() if p != file] == []
+
+
+def test_interrupted_golden_data_changes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "cases").mkdir()
+    for name in ("one-step", "three-layer"):
+        shutil.copy(CASES / f"{name}.toml", tmp_path / "cases")
+    (tmp_path / "golden").mkdir()
+    kept = tmp_path / "golden" / "three-layer.json"
+    kept.write_text("as it was")
+    text = (CASES / "two-layer.toml").read_text()
+    # The first to be done, so that there is a line to wait for.
+    (tmp_path / "cases" / "a.toml").write_text(
+        text.replace("two-layer", "a").replace("iterations = 10000", "iterations = 9999999")
+    )
+    command = [sys.executable, "-m", "reference", "golden", str(tmp_path / "cases")]
+    done = interrupted(command, "[1/6] a float64", signal.SIGINT)
+    assert done.returncode == 130
+    assert "Traceback" not in done.stderr
+    assert kept.read_text() == "as it was"
+    assert list((tmp_path / "golden").iterdir()) == [kept]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")

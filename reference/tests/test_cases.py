@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from reference import golden
 from reference.case import CaseError, load, load_all
 
 ROOT = Path(__file__).parents[2]
@@ -70,6 +71,9 @@ MISTAKES = [
     ("[0, 10]", "[0, 10]\n[timing]\niterations = [5, 10]", "timing.iterations has 5"),
     ("X = [[0, 1], [1, 0]]", "X = [[0, 1], [1, 0]]\nfile = 'a.csv'", "either data.file or"),
     ("X = [[0, 1], [1, 0]]\ny = [[1], [0]]", "file = 'a.csv'", "'a.csv' cannot be read"),
+    ("[0, 10]", "[0, 10]\n[timing]\niterations = [10, 10]", "timing.iterations must rise"),
+    ("[2, 2, 1]", "[2, 65536, 65536, 1]", "4295163904 weights, and 10000000 is the limit"),
+    ("[1, 0]]", "[1, 1e39]]", "too large for float32"),
     ("format = 1", "format = ", "is not TOML"),
     ("format = 1", "x = " + "[" * 5000, "small.toml: "),
 ]
@@ -108,6 +112,9 @@ def test_a_mistake_is_one_sentence(small: Path, old: str, new: str, message: str
     [
         ("x,y,label\n1,2,0\n", None),
         ("x,y,label\n1,2\n", "has 2 columns"),
+        ("x,y,label\n", "has no rows"),
+        ("", "has no rows"),
+        ("x,y,label\n" + "1,2,0\n" * 3_000_000, "is larger than 16 MiB"),
         ("x,y,label\n1,2,7\n", "label that is not a whole number from 0 to 0"),
         ("x,y,label\n1,nan,0\n", "not finite"),
         ("x,y,label\n1,two,0\n", "is not a table of numbers"),
@@ -163,10 +170,35 @@ def test_train_prints_json_and_nothing_else(small: Path, arithmetic: str) -> Non
     assert report["checkpoints"][0]["weights"] == [w.tolist() for w in initial]
 
 
+def test_a_step_from_the_first_checkpoint_is_the_default(small: Path) -> None:
+    small.write_text(GOOD.replace("[0, 10]", "[5, 10]"))
+    assert load(small).trace.steps == [5]
+
+
+def test_a_reader_that_stops_early_is_no_error(small: Path) -> None:
+    command = f"{sys.executable} -m reference train {CASES / 'one-step.toml'} | head -n 0"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, cwd=ROOT)
+    assert done.stderr == ""
+
+
+def test_a_case_beyond_a_dtype_is_one_sentence(small: Path) -> None:
+    small.write_text(GOOD.replace("y = [[1], [0]]", "y = [[1e30], [-1e30]]"))
+    case = load(small)
+    with pytest.raises(CaseError, match=r"too large to be computed in float32|cannot be certified"):
+        golden.derive(case, "float32")
+
+
 def test_train_prints_errors_for_people(small: Path) -> None:
     lines = train(small).stdout.splitlines()
     assert [line.split()[0] for line in lines] == ["0", "10"]
     assert float(lines[1].split()[1]) < float(lines[0].split()[1])
+
+
+def test_an_alpha_that_float32_cannot_hold_is_refused(small: Path) -> None:
+    with_alpha = GOOD.replace("iterations = 10", "iterations = 10\nalpha = 1e-46")
+    small.write_text(with_alpha.replace('purpose = "p"', 'purpose = "p"\nneeds = ["alpha"]'))
+    with pytest.raises(CaseError, match="alpha is 1e-46, which float32 cannot hold"):
+        load(small)
 
 
 def test_inputs_are_rounded_to_the_dtype(small: Path) -> None:

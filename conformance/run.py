@@ -1,0 +1,192 @@
+"""One conformance run: what is judged on what, and what came of it."""
+
+import secrets
+import shlex
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from conformance import build, fresh, ports, results, timing, traces
+from conformance.judge import Judge, Verdict, explain
+from reference.case import Case, DType, load_all
+
+CASES = Path(__file__).parent / "cases"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user asked for; README.md says what each means."""
+
+    ports: list[str]
+    cases: Path
+    require: list[str]
+    results: Path
+    seed: str
+    timed: bool
+
+
+class Run:
+    """Sets everything up: finds ports and cases, builds, derives golden data that is missing.
+
+    Raises PortError, CaseError or ResultsError for a user's mistake.
+    """
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        chosen = ports.select(options.ports)
+        self.cases = load_all(options.cases) + fresh_case(options.seed, chosen)
+        check_known_failures(chosen, self.cases)
+        required = required_targets(options.require, chosen)
+        results.check_writable(options.results)
+        self.traces = {case.id: traces.load(case) for case in self.cases}
+        with ThreadPoolExecutor() as pool:
+            prepared = [ready for group in pool.map(build.prepare, chosen) for ready in group]
+        self.judges = {p.target.name: Judge(p) for p in prepared}
+        # An emulation that cannot run, or need not, leaves the port itself to answer for it.
+        self.required = {t.name if t.name in self.judges else t.port.name for t in required}
+        self.verdicts: dict[tuple[str, str, DType], Verdict] = {}
+        self.timings: list[results.Timing] = []
+        self.wrong_when_timed = False
+
+    def judge(self, target: str, case: Case) -> dict[DType, Verdict]:
+        """The verdicts of one target and case, by dtype; REQUIRE makes a skip a failure."""
+        judge = self.judges[target]
+        found = {}
+        for dtype in judge.target.port.manifest.dtypes:
+            verdict = judge.judge(case, self.traces[case.id][dtype])
+            if verdict.missing and verdict.status == "SKIP" and target in self.required:
+                reason = f"required, but skipped: {verdict.reason}"
+                verdict = replace(verdict, status="FAIL", reason=reason)
+            found[dtype] = self.verdicts[target, case.id, dtype] = verdict
+        return found
+
+    def explain(self, target: str, case: Case, dtype: DType, verdict: Verdict) -> str:
+        """What a person needs to know of a failure."""
+        port = self.judges[target].target.port
+        word = port.name if port.folder.parent == ports.PORTS else shlex.quote(str(port.folder))
+        reproduce = f"make conformance PORT={word} CASES={shlex.quote(str(case.path))}"
+        head = f"{verdict.status}: {target} on {case.id}, {dtype}: "
+        if verdict.divergence is None:
+            return f"{head}{verdict.reason}\n  reproduce: {reproduce}"
+        return head + explain(verdict.divergence, reproduce)
+
+    def not_compared(self) -> list[str]:
+        """Why too little was compared: the whole run, or a required port, has no number."""
+        counted = dict.fromkeys(self.required, 0)
+        for (target, _, _), verdict in self.verdicts.items():
+            counted[target] = counted.get(target, 0) + verdict.numbers
+        if not any(counted.values()):
+            return ["nothing was compared, and that is a failure"]
+        return [
+            f"{target} is required, and nothing of it was compared"
+            for target in sorted(self.required)
+            if not counted[target]
+        ]
+
+    def time(self) -> None:
+        """Time what passed, and check the timed answers; a wrong one becomes a FAIL."""
+        for case in self.cases:
+            passed = [j for j in self.judges.values() if self._may_be_timed(j, case)]
+            if case.timing is None or not passed:
+                continue
+            lines, wrong = timing.measure(passed, case, self.traces[case.id]["float64"], progress)
+            numpy = lines.get("numpy")
+            for name, line in lines.items():
+                self.timings.append(
+                    results.Timing(
+                        port=name,
+                        case=case.id,
+                        dtype="float64",
+                        ns_per_iteration=line.slope * 1e9,
+                        ns_low=line.low * 1e9,
+                        ns_high=line.high * 1e9,
+                        fixed_ms=line.intercept * 1e3,
+                        # A slope that may be 0 has no ratio to anything.
+                        ratio_to_numpy=numpy.slope / line.slope if numpy and line.low > 0 else None,
+                    )
+                )
+            for name, reason in wrong.items():
+                key: tuple[str, str, DType] = (name, case.id, "float64")
+                self.verdicts[key] = replace(self.verdicts[key], status="FAIL", reason=reason)
+                self.wrong_when_timed = True
+
+    def _may_be_timed(self, judge: Judge, case: Case) -> bool:
+        verdict = self.verdicts.get((judge.target.name, case.id, "float64"))
+        return verdict is not None and verdict.status == "PASS" and not judge.target.emulated
+
+    def results(self, complete: bool) -> results.Results:
+        """Everything so far, as it goes to the results file."""
+        return results.Results(
+            complete=complete,
+            machine=results.machine(),
+            ports=[results.port_info(judge) for judge in self.judges.values()],
+            results=[results.result(*key, verdict) for key, verdict in self.verdicts.items()],
+            timings=self.timings,
+        )
+
+    def close(self) -> None:
+        """End all ports' processes."""
+        for judge in self.judges.values():
+            judge.close()
+
+
+def fresh_case(seed: str, chosen: list[ports.Port]) -> list[Case]:
+    """The random case of this run, which every selected port can do; none for "none".
+
+    Raises PortError for a seed that is not one.
+    """
+    if seed == "none":
+        return []
+    if seed and not (seed.isdecimal() and int(seed) < fresh.SEEDS):
+        raise ports.PortError(
+            f'SEED={seed}: is not a whole number below {fresh.SEEDS}, and not "none"'
+        )
+    number = int(seed) if seed else secrets.randbelow(fresh.SEEDS)
+    progress(f"fresh case: SEED={number} repeats it")
+    common = set.intersection(*(set(port.manifest.capabilities) for port in chosen))
+    return [fresh.draw(number, common)]
+
+
+def check_known_failures(chosen: list[ports.Port], cases: list[Case]) -> None:
+    """Raise PortError where a manifest foretells a failure that can never occur."""
+    known = {path.stem for path in CASES.glob("*.toml")} | {case.id for case in cases}
+    needs = {case.id: case.needs for case in cases}
+    for port in chosen:
+        for failure in port.manifest.known_failure:
+            where = f"{port.folder / ports.MANIFEST}: known_failure"
+            if failure.case not in known:
+                raise ports.PortError(f"{where}.case: there is no case {failure.case!r}")
+            if failure.dtype is not None and failure.dtype not in port.manifest.dtypes:
+                raise ports.PortError(f"{where}.dtype: the port does not list {failure.dtype}")
+            for capability in needs.get(failure.case, []):
+                if capability not in port.manifest.capabilities:
+                    raise ports.PortError(
+                        f"{where}.case: {failure.case!r} needs the capability {capability!r}, "
+                        f"which the port does not list"
+                    )
+
+
+def required_targets(words: list[str], chosen: list[ports.Port]) -> list[ports.Target]:
+    """What REQUIRE means: ports, or "PORT:EMULATION", or "all" ports.
+
+    Raises PortError for one that is not selected.
+    """
+    by_word = {port.name: ports.Target(port) for port in chosen}
+    if "all" in words:
+        words = [*by_word, *(word for word in words if word != "all")]
+    for port in chosen:
+        if port.manifest.emulation is not None:
+            word = f"{port.name}:{port.manifest.emulation.name}"
+            by_word[word] = ports.Target(port, emulated=True)
+    for word in words:
+        if word not in by_word:
+            raise ports.PortError(
+                f"REQUIRE={word}: there is no such port among those selected: {', '.join(by_word)}"
+            )
+    return [by_word[word] for word in words]
+
+
+def progress(text: str) -> None:
+    """A line about long work, on stderr so that stdout stays for results."""
+    print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,24 @@
+"""Jobs on all cores, which end when the user interrupts."""
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
+
+Result = TypeVar("Result")
+
+
+def in_parallel(jobs: Iterable[Callable[[], Result]]) -> Iterator[Result]:
+    """The results of picklable jobs, in their order, each as soon as it and those before are done.
+
+    Raises what a job raises. When the caller is interrupted, the jobs are ended.
+    """
+    # Ctrl-C goes to all processes of a terminal. Only this one acts on it: leaving the pool
+    # terminates the others.
+    with multiprocessing.Pool(os.cpu_count(), signal.signal, (signal.SIGINT, signal.SIG_IGN)) as p:
+        yield from p.imap(_call, jobs)
+
+
+def _call(job: Callable[[], Result]) -> Result:
+    return job()
