@@ -1,6 +1,7 @@
 """The comparison can fail in every way that it should, and in no other."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,8 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
+from conformance import traces
 from conformance.compare import Comparison, Expected, compare
+from conformance.diagnose import Answer
+from conformance.judge import verdict_of
+from conformance.tests.conftest import CASES
+from conformance.traces import Trace
 from reference.array import Array
+from reference.case import load as load_case
 
 finite = st.floats(-1e6, 1e6)
 shapes = npst.array_shapes(min_dims=1, max_dims=2, max_side=5)
@@ -103,3 +110,53 @@ def test_ulps_are_counted_in_the_dtype() -> None:
     found = compare([("t", up)], [Expected("t", np.ones(1), 1e-12)], "float32")
     assert found.first is not None
     assert found.first.ulps == 1.0
+
+
+CASE = load_case(CASES / "one-step.toml")
+
+
+def an_answer(trace: Trace, wrong_at: int | None = None) -> Answer:
+    """The golden values as an answer, with one number of one check moved beyond tolerance."""
+    checks = [expected for _, expected in trace.steps + trace.checkpoints]
+    answers = [([(e.name, e.value.copy()) for e in expected], expected) for expected in checks]
+    if wrong_at is not None:
+        name, value = answers[wrong_at][0][-1]
+        answers[wrong_at][0][-1] = (name, value + 2 * checks[wrong_at][-1].tolerance)
+    return Answer(answers[: len(trace.steps)], answers[len(trace.steps) :])
+
+
+@pytest.mark.parametrize("wrong_at", range(4))
+def test_each_check_of_a_case_can_fail(wrong_at: int) -> None:
+    trace = traces.load(CASE)["float64"]
+    assert len(trace.steps) + len(trace.checkpoints) == 4
+    assert verdict_of(CASE, trace, an_answer(trace)).status == "PASS"
+    verdict = verdict_of(CASE, trace, an_answer(trace, wrong_at))
+    assert verdict.status == "FAIL"
+    assert verdict.margin == pytest.approx(2, rel=0.1)
+    assert verdict.divergence is not None
+    assert verdict.divergence.check == ("step" if wrong_at < len(trace.steps) else "run")
+
+
+@given(st.permutations(range(16)), st.integers(0, 15), st.booleans())
+def test_the_order_of_checkpoints_changes_nothing_else(
+    order: list[int], wrong_at: int, wrong: bool
+) -> None:
+    """Margin, status and count belong to the set of checkpoints, not to their order."""
+    case = load_case(CASES / "three-layer.toml")
+    trace = traces.load(case)["float64"]
+    only_runs = replace(trace, steps=[])
+    permuted = replace(only_runs, checkpoints=[trace.checkpoints[i] for i in order])
+    one = verdict_of(case, only_runs, an_answer(only_runs, wrong_at if wrong else None))
+    other = verdict_of(
+        case, permuted, an_answer(permuted, order.index(wrong_at) if wrong else None)
+    )
+    assert (one.status, one.margin, one.numbers) == (other.status, other.margin, other.numbers)
+    assert (one.divergence is None) == (other.divergence is None) == (not wrong)
+
+
+def test_an_empty_answer_is_never_a_pass() -> None:
+    trace = traces.load(CASE)["float64"]
+    assert verdict_of(CASE, trace, Answer([], [])).status == "FAIL"
+    assert compare([], [], "float64").numbers == 0
+    empty = np.zeros((0, 2))
+    assert compare([("t", empty)], [Expected("t", empty, 1.0)], "float64").numbers == 0

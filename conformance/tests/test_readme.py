@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from conformance import mutants, variants
 from conformance.tests.conftest import ROOT
 
 DOCUMENTS = [
@@ -52,6 +53,16 @@ def test_the_output_in_the_readme_names_every_case_and_port() -> None:
         assert f" {path.stem} " in shown
     for manifest in ROOT.glob("ports/*/port.toml"):
         assert f" {manifest.parent.name} " in shown
+
+
+def test_the_readme_counts_bugs_and_variants_right() -> None:
+    text = (ROOT / "README.md").read_text()
+    bugs = re.search(r"\*\*(\d+) known bugs\*\*", text)
+    correct = re.search(r"\*\*(\d+) correct variants\*\*", text)
+    assert bugs is not None
+    assert correct is not None
+    assert int(bugs[1]) == len(mutants.catalogue())
+    assert int(correct[1]) == len(variants.catalogue())
 
 
 def test_every_port_has_a_readme() -> None:
