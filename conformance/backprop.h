@@ -7,8 +7,9 @@
  * layer_count - 1, the number of weight matrices. All matrices are row-major and dense.
  * Where several follow each other in one buffer, they do so without a gap:
  *
- *   syn     syn[0] ... syn[K-1]      syn[k] is layers[k] x layers[k+1]
- *   l       l[1] ... l[K]            l[k] is samples x layers[k]; l[0] is X
+ *   syn     syn[0] ... syn[K-1]      syn[k] is layers[k] (+ 1 with bias) x layers[k+1]
+ *   state   syn, and then, if momentum is not 0, velocity[0] ... velocity[K-1] like syn
+ *   l       l[1] ... l[K]            l[k] is (samples in the batch) x layers[k]
  *   error   error[1] ... error[K]    like l
  *   delta   delta[1] ... delta[K]    like l
  *
@@ -30,31 +31,55 @@ enum backprop_status {
     BACKPROP_FAILED = 4       /* a FAIL */
 };
 
+enum backprop_activation {
+    BACKPROP_SIGMOID = 0,
+    BACKPROP_TANH = 1,
+    BACKPROP_RELU = 2,
+    BACKPROP_SOFTMAX = 3 /* of the output layer only, with cross-entropy */
+};
+
+enum backprop_loss { BACKPROP_SQUARED = 0, BACKPROP_CROSS_ENTROPY = 1 };
+
 /* Fields are only ever added at the end, and a field that a port does not know concerns
- * a capability that its manifest does not list. */
+ * a capability that its manifest does not list: it is 0 then. SPEC.md has the formulas.
+ * Real numbers are representable in the dtype. */
 typedef struct backprop_settings {
     int64_t layer_count;   /* at least 2 */
-    const int64_t *layers; /* layer_count sizes, inputs first */
+    const int64_t *layers; /* layer_count sizes, inputs first, without bias units */
     int64_t samples;       /* rows of X and y */
-    double alpha;          /* the learning rate; representable in the dtype */
+    double alpha;          /* the learning rate */
+    int64_t bias;          /* 1: syn[k] has one row more, the last, from a unit that is 1 */
+    int64_t activation;    /* of hidden layers, an enum backprop_activation */
+    int64_t output;        /* of the output layer, an enum backprop_activation */
+    int64_t loss;          /* an enum backprop_loss */
+    int64_t batch_size;    /* samples in an update; 0: all */
+    int64_t iteration;     /* for backprop_step: the number of the update, from 0 */
+    double trim_value;     /* deltas lie between -trim_value and trim_value; 0: anywhere */
+    double trim_norm;      /* the largest norm of the descent; 0: any */
+    double l1;             /* regularisation */
+    double l2;             /* regularisation */
+    double momentum;       /* 0: none, and the state has no velocity */
+    int64_t nesterov;      /* 1: Nesterov's momentum */
 } backprop_settings;
 
-/* Trains from the weights syn, full batch. For each of the checkpoint_count rising
- * checkpoints n it writes the state after n updates: the weights to the next place in
- * syn_out, which holds checkpoint_count times as many numbers as syn, and to error_out the
- * mean of |y - l[K]| over samples and outputs in a forward pass with those weights. */
+/* Trains from a state. For each of the checkpoint_count rising checkpoints n it writes the
+ * state after n updates to the next place in state_out, which holds checkpoint_count times as
+ * many numbers as state, and to error_out the mean of |y - l[K]| over samples and outputs in
+ * a forward pass of all samples with those weights. */
 int backprop_train_f64(const backprop_settings *settings, const double *X, const double *y,
-                       const double *syn, int64_t checkpoint_count, const int64_t *checkpoints,
-                       double *syn_out, double *error_out);
+                       const double *state, int64_t checkpoint_count, const int64_t *checkpoints,
+                       double *state_out, double *error_out);
 int backprop_train_f32(const backprop_settings *settings, const float *X, const float *y,
-                       const float *syn, int64_t checkpoint_count, const int64_t *checkpoints,
-                       float *syn_out, float *error_out);
+                       const float *state, int64_t checkpoint_count, const int64_t *checkpoints,
+                       float *state_out, float *error_out);
 
-/* One update from the weights syn, with every intermediate; the new weights go to syn_out. */
+/* One update from a state, with every intermediate of its batch; the new state goes to
+ * state_out. */
 int backprop_step_f64(const backprop_settings *settings, const double *X, const double *y,
-                      const double *syn, double *l, double *error, double *delta, double *syn_out);
+                      const double *state, double *l, double *error, double *delta,
+                      double *state_out);
 int backprop_step_f32(const backprop_settings *settings, const float *X, const float *y,
-                      const float *syn, float *l, float *error, float *delta, float *syn_out);
+                      const float *state, float *l, float *error, float *delta, float *state_out);
 
 /* Optional: the device that the port computes on, for the report. Without it: "cpu". */
 const char *backprop_device(void);

@@ -42,12 +42,20 @@ class RandomisedArray(np.ndarray):
         if ufunc is np.matmul:
             result = self._matmul(*plain)
         elif ufunc is np.add and method == "reduce":
-            result = self._sum(plain[0], kwargs["axis"])
+            result = self._sum(plain[0], kwargs["axis"], kwargs.get("keepdims", False))
         elif method == "__call__":
             # kwargs hold no more than `out`: np.mean divides in place.
             result = self._perturb(ufunc(*plain))
         else:
             return NotImplemented
+        return self._like(result)
+
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        """Functions that move numbers (concatenate, where, ...) keep them random."""
+        result = super().__array_function__(function, types, args, kwargs)
+        return self._like(result) if type(result) is np.ndarray else result
+
+    def _like(self, result: Array) -> "RandomisedArray":
         array = result.view(RandomisedArray)
         array.random = self.random
         return array
@@ -72,10 +80,11 @@ class RandomisedArray(np.ndarray):
             total = self._perturb(total + product(j))
         return total
 
-    def _sum(self, terms: Array, axis: tuple[int, ...]) -> Array:
-        terms = np.moveaxis(terms, axis, range(len(axis)))
-        terms = terms.reshape(-1, *terms.shape[len(axis) :])
-        total = terms[0]
-        for term in terms[1:]:
+    def _sum(self, terms: Array, axis: int | tuple[int, ...], keepdims: bool) -> Array:
+        axes = axis if isinstance(axis, tuple) else (axis,)
+        moved = np.moveaxis(terms, axes, range(len(axes)))
+        moved = moved.reshape(-1, *moved.shape[len(axes) :])
+        total = moved[0]
+        for term in moved[1:]:
             total = self._perturb(total + term)
-        return total
+        return np.expand_dims(total, axes) if keepdims else total
