@@ -135,7 +135,7 @@ def ask(
     Fills `answer` as far as the port answers. Raises what the client raises.
     """
     for n, expected in trace.steps:
-        got = client.step(Question(case, trace.dtype, trace.weights(n)))
+        got = client.step(Question(case, trace.dtype, trace.state(n), n))
         answer.steps.append((got, expected))
     due = [
         (n, expected)

@@ -6,6 +6,7 @@ computes, so mutants show whether the suite would catch the bug, and what its na
 
 import functools
 import inspect
+import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +16,12 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from reference import network
+from reference import batches, layers, network, rules, update
 from reference.array import Array
 from reference.case import Capability, Case, DType, Strict
 from reference.golden import Tensors, checkpoint_tensors, step_tensors
 
+ALGORITHM = (batches, layers, update, rules, network)
 CATALOGUE = Path(__file__).parent / "mutants"
 
 Text = Annotated[str, Field(min_length=1)]
@@ -67,16 +69,24 @@ def concerning(case: Case) -> list[Mutant]:
 
 
 def source(mutant: Mutant) -> str:
-    """The reference's source with the bug in it.
+    """The reference's source with the bug in it, as one module.
 
     Raises PatchError unless each patch's old text occurs exactly once.
     """
-    text = inspect.getsource(network)
+    text = _whole_source()
     for old, new in mutant.patches:
         if text.count(old) != 1:
             raise PatchError(f"mutant {mutant.id}: {old!r} occurs {text.count(old)} times")
         text = text.replace(old, new)
     return text
+
+
+@functools.cache
+def _whole_source() -> str:
+    """The reference's files one after the other, without the imports between them."""
+    names = "|".join(module.__name__ for module in ALGORITHM)
+    text = "\n".join(inspect.getsource(module) for module in ALGORITHM)
+    return re.sub(rf"^from (?:{names}) import .*\n", "", text, flags=re.M)
 
 
 @functools.cache
@@ -88,23 +98,24 @@ def _module(identifier: str) -> ModuleType:
 
 @dataclass(frozen=True)
 class Start:
-    """The inputs of a case in one dtype, and the weights that single steps start from."""
+    """The inputs of a case in one dtype, and the states that single steps start from."""
 
     case: Case
     dtype: DType
     X: Array
     y: Array
-    syn: list[Array]
-    step_weights: list[list[Array]]
+    state: list[Array]
+    steps: list[tuple[int, list[Array]]]
 
 
 def steps(mutant: Mutant, start: Start) -> list[Tensors]:
     """The single steps, with the bug in them."""
     settings = start.case.settings(start.dtype)
+    step = _module(mutant.id).step
     with np.errstate(all="ignore"):
         return [
-            step_tensors(_module(mutant.id).step(start.X, start.y, weights, **settings))
-            for weights in start.step_weights
+            step_tensors(step(start.X, start.y, state, iteration=n, **settings))
+            for n, state in start.steps
         ]
 
 
@@ -114,6 +125,6 @@ def run(mutant: Mutant, start: Start, checkpoints: list[int]) -> list[Tensors]:
     train = _module(mutant.id).train
     with np.errstate(all="ignore"):
         return [
-            checkpoint_tensors(weights, error)
-            for _, error, weights in train(start.X, start.y, start.syn, checkpoints, **settings)
+            checkpoint_tensors(state, error, len(start.case.layers) - 1)
+            for _, error, state in train(start.X, start.y, start.state, checkpoints, **settings)
         ]

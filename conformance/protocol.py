@@ -59,20 +59,20 @@ class Client:
                 found = _short(entry["iteration"])
                 raise _garbage(f"{where} has iteration {found}")
             error = _array(f"error at {where}", entry["error"], ())
-            weights = _arrays(f"weights at {where}", entry["weights"], question.weight_shapes)
-            result.append((n, checkpoint_tensors(weights, error)))
+            state = _arrays(f"weights at {where}", entry["weights"], question.state_shapes)
+            result.append((n, checkpoint_tensors(state, error, len(question.layer_shapes))))
         return result
 
     def step(self, question: "Question") -> Tensors:
         """One update from the question's weights, with every intermediate."""
-        answer = self._ask({"op": "step", **question.body}, ("l", "error", "delta", "weights"))
+        answer = self._ask({"op": "step", **question.step_body}, ("l", "error", "delta", "weights"))
         shapes = question.layer_shapes
         return step_tensors(
             Step(
                 l=_arrays("l", answer["l"], shapes),
                 error=_arrays("error", answer["error"], shapes),
                 delta=_arrays("delta", answer["delta"], shapes),
-                syn=_arrays("weights", answer["weights"], question.weight_shapes),
+                state=_arrays("weights", answer["weights"], question.state_shapes),
             )
         )
 
@@ -93,24 +93,35 @@ class Client:
 
 
 class Question:
-    """What a port is told: the case's settings and data, and weights to start from.
+    """What a port is told: the case's settings and data, and a state to start from.
 
-    Everything is rounded to the dtype. There is nothing in it of what is expected.
+    Everything is rounded to the dtype. There is nothing in it of what is expected. For a
+    single step, `iteration` says which update it is; `state` is then that before it.
     """
 
-    def __init__(self, case: Case, dtype: DType, weights: list[Array] | None = None) -> None:
+    def __init__(
+        self,
+        case: Case,
+        dtype: DType,
+        state: list[Array] | None = None,
+        iteration: int = 0,
+    ) -> None:
         X, y, initial = case.arrays(dtype)
-        weights = initial if weights is None else weights
-        self.weight_shapes = [w.shape for w in initial]
-        self.layer_shapes = [(len(X), units) for units in case.layers[1:]]
+        state = initial if state is None else state
+        self.state_shapes = [w.shape for w in initial]
+        rows = case.batch_rows(iteration)
+        self.layer_shapes = [(rows, units) for units in case.layers[1:]]
         self.body = {
             "dtype": dtype,
             "layers": case.layers,
             "X": X.tolist(),
             "y": y.tolist(),
-            "weights": [w.tolist() for w in weights],
+            "weights": [w.tolist() for w in state],
             **case.settings(dtype),
         }
+        self.step_body = self.body
+        if case.training.batch_size:
+            self.step_body = {**self.body, "iteration": iteration}
 
 
 def _parse(line: bytes) -> Any:

@@ -5,6 +5,7 @@ recognised there by its name. Margin: every correct variant must stay below MAX_
 tolerance everywhere.
 """
 
+import contextlib
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -65,9 +66,12 @@ def mutant_margin(identifier: str, cases: list[Case]) -> TeethMutant:
     """Where a mutant exceeds the tolerance most, and what it is taken for there."""
     mutant, capability = mutants.catalogue()[identifier]
     concerned = [case for case in cases if capability in ("plain", *case.needs)]
-    attempts = [
-        _attempt(mutant, case, trace) for case in concerned for trace in load(case).values()
-    ]
+    attempts = []
+    for case in concerned:
+        for trace in load(case).values():
+            # Where shapes do not fit, the bug is a crash, and there is no margin to measure.
+            with contextlib.suppress(ValueError):
+                attempts.append(_attempt(mutant, case, trace))
     best = max(attempts, key=lambda a: float("inf") if a.kill.margin is None else a.kill.margin)
     named = diagnose.probable_bugs(best.case, best.trace, best.answer)
     return TeethMutant(id=identifier, killed_by=best.kill, named=[bug.id for bug in named])
@@ -147,8 +151,11 @@ def _unseen(case: Case, dtype: DType) -> Iterator[Tensors]:
     start = [RandomisedArray.replicate(w, UNSEEN_REPLICAS, random) for w in syn]
     with np.errstate(over="ignore"):
         run = network.train(X, y, start, case.trace.checkpoints, **case.settings(dtype))
-        for _, error, weights in run:
-            yield [(name, np.asarray(value)) for name, value in checkpoint_tensors(weights, error)]
+        for _, error, state in run:
+            yield [
+                (name, np.asarray(value))
+                for name, value in checkpoint_tensors(state, error, len(case.layers) - 1)
+            ]
 
 
 def lost(entry: TeethMutant | TeethVariant) -> str | None:

@@ -1,7 +1,6 @@
 """Loads golden traces; derives and caches those of cases that come without."""
 
 import hashlib
-import itertools
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,8 @@ from conformance.ports import ROOT
 from reference import golden
 from reference.array import Array
 from reference.case import Case, CaseError, DType, Finite, Matrix, Strict
+from reference.golden import checkpoint_tensors, step_tensors
+from reference.network import Step
 from reference.sentences import first_error
 
 CACHE = ROOT / "build" / "golden"
@@ -65,8 +66,8 @@ class Trace:
     checkpoints: list[tuple[int, list[Expected]]]
     steps: list[tuple[int, list[Expected]]]
 
-    def weights(self, iteration: int) -> list[Array]:
-        """The golden weights at a checkpoint, rounded to the dtype: where a step starts."""
+    def state(self, iteration: int) -> list[Array]:
+        """The golden state at a checkpoint, rounded to the dtype: where a step starts."""
         tensors = dict(self.checkpoints)[iteration]
         return [t.value.astype(self.dtype) for t in tensors if t.name != "error"]
 
@@ -91,21 +92,29 @@ def load(case: Case) -> dict[DType, Trace]:
     return _traces(file)
 
 
+def shapes_at_checkpoint(case: Case) -> list[tuple[str, tuple[int, ...]]]:
+    """Names and shapes of what is compared at a checkpoint."""
+    state = case.arrays("float64")[2]
+    return [(name, np.shape(value)) for name, value in checkpoint_tensors(state, 0.0, _last(case))]
+
+
+def shapes_in_step(case: Case, iteration: int) -> list[tuple[str, tuple[int, ...]]]:
+    """Names and shapes of what is compared in the step that is update `iteration` + 1."""
+    rows = case.batch_rows(iteration)
+    layers = [np.empty((rows, units)) for units in case.layers[1:]]
+    tensors = step_tensors(Step(layers, layers, layers, case.arrays("float64")[2]))
+    return [(name, np.shape(value)) for name, value in tensors]
+
+
+def _last(case: Case) -> int:
+    return len(case.layers) - 1
+
+
 def _check(file: _File, case: Case, path: Path) -> None:
     """Raise CaseError where the file has not what the case asks for, or more."""
-    shapes = list(itertools.pairwise(case.layers))
-    weights = [(f"syn{k}", shape) for k, shape in enumerate(shapes)]
-    samples = len(case.arrays("float64")[0])
-    layers = [(samples, units) for units in case.layers[1:]]
-    outputs = [(f"l{k}", shape) for k, shape in enumerate(layers, 1)]
-    deltas = [
-        (f"l{k}_{kind}", shape)
-        for k, shape in reversed(list(enumerate(layers, 1)))
-        for kind in ("error", "delta")
-    ]
     wanted = [
-        *((n, [*weights, ("error", ())]) for n in case.trace.checkpoints),
-        *((n, [*outputs, *deltas, *weights]) for n in case.trace.steps),
+        *((n, shapes_at_checkpoint(case)) for n in case.trace.checkpoints),
+        *((n, shapes_in_step(case, n)) for n in case.trace.steps),
     ]
     for part in (file.float64, file.float32):
         found = [

@@ -19,10 +19,19 @@ from typing import Any, Protocol
 import numpy as np
 
 from reference.array import Array
+from reference.batches import batch_slice
 
 FORMAT = 1
 HEADER = Path(__file__).parent / "backprop.h"
 Answer = dict[str, Any]
+# What a request may hold beside sizes and data: the fields of `reference.rules.Rules`, which
+# is not imported here, and the number of the update in a single step.
+SETTINGS = {
+    *("alpha", "bias", "activation", "output", "loss", "batch_size", "iteration"),
+    *("trim_value", "trim_norm", "l1", "l2", "momentum", "nesterov"),
+}
+# What the C header calls them.
+ENUMS = {"sigmoid": 0, "tanh": 1, "relu": 2, "softmax": 3, "squared": 0, "cross-entropy": 1}
 
 
 class UnsupportedError(Exception):
@@ -39,10 +48,10 @@ class Adapter(Protocol):
     def device(self) -> str:
         """The name of the device that the port computes on."""
 
-    def train(self, X: Array, y: Array, syn: list[Array], request: Answer) -> Answer:
+    def train(self, X: Array, y: Array, state: list[Array], request: Answer) -> Answer:
         """The answer to a free run."""
 
-    def step(self, X: Array, y: Array, syn: list[Array], request: Answer) -> Answer:
+    def step(self, X: Array, y: Array, state: list[Array], request: Answer) -> Answer:
         """The answer to one update."""
 
 
@@ -64,42 +73,47 @@ class CLibrary:
             return "cpu"
         return bytes(self.ffi.string(name)).decode(errors="replace")
 
-    def train(self, X: Array, y: Array, syn: list[Array], request: Answer) -> Answer:
+    def train(self, X: Array, y: Array, state: list[Array], request: Answer) -> Answer:
         """See Adapter."""
         checkpoints = np.array(request["checkpoints"], dtype=np.int64)
-        weights = _unwritten(len(checkpoints), sum(w.size for w in syn), like=X)
+        states = _unwritten(len(checkpoints), sum(w.size for w in state), like=X)
         error = _unwritten(len(checkpoints), like=X)
-        flat = np.concatenate([w.ravel() for w in syn])
-        self._call("train", X, y, flat, request, len(checkpoints), checkpoints, weights, error)
+        flat = np.concatenate([w.ravel() for w in state])
+        self._call("train", X, y, flat, request, len(checkpoints), checkpoints, states, error)
         return {
             "checkpoints": [
-                {"iteration": n, "error": e, "weights": _split(row, [w.shape for w in syn])}
-                for n, e, row in zip(request["checkpoints"], error.tolist(), weights, strict=True)
+                {"iteration": n, "error": e, "weights": _split(row, [w.shape for w in state])}
+                for n, e, row in zip(request["checkpoints"], error.tolist(), states, strict=True)
             ]
         }
 
-    def step(self, X: Array, y: Array, syn: list[Array], request: Answer) -> Answer:
+    def step(self, X: Array, y: Array, state: list[Array], request: Answer) -> Answer:
         """See Adapter."""
-        shapes = [(len(X), units) for units in request["layers"][1:]]
+        batch = batch_slice(len(X), request.get("batch_size", 0), request.get("iteration", 0))
+        shapes = [(batch.stop - batch.start, units) for units in request["layers"][1:]]
         units = sum(a * b for a, b in shapes)
         l, error, delta = (_unwritten(units, like=X) for _ in range(3))
-        flat = np.concatenate([w.ravel() for w in syn])
+        flat = np.concatenate([w.ravel() for w in state])
         new = _unwritten(flat.size, like=X)
         self._call("step", X, y, flat, request, l, error, delta, new)
         return {
             "l": _split(l, shapes),
             "error": _split(error, shapes),
             "delta": _split(delta, shapes),
-            "weights": _split(new, [w.shape for w in syn]),
+            "weights": _split(new, [w.shape for w in state]),
         }
 
-    def _call(self, name: str, X: Array, y: Array, syn: Array, request: Answer, *rest: Any) -> None:
+    def _call(
+        self, name: str, X: Array, y: Array, state: Array, request: Answer, *rest: Any
+    ) -> None:
         suffix = {"float64": "f64", "float32": "f32"}[request["dtype"]]
         layers = self.ffi.new("int64_t[]", request["layers"])
         settings = self.ffi.new("backprop_settings *")
         settings.layer_count, settings.layers = len(layers), layers
-        settings.samples, settings.alpha = len(X), request["alpha"]
-        inputs = [X, y, syn]
+        settings.samples = len(X)
+        for name in SETTINGS & request.keys():
+            setattr(settings, name, ENUMS.get(request[name], request[name]))
+        inputs = [X, y, state]
         before = [a.tobytes() for a in inputs]
         try:
             function = getattr(self.library, f"backprop_{name}_{suffix}")
@@ -136,9 +150,9 @@ class PythonModule:
         """See Adapter."""
         return str(self.module.device()) if hasattr(self.module, "device") else "cpu"
 
-    def train(self, X: Array, y: Array, syn: list[Array], request: Answer) -> Answer:
+    def train(self, X: Array, y: Array, state: list[Array], request: Answer) -> Answer:
         """See Adapter."""
-        run = self._call("train", X, y, syn, request, request["checkpoints"])
+        run = self._call("train", X, y, state, request, request["checkpoints"])
         return {
             "checkpoints": [
                 {
@@ -150,9 +164,9 @@ class PythonModule:
             ]
         }
 
-    def step(self, X: Array, y: Array, syn: list[Array], request: Answer) -> Answer:
+    def step(self, X: Array, y: Array, state: list[Array], request: Answer) -> Answer:
         """See Adapter."""
-        lists = self._call("step", X, y, syn, request)
+        lists = self._call("step", X, y, state, request)
         keys = ("l", "error", "delta", "weights")
         return {
             key: [np.asarray(a).tolist() for a in arrays]
@@ -160,14 +174,15 @@ class PythonModule:
         }
 
     def _call(
-        self, name: str, X: Array, y: Array, syn: list[Array], request: Answer, *rest: Any
+        self, name: str, X: Array, y: Array, state: list[Array], request: Answer, *rest: Any
     ) -> Any:
-        before = [a.tobytes() for a in (X, y, *syn)]
-        result = getattr(self.module, name)(X, y, syn, *rest, alpha=request["alpha"])
+        before = [a.tobytes() for a in (X, y, *state)]
+        settings = {key: request[key] for key in SETTINGS & request.keys()}
+        result = getattr(self.module, name)(X, y, state, *rest, **settings)
         if name == "train":
             # A generator has computed nothing yet; copies, since it may reuse its arrays.
             result = [(n, error, [np.array(w) for w in weights]) for n, error, weights in result]
-        if [a.tobytes() for a in (X, y, *syn)] != before:
+        if [a.tobytes() for a in (X, y, *state)] != before:
             raise FailureError(f"{name} changed its inputs")
         return result
 
@@ -190,10 +205,10 @@ def answer(adapter: Adapter, request: Answer) -> Answer:
         return {"format": FORMAT, "device": adapter.device()}
     dtype = request["dtype"]
     X, y = (np.array(request[key], dtype=dtype) for key in ("X", "y"))
-    syn = [np.array(w, dtype=dtype) for w in request["weights"]]
+    state = [np.array(w, dtype=dtype) for w in request["weights"]]
     try:
         method = adapter.train if request["op"] == "train" else adapter.step
-        return method(X, y, syn, request)
+        return method(X, y, state, request)
     except (UnsupportedError, NotImplementedError) as error:
         return {"unsupported": str(error)}
     except FailureError as error:

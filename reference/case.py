@@ -9,24 +9,43 @@ import itertools
 import tomllib
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal, Self, TypedDict
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from reference.array import Array
+from reference.batches import batch_slice
+from reference.case_checks import check_range, problems
+from reference.rules import Rules
 from reference.sentences import first_error
 
 FORMAT = 1
 MAX_FILE_BYTES = 16 * 2**20
-MAX_WEIGHTS = 10_000_000
 
-Capability = Literal["alpha", "layers"]
+Capability = Literal[
+    "alpha",
+    "layers",
+    "bias",
+    "mini-batch",
+    "tanh",
+    "relu",
+    "softmax",
+    "cross-entropy",
+    "delta-trimming",
+    "l1",
+    "l2",
+    "momentum",
+]
 DType = Literal["float64", "float32"]
 Size = Annotated[int, Field(ge=1, le=65536)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Matrix = Annotated[list[Annotated[list[Finite], Field(min_length=1)]], Field(min_length=1)]
 Iteration = Annotated[int, Field(ge=0, le=10_000_000)]
+
+
+_DEFAULTS = Rules()._asdict()
 
 
 class CaseError(ValueError):
@@ -40,17 +59,27 @@ class Strict(BaseModel):
 
 
 class Network(Strict):
-    """Layer sizes, inputs first, and the function that each unit applies to its sum."""
+    """Layer sizes, inputs first, and the functions that hidden and output units apply."""
 
     layers: list[Size] = Field(min_length=2, max_length=64)
-    activation: Literal["sigmoid"] = "sigmoid"
+    bias: bool = False
+    activation: Literal["sigmoid", "tanh", "relu"] = "sigmoid"
+    output: Literal["sigmoid", "tanh", "relu", "softmax"] = "sigmoid"
 
 
 class Training(Strict):
-    """How long and how fast."""
+    """How long and how; conformance/SPEC.md says what each does."""
 
     iterations: Annotated[int, Field(ge=1, le=10_000_000)]
     alpha: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+    loss: Literal["squared", "cross-entropy"] = "squared"
+    batch_size: Annotated[int, Field(ge=0)] = 0
+    trim_value: NotNegative = 0.0
+    trim_norm: NotNegative = 0.0
+    l1: NotNegative = 0.0
+    l2: NotNegative = 0.0
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    nesterov: bool = False
 
 
 class Init(Strict):
@@ -78,12 +107,6 @@ class Trace(Strict):
     steps: list[Iteration] = Field(default_factory=lambda data: data.get("checkpoints", [])[:1])
 
 
-class Settings(TypedDict):
-    """The keyword arguments of `network.train` and `network.step`."""
-
-    alpha: float
-
-
 class Timing(Strict):
     """Iteration counts to time; they are checkpoints, so that a timed answer is checked too."""
 
@@ -108,7 +131,7 @@ class Case(Strict):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        for problem in _problems(self):
+        for problem in problems(self):
             raise ValueError(problem)
         return self
 
@@ -122,14 +145,38 @@ class Case(Strict):
         """Layer sizes, inputs first."""
         return self.network.layers
 
-    def settings(self, dtype: DType) -> Settings:
-        """The training settings as a port gets them: rounded to the dtype that it runs in."""
-        return {"alpha": float(np.dtype(dtype).type(self.training.alpha))}
+    def settings(self, dtype: DType) -> dict[str, Any]:
+        """The fields of `rules.Rules` as a port gets them: rounded to the dtype that it runs in.
+
+        Besides alpha, only those that the case uses: a port need not know the others.
+        """
+        used = {name: value for name, value in self._rules().items() if value != _DEFAULTS[name]}
+        used["alpha"] = self.training.alpha
+        to_dtype = np.dtype(dtype).type
+        return {k: float(to_dtype(v)) if isinstance(v, float) else v for k, v in used.items()}
+
+    def _rules(self) -> dict[str, Any]:
+        rules = {**self.network.model_dump(), **self.training.model_dump()}
+        return {name: rules[name] for name in Rules._fields}
 
     def arrays(self, dtype: DType) -> tuple[Array, Array, list[Array]]:
-        """X (m, n_0), y (m, n_K) and the initial weights, each rounded to `dtype`."""
+        """X (samples, n_0), y (samples, n_K) and the initial state, each rounded to `dtype`."""
         X, y = self._data
-        return X.astype(dtype), y.astype(dtype), [w.astype(dtype) for w in self._weights]
+        state = [w.astype(dtype) for w in self._weights]
+        if self.training.momentum:
+            state += [np.zeros_like(w) for w in state]
+        return X.astype(dtype), y.astype(dtype), state
+
+    @property
+    def weight_shapes(self) -> list[tuple[int, int]]:
+        """The shapes of syn[0] ... syn[K-1]."""
+        more = int(self.network.bias)
+        return [(a + more, b) for a, b in itertools.pairwise(self.layers)]
+
+    def batch_rows(self, iteration: int) -> int:
+        """How many samples an update learns from."""
+        batch = batch_slice(len(self._data[0]), self.training.batch_size, iteration)
+        return batch.stop - batch.start
 
     @cached_property
     def sha256(self) -> str:
@@ -144,8 +191,10 @@ class Case(Strict):
         if self.init.weights is not None:
             return [np.array(w, dtype=np.float64) for w in self.init.weights]
         random = np.random.RandomState(self.init.numpy_seed)
-        shapes = itertools.pairwise(self.layers)
-        return [2 * random.random_sample(shape) - 1 for shape in shapes]
+        weights = [2 * random.random_sample(shape) - 1 for shape in itertools.pairwise(self.layers)]
+        if self.network.bias:
+            weights = [np.concatenate([w, np.zeros_like(w[:1])]) for w in weights]
+        return weights
 
     @cached_property
     def _data(self) -> tuple[Array, Array]:
@@ -185,115 +234,6 @@ def _read_table(path: Path, inputs: int, classes: int) -> Array:
     return table
 
 
-def _problems(case: Case) -> list[str]:
-    """What is wrong between keys that are each fine alone."""
-    return [
-        *_size_problems(case),
-        *_data_problems(case),
-        *_weight_problems(case),
-        *_trace_problems(case),
-        *_need_problems(case),
-    ]
-
-
-def _size_problems(case: Case) -> list[str]:
-    weights = sum(a * b for a, b in itertools.pairwise(case.layers))
-    if weights > MAX_WEIGHTS:
-        return [f"network.layers makes {weights} weights, and {MAX_WEIGHTS} is the limit"]
-    return []
-
-
-def _check_range(case: Case) -> None:
-    """Raise ValueError for inputs that float32 cannot hold."""
-    with np.errstate(over="ignore"):
-        X, y, syn = case.arrays("float32")
-        alpha = np.float32(case.training.alpha)
-    if not all(np.isfinite(a).all() for a in (X, y, *syn)):
-        raise ValueError("data or init has a number that is too large for float32")
-    if not (np.isfinite(alpha) and alpha > 0):
-        raise ValueError(f"training.alpha is {case.training.alpha:g}, which float32 cannot hold")
-
-
-def _data_problems(case: Case) -> list[str]:
-    data, layers = case.data, case.layers
-    if data.file is not None:
-        inline = [key for key in ("X", "y") if getattr(data, key) is not None]
-        return [f"data.{key}: give either data.file or data.X and data.y" for key in inline]
-    if data.X is None or data.y is None:
-        missing = "data.X" if data.X is None else "data.y"
-        return [f"{missing} is missing: give data.X and data.y, or data.file"]
-    problems = [
-        *_shape_problem("data.X", data.X, None, layers[0], "the first of network.layers"),
-        *_shape_problem("data.y", data.y, len(data.X), layers[-1], "the last of network.layers"),
-    ]
-    if data.rows is not None or data.scale != 1.0:
-        problems.append("data.rows and data.scale go with data.file")
-    return problems
-
-
-def _weight_problems(case: Case) -> list[str]:
-    weights, layers = case.init.weights, case.layers
-    if (weights is None) == (case.init.numpy_seed is None):
-        return ["init needs either init.numpy_seed or init.weights"]
-    if weights is None:
-        return []
-    if len(weights) != len(layers) - 1:
-        return [
-            f"init.weights has {len(weights)} matrices, "
-            f"but network.layers asks for {len(layers) - 1}"
-        ]
-    problems = []
-    for k, matrix in enumerate(weights):
-        name, why = f"init.weights[{k}]", f"network.layers[{k}] x network.layers[{k + 1}]"
-        problems += _shape_problem(name, matrix, layers[k], layers[k + 1], why)
-    return problems
-
-
-def _shape_problem(
-    name: str, matrix: list[list[float]], rows: int | None, columns: int, why: str
-) -> list[str]:
-    if rows is not None and len(matrix) != rows:
-        return [f"{name} has {len(matrix)} rows, but {rows} are needed"]
-    for i, row in enumerate(matrix):
-        if len(row) != columns:
-            return [f"{name}[{i}] has {len(row)} numbers, but {columns} are needed ({why})"]
-    return []
-
-
-def _trace_problems(case: Case) -> list[str]:
-    trace, last = case.trace, case.training.iterations
-    timed = case.timing.iterations if case.timing else []
-    problems = []
-    for key, values in (
-        ("trace.checkpoints", trace.checkpoints),
-        ("trace.steps", trace.steps),
-        ("timing.iterations", timed),
-    ):
-        if values != sorted(set(values)):
-            problems.append(f"{key} must rise, without repeats")
-        if values and values[-1] > last:
-            problems.append(f"{key} has {values[-1]}, beyond training.iterations = {last}")
-    for key, values in (("trace.steps", trace.steps), ("timing.iterations", timed)):
-        for n in values:
-            if n not in trace.checkpoints:
-                problems.append(f"{key} has {n}, which is not in trace.checkpoints")
-    return problems
-
-
-def _need_problems(case: Case) -> list[str]:
-    implied: dict[Capability, bool] = {
-        "alpha": case.training.alpha != 1.0,
-        "layers": len(case.layers) != 3 or case.layers[-1] != 1,
-    }
-    problems = []
-    for capability, used in implied.items():
-        if used and capability not in case.needs:
-            problems.append(f"needs must list {capability!r}, which this case uses")
-        if not used and capability in case.needs:
-            problems.append(f"needs lists {capability!r}, which this case does not use")
-    return problems
-
-
 def load(path: Path) -> Case:
     """Read one case file.
 
@@ -303,7 +243,7 @@ def load(path: Path) -> Case:
         text = read_limited(path)
         case = Case.model_validate(tomllib.loads(text))
         case._path = path
-        _check_range(case)
+        check_range(case)
     except OSError as error:
         raise CaseError(f"{path}: cannot be read: {error.strerror or error}") from error
     except ValidationError as error:

@@ -36,18 +36,26 @@ Certified = list[tuple[str, Array, float]]  # name, nearest doubles, radius
 Result = TypeVar("Result")
 
 
-def checkpoint_tensors(syn: list[Any], error: Any) -> Tensors:
-    """What is compared at a checkpoint, in dataflow order."""
-    return [*((f"syn{k}", w) for k, w in enumerate(syn)), ("error", np.asarray(error))]
+def state_tensors(state: list[Any], last: int) -> Tensors:
+    """The state's matrices by name: `last` of weights, then those that the optimiser keeps."""
+    names = [f"syn{k}" for k in range(last)] + [f"velocity{k}" for k in range(last)]
+    return list(zip(names[: len(state)], state, strict=True))
+
+
+def checkpoint_tensors(state: list[Any], error: Any, last: int) -> Tensors:
+    """What is compared at a checkpoint, in dataflow order; `last` is K, the output layer."""
+    return [*state_tensors(state, last), ("error", np.asarray(error))]
 
 
 def step_tensors(step: network.Step) -> Tensors:
     """What is compared in a single step, in dataflow order."""
-    last = len(step.syn)
+    last = len(step.l)
     tensors = [(f"l{k + 1}", step.l[k]) for k in range(last)]
     for k in reversed(range(last)):
         tensors += [(f"l{k + 1}_error", step.error[k]), (f"l{k + 1}_delta", step.delta[k])]
-    return tensors + [(f"syn{k}", step.syn[k]) for k in range(last)]
+    # Velocities are computed first, and the weights from them.
+    state = state_tensors(step.state, last)
+    return tensors + state[last:] + state[:last]
 
 
 def derive(case: Case, dtype: DType) -> dict[str, Any]:
@@ -58,16 +66,16 @@ def derive(case: Case, dtype: DType) -> dict[str, Any]:
     """
     X, y, syn = case.arrays(dtype)
     settings = case.settings(dtype)
-    checkpoints = case.trace.checkpoints
+    checkpoints, last = case.trace.checkpoints, len(case.layers) - 1
 
     def run(convert: Callable[[Array], Array]) -> Iterator[tuple[int, Tensors]]:
         start = [convert(w) for w in syn]
         for n, error, weights in network.train(*data(convert), start, checkpoints, **settings):
-            yield n, checkpoint_tensors(weights, error)
+            yield n, checkpoint_tensors(weights, error, last)
 
     def step(n: int, convert: Callable[[Array], Array]) -> Tensors:
         start = [convert(w) for w in states[n]]
-        return step_tensors(network.step(*data(convert), start, **settings))
+        return step_tensors(network.step(*data(convert), start, iteration=n, **settings))
 
     def data(convert: Callable[[Array], Array]) -> tuple[Array, Array]:
         # The replicas share the data, which is exact; balls must convert it.
@@ -116,7 +124,10 @@ def exact_run(case: Case, dtype: DType) -> tuple[list[tuple[int, Certified]], in
         trained = network.train(
             ball.balls(X), ball.balls(y), start, case.trace.checkpoints, **case.settings(dtype)
         )
-        return [(n, _certify(checkpoint_tensors(w, error))) for n, error, w in trained]
+        return [
+            (n, _certify(checkpoint_tensors(w, error, len(case.layers) - 1)))
+            for n, error, w in trained
+        ]
 
     return _certified(case, run)
 
@@ -175,7 +186,7 @@ def assemble(case: Case, derived: dict[DType, dict[str, Any]]) -> dict[str, Any]
 def source_sha256() -> str:
     """SHA-256 of the source files that golden data depends on, in this order."""
     digest = hashlib.sha256()
-    for module in ("network", "ball", "randomised", "golden", "case"):
+    for module in ("network", "rules", "layers", "update", "ball", "randomised", "golden", "case"):
         digest.update((Path(__file__).parent / f"{module}.py").read_bytes())
     return digest.hexdigest()
 

@@ -26,12 +26,12 @@ def sigmoid(x: Array) -> Array:
 
 
 def sigmoid_slope(output: Array) -> Array:
-    """s' = s (1 - s)."""
+    """The sigmoid s has the slope s (1 - s)."""
     return output * (1 - output)
 
 
 def tanh_slope(output: Array) -> Array:
-    """t' = 1 - t^2."""
+    """The hyperbolic tangent t has the slope 1 - t^2."""
     return 1 - output * output
 
 
@@ -41,9 +41,14 @@ def relu(x: Array) -> Array:
 
 
 def softmax(x: Array) -> Array:
-    """exp(x_n) / sum of exp(x_j) over a row; shifted by the row's maximum, so that exp cannot overflow."""
-    e = np.exp(x - largest(x))
-    return e / e.sum(axis=-1, keepdims=True)
+    """exp(x_n) / sum_j exp(x_j) for each row, as 1 / sum_j exp(x_j - x_n).
+
+    So, as in the sigmoid, nothing overflows that matters, and balls stay narrow: the term for
+    j = n is exactly 1.
+    """
+    difference = x[..., np.newaxis, :] - x[..., :, np.newaxis]  # (samples, n, j)
+    itself = np.eye(x.shape[-1], dtype=bool)
+    return 1 / np.exp(np.where(itself, 0 * difference, difference)).sum(axis=-1)
 
 
 def no_slope(output: Array) -> Array:
@@ -65,14 +70,6 @@ def certainly_positive(x: flint.arb) -> int:
     if x <= 0:
         return 0
     raise UndecidedError(f"the sign of {x} is not certain")
-
-
-def largest(x: Array) -> Array:
-    """About each row's maximum; softmax is the same for every shift, so it need not be exact."""
-    if x.dtype != object:
-        return np.asarray(x).max(axis=-1, keepdims=True)
-    middle = np.vectorize(float, otypes=[float])(x).max(axis=-1, keepdims=True)
-    return np.vectorize(flint.arb, otypes=[object])(middle)
 
 
 ACTIVATIONS = {

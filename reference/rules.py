@@ -3,6 +3,7 @@
 Each default leaves its capability out, so the defaults are the article's network.
 """
 
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from reference.array import Array
@@ -58,7 +59,7 @@ class Rules(NamedTuple):
         """Delta trimming by value."""
         return clip(delta, self.trim_value) if self.trim_value else delta
 
-    def improve(self, state: list[Array], descent: list[Array]) -> list[Array]:
+    def improve(self, state: Sequence[Array], descent: Sequence[Array]) -> list[Array]:
         """The state after an update: the weights, and then the velocities if there are such."""
         last = len(descent)
         if self.trim_norm:
@@ -75,6 +76,6 @@ class Rules(NamedTuple):
             descent = velocity
         return [w + self.alpha * d for w, d in zip(state[:last], descent, strict=True)] + velocity
 
-    def weight_matrices(self, state: list[Array]) -> int:
+    def weight_matrices(self, state: Sequence[Array]) -> int:
         """How many of the state's matrices are weights."""
         return len(state) // (2 if self.momentum else 1)

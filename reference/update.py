@@ -12,8 +12,9 @@ from reference.layers import positive
 
 
 def clip(x: Array, limit: float) -> Array:
-    """x where it lies between -limit and limit, and else the nearer of the two."""
-    return np.where(positive(x - limit), limit, np.where(positive(-limit - x), -limit, x))
+    """Each element of x where it lies between -limit and limit, and else the nearer of the two."""
+    bound = limit + 0 * x  # of x's arithmetic: a plain float among balls would round
+    return np.where(positive(x - bound), bound, np.where(positive(-bound - x), -bound, x))
 
 
 def shrink(descent: Sequence[Array], limit: float) -> list[Array]:

@@ -133,7 +133,7 @@ def test_a_bug_of_half_the_size_is_not_named() -> None:
     trace = load(case)["float64"]
     X, y, syn = case.arrays("float64")
     for factor, named in ((0.999, ["alpha-slightly-off"]), (0.9995, []), (0.998, [])):
-        steps = [network.step(X, y, trace.weights(n), alpha=factor) for n, _ in trace.steps]
+        steps = [network.step(X, y, trace.state(n), alpha=factor) for n, _ in trace.steps]
         run = network.train(X, y, syn, case.trace.checkpoints, alpha=factor)
         wrong = Answer(
             [
@@ -141,8 +141,8 @@ def test_a_bug_of_half_the_size_is_not_named() -> None:
                 for s, (_, expected) in zip(steps, trace.steps, strict=True)
             ],
             [
-                (checkpoint_tensors(weights, error), expected)
-                for (_, error, weights), (_, expected) in zip(run, trace.checkpoints, strict=True)
+                (checkpoint_tensors(state, error, 2), expected)
+                for (_, error, state), (_, expected) in zip(run, trace.checkpoints, strict=True)
             ],
         )
         assert [bug.id for bug in probable_bugs(case, trace, wrong)] == named
@@ -152,13 +152,14 @@ def test_a_bug_of_half_the_size_is_not_named() -> None:
 @pytest.mark.parametrize(
     ("tensor", "source"),
     [
-        ("l1", "l.append(sigmoid(l[-1] @ weights))"),
-        ("l3", "l.append(sigmoid(l[-1] @ weights))"),
+        ("l1", "l.append(activation.value(rules.inputs(l[k]) @ weights))"),
+        ("l3", "l.append(activation.value(rules.inputs(l[k]) @ weights))"),
         ("l3_error", "l_error = {last: y - l[last]}"),
-        ("l3_delta", "l_delta = {last: l_error[last] * slope(l[last])}"),
-        ("l2_error", "l_error[k] = l_delta[k + 1] @ syn[k].mT"),
-        ("l1_delta", "l_delta[k] = l_error[k] * slope(l[k])"),
-        ("syn0", "new_syn = [syn[k] + alpha"),
+        ("l3_delta", "l_delta = {last: rules.trim("),
+        ("l2_error", "l_error[k] = l_delta[k + 1] @ rules.without_bias(syn[k]).mT"),
+        ("l1_delta", "l_delta[k] = rules.trim(l_error[k] * "),
+        ("syn0", "descent = [rules.inputs("),
+        ("velocity1", "velocity = [self.momentum * v + d"),
         ("error", "return np.abs(output_error)"),
     ],
 )

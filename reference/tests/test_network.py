@@ -1,61 +1,170 @@
-"""The deltas are the gradient: checked by central differences in 300-bit arithmetic."""
+"""Each update is minus the gradient: checked by central differences in 300-bit arithmetic."""
 
 import itertools
+from typing import Any
 
 import flint
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
 
 from reference import ball, network
 from reference.array import Array
+from reference.batches import batch_slice
+from reference.layers import positive, softmax
+from reference.rules import Rules
+from reference.update import clip, shrink
 
 BITS = 300
 H = flint.arb(2) ** -60  # the truncation error of central differences is of the order h^2
 
 
-def half_squared_error(X: Array, y: Array, syn: list[Array]) -> flint.arb:
-    error = y - network.forward(X, syn)[-1]
-    return (error * error).sum() / 2
+def loss(X: Array, y: Array, syn: list[Array], rules: Rules) -> flint.arb:
+    """What training descends, written out: SPEC.md, section 2."""
+    output = network.forward(X, syn, rules)[-1]
+    total = 0 * output.flat[0]
+    for target, o in zip(y.flat, output.flat, strict=True):
+        if rules.loss == "squared":
+            total += (target - o) * (target - o) / 2
+        elif rules.output == "softmax":
+            total -= target * o.log()
+        else:
+            total -= target * o.log() + (1 - target) * (1 - o).log()
+    for weights in syn:
+        for w in (weights[:-1] if rules.bias else weights).flat:
+            total += rules.l1 * abs(w) + rules.l2 * w * w / 2
+    return total
 
 
 def central_difference(
-    X: Array, y: Array, syn: list[Array], k: int, index: tuple[int, ...]
+    X: Array, y: Array, syn: list[Array], rules: Rules, k: int, index: tuple[int, ...]
 ) -> flint.arb:
     losses = []
     for sign in (1, -1):
         moved = [w.copy() for w in syn]
         moved[k][index] = moved[k][index] + sign * H
-        losses.append(half_squared_error(X, y, moved))
+        losses.append(loss(X, y, moved, rules))
     return (losses[0] - losses[1]) / (2 * H)
 
 
-@settings(max_examples=25, deadline=None)
+hidden = st.sampled_from(["sigmoid", "tanh", "relu"])
+squared: dict[str, st.SearchStrategy[Any]] = {
+    "bias": st.booleans(),
+    "activation": hidden,
+    "output": st.sampled_from(["sigmoid", "tanh"]),
+    "l1": st.sampled_from([0.0, 0.25]),
+    "l2": st.sampled_from([0.0, 0.5]),
+}
+cross_entropy: dict[str, st.SearchStrategy[Any]] = {
+    "bias": st.booleans(),
+    "activation": hidden,
+    "output": st.sampled_from(["sigmoid", "softmax"]),
+    "loss": st.just("cross-entropy"),
+}
+rules = st.one_of(st.fixed_dictionaries(squared), st.fixed_dictionaries(cross_entropy)).map(
+    lambda fields: Rules(**fields)
+)
+
+
+@settings(max_examples=40)
 @given(
-    layers=st.lists(st.integers(1, 4), min_size=2, max_size=5),
-    samples=st.integers(1, 4),
+    layers=st.lists(st.integers(1, 4), min_size=2, max_size=4),
+    samples=st.integers(1, 3),
+    rules=rules,
     seed=st.integers(0, 2**32 - 1),
 )
-def test_update_is_minus_the_gradient(layers: list[int], samples: int, seed: int) -> None:
+def test_update_is_minus_the_gradient(
+    layers: list[int], samples: int, rules: Rules, seed: int
+) -> None:
     random = np.random.RandomState(seed)
+    targets = random.uniform(0, 1, (samples, layers[-1]))
     with flint.ctx.workprec(BITS):
         X = ball.balls(random.uniform(-1, 1, (samples, layers[0])))
-        y = ball.balls(random.uniform(0, 1, (samples, layers[-1])))
-        syn = [ball.balls(random.uniform(-2, 2, shape)) for shape in itertools.pairwise(layers)]
-        after = network.step(X, y, syn).syn
+        y = ball.balls(targets)
+        if rules.output == "softmax":  # its targets are probabilities: each row sums to 1
+            y = y / y.sum(axis=-1, keepdims=True)
+        syn = [
+            ball.balls(random.uniform(-2, 2, (a + rules.bias, b)))
+            for a, b in itertools.pairwise(layers)
+        ]
+        after = network.step(X, y, syn, **rules._asdict()).state
         for k, weights in enumerate(syn):
             for index in np.ndindex(weights.shape):
                 update = after[k][index] - weights[index]
-                gradient = central_difference(X, y, syn, k, index)
+                gradient = central_difference(X, y, syn, rules, k, index)
                 assert abs(float((update + gradient).mid())) < 1e-30
+
+
+@given(st.integers(1, 20), st.integers(1, 25), st.integers(0, 5))
+def test_the_batches_of_an_epoch_are_all_samples_in_order(
+    samples: int, batch_size: int, epoch: int
+) -> None:
+    count = -(-samples // batch_size)
+    batches = [
+        range(samples)[batch_slice(samples, batch_size, epoch * count + b)] for b in range(count)
+    ]
+    assert [i for batch in batches for i in batch] == list(range(samples))
+    assert all(len(batch) == batch_size for batch in batches[:-1])
+
+
+numbers = npst.arrays(np.float64, (3, 2), elements=st.floats(-10, 10))
+
+
+@given(numbers, st.floats(0.01, 20))
+def test_clip_is_numpys(x: Array, limit: float) -> None:
+    assert (clip(x, limit) == np.clip(x, -limit, limit)).all()
+
+
+@given(numbers, numbers, st.floats(0.01, 20))
+def test_shrink_limits_the_norm_of_all_and_keeps_the_direction(
+    a: Array, b: Array, limit: float
+) -> None:
+    together = np.concatenate([a, b])
+    norm = np.sqrt((together * together).sum())
+    with np.errstate(divide="ignore"):
+        shrunk = np.concatenate(shrink([a, b], limit))
+    if norm <= limit:
+        assert (shrunk == together).all()
+    else:
+        assert shrunk == pytest.approx(together * (limit / norm), rel=1e-12)
+
+
+def test_a_branch_on_a_ball_is_never_silently_decided() -> None:
+    for wide in (flint.arb(0, 1e-30), flint.arb(1e-40, 1e-30)):
+        with pytest.raises(ball.UndecidedError):
+            positive(np.array([wide], dtype=object))
+    zero = np.array([flint.arb(0), flint.arb(1, 0.5), flint.arb(-1, 0.5)], dtype=object)
+    assert positive(zero).tolist() == [0, 1, 0]
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_momentum_under_a_constant_descent_is_a_geometric_sum(nesterov: bool) -> None:
+    rules = Rules(alpha=0.5, momentum=0.8, nesterov=nesterov)
+    state = [np.zeros((1, 1)), np.zeros((1, 1))]
+    for _ in range(50):
+        state = rules.improve(state, [np.ones((1, 1))])
+    velocity = sum(0.8**i for i in range(50))
+    assert state[1].item() == pytest.approx(velocity, rel=1e-12)
+    before = state[0].item()
+    after = rules.improve(state, [np.ones((1, 1))])[0].item()
+    new = 0.8 * velocity + 1
+    step = 0.5 * (1 + 0.8 * new) if nesterov else 0.5 * new
+    assert after - before == pytest.approx(step, rel=1e-9)
+
+
+def test_softmax_is_the_same_for_every_shift() -> None:
+    x = np.array([[1.0, 2.0, 3.0], [1000.0, 0.0, -1000.0]])
+    assert softmax(x).sum(axis=-1) == pytest.approx(1)
+    assert softmax(x + 123) == pytest.approx(softmax(x), rel=1e-12)
 
 
 def test_alpha_scales_the_update() -> None:
     random = np.random.RandomState(3)
     X, y, syn = random.rand(2, 3), random.rand(2, 1), [random.rand(3, 1)]
-    one = network.step(X, y, syn).syn[0] - syn[0]
-    tenth = network.step(X, y, syn, alpha=0.1).syn[0] - syn[0]
+    one = network.step(X, y, syn).state[0] - syn[0]
+    tenth = network.step(X, y, syn, alpha=0.1).state[0] - syn[0]
     assert tenth == pytest.approx(one / 10, rel=1e-12)
 
 

@@ -1,0 +1,146 @@
+"""What can be wrong between the keys of a case that are each fine alone."""
+
+import itertools
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from reference.case import Capability, Case
+
+MAX_WEIGHTS = 10_000_000
+
+
+def problems(case: "Case") -> list[str]:
+    """What is wrong between keys that are each fine alone."""
+    return [
+        *_size_problems(case),
+        *_data_problems(case),
+        *_weight_problems(case),
+        *_trace_problems(case),
+        *_rule_problems(case),
+        *_need_problems(case),
+    ]
+
+
+def _size_problems(case: "Case") -> list[str]:
+    weights = sum(a * b for a, b in itertools.pairwise(case.layers))
+    if weights > MAX_WEIGHTS:
+        return [f"network.layers makes {weights} weights, and {MAX_WEIGHTS} is the limit"]
+    return []
+
+
+def check_range(case: "Case") -> None:
+    """Raise ValueError for inputs that float32 cannot hold."""
+    with np.errstate(over="ignore"):
+        X, y, syn = case.arrays("float32")
+        settings = case.settings("float32")
+    if not all(np.isfinite(a).all() for a in (X, y, *syn)):
+        raise ValueError("data or init has a number that is too large for float32")
+    for name, value in settings.items():
+        if isinstance(value, float) and not 0 < value < np.inf:
+            given = getattr(case.training, name)
+            raise ValueError(f"training.{name} is {given:g}, which float32 cannot hold")
+
+
+def _data_problems(case: "Case") -> list[str]:
+    data, layers = case.data, case.layers
+    if data.file is not None:
+        inline = [key for key in ("X", "y") if getattr(data, key) is not None]
+        return [f"data.{key}: give either data.file or data.X and data.y" for key in inline]
+    if data.X is None or data.y is None:
+        missing = "data.X" if data.X is None else "data.y"
+        return [f"{missing} is missing: give data.X and data.y, or data.file"]
+    problems = [
+        *_shape_problem("data.X", data.X, None, layers[0], "the first of network.layers"),
+        *_shape_problem("data.y", data.y, len(data.X), layers[-1], "the last of network.layers"),
+    ]
+    if data.rows is not None or data.scale != 1.0:
+        problems.append("data.rows and data.scale go with data.file")
+    return problems
+
+
+def _weight_problems(case: "Case") -> list[str]:
+    weights, layers = case.init.weights, case.layers
+    if (weights is None) == (case.init.numpy_seed is None):
+        return ["init needs either init.numpy_seed or init.weights"]
+    if weights is None:
+        return []
+    if len(weights) != len(layers) - 1:
+        return [
+            f"init.weights has {len(weights)} matrices, "
+            f"but network.layers asks for {len(layers) - 1}"
+        ]
+    problems = []
+    for k, matrix in enumerate(weights):
+        name, why = f"init.weights[{k}]", f"network.layers[{k}] x network.layers[{k + 1}]"
+        problems += _shape_problem(name, matrix, *case.weight_shapes[k], why)
+    return problems
+
+
+def _shape_problem(
+    name: str, matrix: list[list[float]], rows: int | None, columns: int, why: str
+) -> list[str]:
+    if rows is not None and len(matrix) != rows:
+        return [f"{name} has {len(matrix)} rows, but {rows} are needed"]
+    for i, row in enumerate(matrix):
+        if len(row) != columns:
+            return [f"{name}[{i}] has {len(row)} numbers, but {columns} are needed ({why})"]
+    return []
+
+
+def _trace_problems(case: "Case") -> list[str]:
+    trace, last = case.trace, case.training.iterations
+    timed = case.timing.iterations if case.timing else []
+    problems = []
+    for key, values in (
+        ("trace.checkpoints", trace.checkpoints),
+        ("trace.steps", trace.steps),
+        ("timing.iterations", timed),
+    ):
+        if values != sorted(set(values)):
+            problems.append(f"{key} must rise, without repeats")
+        if values and values[-1] > last:
+            problems.append(f"{key} has {values[-1]}, beyond training.iterations = {last}")
+    for key, values in (("trace.steps", trace.steps), ("timing.iterations", timed)):
+        for n in values:
+            if n not in trace.checkpoints:
+                problems.append(f"{key} has {n}, which is not in trace.checkpoints")
+    return problems
+
+
+def _rule_problems(case: "Case") -> list[str]:
+    network, training = case.network, case.training
+    if (network.output == "softmax") > (training.loss == "cross-entropy"):
+        return ['network.output = "softmax" needs training.loss = "cross-entropy"']
+    if training.loss == "cross-entropy" and network.output not in ("sigmoid", "softmax"):
+        return ['training.loss = "cross-entropy" needs network.output = "sigmoid" or "softmax"']
+    if training.nesterov and not training.momentum:
+        return ["training.nesterov needs training.momentum"]
+    return []
+
+
+def _need_problems(case: "Case") -> list[str]:
+    network, training = case.network, case.training
+    activations = {network.output, *([network.activation] if len(case.layers) > 2 else [])}
+    implied: dict[Capability, bool] = {
+        "alpha": training.alpha != 1.0,
+        "layers": len(case.layers) != 3 or case.layers[-1] != 1,
+        "bias": network.bias,
+        "mini-batch": training.batch_size > 0,
+        "tanh": "tanh" in activations,
+        "relu": "relu" in activations,
+        "softmax": "softmax" in activations,
+        "cross-entropy": training.loss == "cross-entropy",
+        "delta-trimming": training.trim_value > 0 or training.trim_norm > 0,
+        "l1": training.l1 > 0,
+        "l2": training.l2 > 0,
+        "momentum": training.momentum > 0,
+    }
+    problems = []
+    for capability, used in implied.items():
+        if used and capability not in case.needs:
+            problems.append(f"needs must list {capability!r}, which this case uses")
+        if not used and capability in case.needs:
+            problems.append(f"needs lists {capability!r}, which this case does not use")
+    return problems
