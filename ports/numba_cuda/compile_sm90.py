@@ -39,20 +39,24 @@ def check(condition, sentence):
 
 
 def main(folder):
-    import backprop
+    import kernel
+    from backprop import MAX_THREADS
     from numba import boolean, cuda, float32, float64, int64
 
-    source = inspect.getsource(backprop.backprop.py_func)
+    source = inspect.getsource(kernel)
     folder.mkdir(parents=True, exist_ok=True)
     for real, bits in ((float64, 64), (float32, 32)):
         flat, table, integers = real[::1], real[:, ::1], int64[::1]
-        # As backprop.run calls it.
+        # As backprop.run calls it: data and state, layout, iterations, settings, results.
         signature = (
-            *(flat, flat, flat, real, int64),
-            *(integers, integers, integers, integers),
+            *(flat, flat, flat, flat),
+            *(integers, integers, integers),
+            *(int64, integers),
+            *(int64, int64, int64, int64, int64, boolean, boolean),
+            *(real, real, real, real, real, real),
             *(table, flat, boolean, table),
         )
-        ptx, _ = cuda.compile_ptx(backprop.backprop.py_func, signature, cc=(9, 0))
+        ptx, _ = cuda.compile_ptx(kernel.backprop.py_func, signature, cc=(9, 0))
         barriers = len(re.findall(r"\bbar\.sync\b|\bbarrier\.sync\b", ptx))
         wanted = source.count("cuda.syncthreads()")
         check(barriers >= wanted > 0, f"{wanted} barriers in the source, {barriers} in the PTX")
@@ -60,7 +64,7 @@ def main(folder):
         check(bits == 64 or ".f64" not in ptx, "f64 instructions in the float32 PTX")
 
         registers, spilled = assemble(ptx)
-        room = 65536 // backprop.MAX_THREADS
+        room = 65536 // MAX_THREADS
         check(registers <= room, f"{registers} registers a thread, a full block has {room}")
 
         target = folder / f"backprop_f{bits}.ptx"
