@@ -4,9 +4,11 @@ import itertools
 import json
 import random
 from collections.abc import Collection
+from typing import Any
 
 from conformance.ports import ROOT
 from reference.case import Case, load
+from reference.case_checks import implied_needs
 from reference.files import write_atomically
 
 FOLDER = ROOT / "build" / "fresh"
@@ -21,49 +23,76 @@ def draw(seed: int, capabilities: Collection[str]) -> Case:
 
 
 def text(seed: int, capabilities: Collection[str]) -> str:
-    """The case as TOML: sizes, data, weights and alpha are drawn; a few tens of iterations."""
+    """The case as TOML: sizes, data, weights and settings are drawn; a few tens of iterations."""
     rng = random.Random(seed)
     layers = [rng.randint(1, 6) for _ in range(rng.choice([2, 3, 3, 4]))]
     if "layers" not in capabilities:
         layers = [rng.randint(1, 6), rng.randint(1, 6), 1]
-    alpha = round(rng.uniform(0.05, 3), 3) if "alpha" in capabilities else 1.0
     samples, iterations = rng.randint(1, 6), rng.randint(20, 60)
+    network, training = settings(rng, capabilities, samples)
+    more = int(network.get("bias", False))
 
     def matrix(rows: int, columns: int, low: float, high: float) -> list[list[float]]:
         return [[round(rng.uniform(low, high), 4) for _ in range(columns)] for _ in range(rows)]
 
-    weights = [matrix(a, b, -1, 1) for a, b in itertools.pairwise(layers)]
-    needs = [
-        name
-        for name, used in (
-            ("alpha", alpha != 1.0),
-            ("layers", len(layers) != 3 or layers[-1] != 1),
-        )
-        if used
-    ]
-    # Lists of numbers are the same in JSON as in TOML.
+    weights = [matrix(a + more, b, -1, 1) for a, b in itertools.pairwise(layers)]
+    y = matrix(samples, layers[-1], 0, 1)
+    if network.get("output") == "softmax":  # its targets are classes
+        classes = [rng.randrange(layers[-1]) for _ in range(samples)]
+        y = [[float(n == c) for n in range(layers[-1])] for c in classes]
+    # Values and lists of numbers are the same in JSON as in TOML.
     return f"""\
 format = 1
 id = "fresh-{seed}"
 title = "A random case, drawn from seed {seed}"
 purpose = "A port that fails here and nowhere else has the other cases built in."
-needs = {json.dumps(needs)}
+needs = {json.dumps(implied_needs(layers, network, training))}
 
 [network]
 layers = {layers}
-
+{table(network)}
 [training]
 iterations = {iterations}
-alpha = {alpha}
-
+{table(training)}
 [init]
 weights = {json.dumps(weights)}
 
 [data]
 X = {json.dumps(matrix(samples, layers[0], -2, 2))}
-y = {json.dumps(matrix(samples, layers[-1], 0, 1))}
+y = {json.dumps(y)}
 
 [trace]
 checkpoints = [0, 1, 2, 10, {iterations}]
-steps = [0, 10]
+steps = [0, 1, 10]
 """
+
+
+def settings(
+    rng: random.Random, capabilities: Collection[str], samples: int
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Settings of the tables [network] and [training], each drawn or left out."""
+    drawn = [name for name in sorted(capabilities) if rng.random() < 0.5]
+    network: dict[str, Any] = {"bias": "bias" in drawn}
+    training: dict[str, Any] = {}
+    hidden = [name for name in ("tanh", "relu") if name in drawn]
+    if hidden:
+        network["activation"] = rng.choice(hidden)
+    if "cross-entropy" in drawn:
+        training["loss"] = "cross-entropy"
+        network["output"] = "softmax" if "softmax" in drawn else "sigmoid"
+    if "mini-batch" in drawn:
+        training["batch_size"] = rng.randint(1, samples)
+    if "delta-trimming" in drawn:
+        training[rng.choice(["trim_value", "trim_norm"])] = round(rng.uniform(0.05, 0.5), 3)
+    for name, low, high in (("alpha", 0.05, 2), ("l1", 1e-4, 0.01), ("l2", 1e-4, 0.01)):
+        if name in drawn:
+            training[name] = round(rng.uniform(low, high), 5)
+    if "momentum" in drawn:
+        training["momentum"] = round(rng.uniform(0.1, 0.9), 2)
+        training["nesterov"] = rng.random() < 0.5
+    return network, training
+
+
+def table(entries: dict[str, Any]) -> str:
+    """Lines of a TOML table."""
+    return "".join(f"{key} = {json.dumps(value)}\n" for key, value in entries.items())

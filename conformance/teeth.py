@@ -79,11 +79,15 @@ def mutant_margin(identifier: str, cases: list[Case]) -> TeethMutant:
 
 def _attempt(mutant: Mutant, case: Case, trace: Trace) -> _Attempt:
     start = diagnose.start_of(case, trace)
-    checkpoints = [n for n, _ in trace.checkpoints if n <= diagnose.MAX_ITERATIONS]
-    expected = [e for _, e in trace.steps], [e for _, e in trace.checkpoints[: len(checkpoints)]]
-    steps = list(zip(mutants.steps(mutant, start), expected[0], strict=True))
-    run = list(zip(mutants.run(mutant, start, checkpoints), expected[1], strict=True))
-    places = [("step", n) for n, _ in trace.steps] + [("run", n) for n in checkpoints]
+    due = [(n, expected) for n, expected in trace.checkpoints if n <= diagnose.MAX_ITERATIONS]
+    steps = list(zip(mutants.steps(mutant, start), (e for _, e in trace.steps), strict=True))
+    if any(np.shape(v) != np.shape(e.value) for s in steps for (_, v), e in zip(*s, strict=True)):
+        steps = []  # it takes another batch: as a port, it would be GARBAGE
+    run = list(
+        zip(mutants.run(mutant, start, [n for n, _ in due]), (e for _, e in due), strict=True)
+    )
+    places = [("step", n) for (n, _), _ in zip(trace.steps, steps, strict=False)]
+    places += [("run", n) for n, _ in due]
     best = Kill(case=case.id, dtype=trace.dtype, check="step", iteration=0, tensor="", margin=0.0)
     for (check, n), (got, wanted) in zip(places, steps + run, strict=True):
         found = compare(got, wanted, trace.dtype)

@@ -111,8 +111,8 @@ class CLibrary:
         settings = self.ffi.new("backprop_settings *")
         settings.layer_count, settings.layers = len(layers), layers
         settings.samples = len(X)
-        for name in SETTINGS & request.keys():
-            setattr(settings, name, ENUMS.get(request[name], request[name]))
+        for key in SETTINGS & request.keys():
+            setattr(settings, key, ENUMS.get(request[key], request[key]))
         inputs = [X, y, state]
         before = [a.tobytes() for a in inputs]
         try:

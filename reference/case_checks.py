@@ -1,12 +1,12 @@
 """What can be wrong between the keys of a case that are each fine alone."""
 
 import itertools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from reference.case import Capability, Case
+    from reference.case import Case
 
 MAX_WEIGHTS = 10_000_000
 
@@ -121,26 +121,40 @@ def _rule_problems(case: "Case") -> list[str]:
 
 
 def _need_problems(case: "Case") -> list[str]:
-    network, training = case.network, case.training
-    activations = {network.output, *([network.activation] if len(case.layers) > 2 else [])}
-    implied: dict[Capability, bool] = {
-        "alpha": training.alpha != 1.0,
-        "layers": len(case.layers) != 3 or case.layers[-1] != 1,
-        "bias": network.bias,
-        "mini-batch": training.batch_size > 0,
+    implied = implied_needs(case.layers, case.network.model_dump(), case.training.model_dump())
+    return [
+        *(
+            f"needs must list {name!r}, which this case uses"
+            for name in implied
+            if name not in case.needs
+        ),
+        *(
+            f"needs lists {name!r}, which this case does not use"
+            for name in case.needs
+            if name not in implied
+        ),
+    ]
+
+
+def implied_needs(
+    layers: list[int], network: dict[str, Any], training: dict[str, Any]
+) -> list[str]:
+    """The capabilities that these settings use; a setting that is not there is its default."""
+    activations = {network.get("output")}
+    if len(layers) > 2:
+        activations.add(network.get("activation"))
+    used = {
+        "alpha": training.get("alpha", 1.0) != 1.0,
+        "layers": len(layers) != 3 or layers[-1] != 1,
+        "bias": network.get("bias"),
+        "mini-batch": training.get("batch_size"),
         "tanh": "tanh" in activations,
         "relu": "relu" in activations,
         "softmax": "softmax" in activations,
-        "cross-entropy": training.loss == "cross-entropy",
-        "delta-trimming": training.trim_value > 0 or training.trim_norm > 0,
-        "l1": training.l1 > 0,
-        "l2": training.l2 > 0,
-        "momentum": training.momentum > 0,
+        "cross-entropy": training.get("loss") == "cross-entropy",
+        "delta-trimming": training.get("trim_value") or training.get("trim_norm"),
+        "l1": training.get("l1"),
+        "l2": training.get("l2"),
+        "momentum": training.get("momentum"),
     }
-    problems = []
-    for capability, used in implied.items():
-        if used and capability not in case.needs:
-            problems.append(f"needs must list {capability!r}, which this case uses")
-        if not used and capability in case.needs:
-            problems.append(f"needs lists {capability!r}, which this case does not use")
-    return problems
+    return [name for name, is_used in used.items() if is_used]

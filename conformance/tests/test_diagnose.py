@@ -1,7 +1,9 @@
 """Known bugs, built as real ports, get their names; other breakage gets none."""
 
+import json
 import re
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -15,14 +17,15 @@ from conformance.tests.conftest import CASES, ROOT, Conformance, MakePort
 from conformance.traces import Trace, load
 from reference import case as cases
 from reference import network
+from reference.case import Capability
 from reference.golden import checkpoint_tensors, step_tensors
 
-PYTHON_MANIFEST = """
+PYTHON_MANIFEST = f"""
 format = 1
 language = "Python"
 kind = "python"
 dtypes = ["float64", "float32"]
-capabilities = ["alpha", "layers"]
+capabilities = {json.dumps(get_args(Capability))}
 [toolchain]
 detect = ["true"]
 install = "nothing"
@@ -35,7 +38,9 @@ module = "port.py"
 def short_cases(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Some cases, cut to 1000 iterations: together they catch every mutant."""
     folder = tmp_path_factory.mktemp("cases")
-    for name in ("alpha-small", "several-outputs", "deep", "saturated"):
+    plain = ("alpha-small", "several-outputs", "deep", "saturated")
+    steps = [path.stem for path in CASES.glob("*-step.toml")]
+    for name in (*plain, *steps, "everything", "softmax-large", "tanh-run", "trim-norm-run"):
         text = (CASES / f"{name}.toml").read_text()
         text = re.sub(r"iterations = \d+", "iterations = 1000", text)
         text = re.sub(r"(checkpoints = \[[\d, ]*\b1000\b)[\d, ]*\]", r"\1]", text)
@@ -71,8 +76,9 @@ def test_every_mutant_as_a_real_port_is_caught_and_named(
     done = conformance(*ports, cases=short_cases)
     assert done.returncode == 1
     for folder in ports:
+        statuses = done.statuses(folder.name)
+        assert statuses & {"FAIL", "CRASH", "GARBAGE"}, f"{folder.name} passes"
         found = [v for v in done.verdicts(folder.name) if v["status"] == "FAIL"]
-        assert found, f"{folder.name} passes"
         for verdict in found:
             where = f"{folder.name} on {verdict['case']} {verdict['dtype']}"
             named = verdict["divergence"]["bugs"]
@@ -80,7 +86,8 @@ def test_every_mutant_as_a_real_port_is_caught_and_named(
             if named or verdict["dtype"] == "float64":
                 assert folder.name in named, f"{where} is taken for {named}"
         names = {name for v in found for name in v["divergence"]["bugs"]}
-        assert names, f"{folder.name} is not named anywhere"
+        # A port that takes another batch answers in another shape, and never gets so far.
+        assert names or "GARBAGE" in statuses, f"{folder.name} is not named anywhere"
 
 
 UNRELATED = {

@@ -2,15 +2,17 @@
 
 import json
 from pathlib import Path
+from typing import get_args
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from conformance import fresh
 from conformance.tests.conftest import CASES, ROOT, Conformance, MakePort
-from reference.case import load
+from reference.case import Capability, load
 
-capabilities = st.sets(st.sampled_from(["alpha", "layers"]))
+ALL = set(get_args(Capability))
+capabilities = st.sets(st.sampled_from(sorted(ALL)))
 
 
 @given(st.integers(0, fresh.SEEDS - 1), capabilities)
@@ -22,7 +24,7 @@ def test_every_seed_gives_a_case_within_the_capabilities(seed: int, allowed: set
 
 
 def test_different_seeds_give_different_cases() -> None:
-    bodies = {fresh.text(seed, {"alpha", "layers"}).split("[network]")[1] for seed in range(50)}
+    bodies = {fresh.text(seed, ALL).split("[network]")[1] for seed in range(50)}
     assert len(bodies) == 50
 
 
