@@ -62,7 +62,13 @@ def show_teeth(cases: Path, path: Path) -> int:
     results.write(
         path,
         Results(
-            complete=True, machine=results.machine(), ports=[], results=[], timings=[], teeth=found
+            complete=True,
+            machine=results.machine(),
+            ports=[],
+            results=[],
+            capabilities=[],
+            timings=[],
+            teeth=found,
         ),
     )
     return 1 if lost else 0

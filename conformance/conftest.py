@@ -87,7 +87,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         progress("interrupted: the results are not complete")
         session.exitstatus = INTERRUPTED
     else:
-        problems = run.not_compared()
+        problems = run.not_compared() + run.empty_claims()
         for problem in problems:
             progress(f"error: {problem}")
         if problems or run.wrong_when_timed:

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from conformance.results import Result, Results, Teeth, Timing
+from conformance.results import CapabilityResult, Result, Results, Teeth, Timing
 
 STYLES = {"PASS": "green", "SKIP": "dim", "XFAIL": "yellow"}
 SEVERITY = ["PASS", "SKIP", "XFAIL", "GARBAGE", "TIMEOUT", "CRASH", "FAIL"]
@@ -29,6 +29,11 @@ def show(out: Console, results: Results) -> None:
     for start in range(0, len(ports), columns):
         out.print(_verdicts(results.results, ports[start : start + columns]))
     _reasons(out, results.results)
+    if results.capabilities:
+        out.print("\nCapabilities: how many of the cases that need them pass")
+    for start in range(0, len(ports), columns):
+        if results.capabilities:
+            out.print(_capabilities(results.capabilities, ports[start : start + columns]))
     if results.timings:
         out.print("\nTime of ports that passed: slope and intercept over interleaved runs")
         out.print(_timings(results.timings))
@@ -57,6 +62,23 @@ def _cell(results: list[Result]) -> Text:
     margins = [r.margin for r in results if r.margin is not None and r.status == worst.status]
     shown = f" {max(margins):.2g}" if margins else ""
     return Text(worst.status + shown, style=STYLES.get(worst.status, "bold red"))
+
+
+def _capabilities(entries: list[CapabilityResult], ports: list[str]) -> Table:
+    table = Table()
+    table.add_column("capability", no_wrap=True)
+    for port in ports:
+        table.add_column(Text(port), justify="right")
+    for capability in dict.fromkeys(entry.capability for entry in entries):
+        row = {e.port: e for e in entries if e.capability == capability}
+        cells = [
+            Text(f"{e.passed}/{e.cases}", style="green" if e.passed == e.cases else "yellow")
+            if (e := row[port]).listed
+            else Text("not listed", style="dim")
+            for port in ports
+        ]
+        table.add_row(capability, *cells)
+    return table
 
 
 def _reasons(out: Console, results: list[Result]) -> None:

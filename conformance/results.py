@@ -78,6 +78,16 @@ class Result(_Model):
     divergence: Divergence | None = None
 
 
+class CapabilityResult(_Model):
+    """How many of the cases that need a capability a port passes, if its manifest lists it."""
+
+    port: str
+    capability: str
+    listed: bool
+    passed: int
+    cases: int
+
+
 class Timing(_Model):
     """Time per iteration as a slope, with its 95 % interval, and the cost of a run besides."""
 
@@ -136,6 +146,7 @@ class Results(_Model):
     machine: Machine
     ports: list[PortInfo]
     results: list[Result]
+    capabilities: list[CapabilityResult]
     timings: list[Timing]
     teeth: Teeth | None = None
 

@@ -6,10 +6,11 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import get_args
 
 from conformance import build, fresh, ports, results, timing, traces
 from conformance.judge import Judge, Verdict, explain
-from reference.case import Case, DType, load_all
+from reference.case import Capability, Case, DType, load_all
 
 CASES = Path(__file__).parent / "cases"
 
@@ -71,6 +72,54 @@ class Run:
             return f"{head}{verdict.reason}\n  reproduce: {reproduce}"
         return head + explain(verdict.divergence, reproduce)
 
+    def capabilities(self) -> list[results.CapabilityResult]:
+        """The matrix of ports and capabilities, from the manifests and what passed."""
+        return [
+            self._capability(target, judge, capability)
+            for capability in get_args(Capability)
+            for target, judge in self.judges.items()
+            if any(capability in case.needs for case in self.cases)
+        ]
+
+    def _capability(self, target: str, judge: Judge, capability: str) -> results.CapabilityResult:
+        manifest = judge.target.port.manifest
+        cases = [case.id for case in self.cases if capability in case.needs]
+        passed = [
+            case
+            for case in cases
+            if all(
+                (verdict := self.verdicts.get((target, case, dtype))) and verdict.status == "PASS"
+                for dtype in manifest.dtypes
+            )
+        ]
+        return results.CapabilityResult(
+            port=target,
+            capability=capability,
+            listed=capability in manifest.capabilities,
+            passed=len(passed),
+            cases=len(cases),
+        )
+
+    def empty_claims(self) -> list[str]:
+        """Capabilities that a port lists without passing any case that needs them."""
+        return [
+            f"{entry.port} lists the capability {entry.capability}, and passes no case for it"
+            for entry in self.capabilities()
+            if entry.listed and not entry.passed and self._was_judged(entry.port, entry.capability)
+        ]
+
+    def _was_judged(self, target: str, capability: str) -> bool:
+        """False where the port could not run, or cases were left out as too slow to emulate."""
+        judge = self.judges[target]
+        skipped = {
+            case.id
+            for case in self.cases
+            for dtype in judge.target.port.manifest.dtypes
+            if (verdict := self.verdicts.get((target, case.id, dtype))) is None
+            or verdict.status == "SKIP"
+        }
+        return any(case.id not in skipped for case in self.cases if capability in case.needs)
+
     def not_compared(self) -> list[str]:
         """Why too little was compared: the whole run, or a required port, has no number."""
         counted = dict.fromkeys(self.required, 0)
@@ -122,6 +171,7 @@ class Run:
             machine=results.machine(),
             ports=[results.port_info(judge) for judge in self.judges.values()],
             results=[results.result(*key, verdict) for key, verdict in self.verdicts.items()],
+            capabilities=self.capabilities(),
             timings=self.timings,
         )
 

@@ -291,8 +291,9 @@ def step(X, y, state, *, iteration=0, **settings):
     net, rules = setup(X, y, state, **settings)
     iterate(net, rules, iteration)
     rows = min(net.batch, len(X) - iteration % -(-len(X) // net.batch) * net.batch)
+    places = list(zip(net.l_at[1:], net.layers[1:], strict=True))
     l, error, delta = (
-        [a[at : at + rows * n].reshape(rows, n) for at, n in zip(net.l_at[1:], net.layers[1:], strict=True)]
-        for a in (net.l, net.error, net.delta)
+        [flat[at : at + rows * units].reshape(rows, units) for at, units in places]
+        for flat in (net.l, net.error, net.delta)
     )
     return l, error, delta, matrices(net, state)
