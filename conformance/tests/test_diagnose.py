@@ -20,12 +20,12 @@ from reference import network
 from reference.case import Capability
 from reference.golden import checkpoint_tensors, step_tensors
 
-PYTHON_MANIFEST = f"""
+PYTHON_MANIFEST = """
 format = 1
 language = "Python"
 kind = "python"
-dtypes = ["float64", "float32"]
-capabilities = {json.dumps(get_args(Capability))}
+dtypes = ["float64"]
+capabilities = CAPABILITIES
 [toolchain]
 detect = ["true"]
 install = "nothing"
@@ -40,11 +40,12 @@ def short_cases(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cases")
     plain = ("alpha-small", "several-outputs", "deep", "saturated")
     steps = [path.stem for path in CASES.glob("*-step.toml")]
-    for name in (*plain, *steps, "everything", "softmax-large", "tanh-run", "trim-norm-run"):
+    for name in (*plain, *steps, "everything", "softmax-large"):
         text = (CASES / f"{name}.toml").read_text()
-        text = re.sub(r"iterations = \d+", "iterations = 1000", text)
-        text = re.sub(r"(checkpoints = \[[\d, ]*\b1000\b)[\d, ]*\]", r"\1]", text)
-        text = re.sub(r"steps = \[.*\]", "steps = [0, 10, 1000]", text)
+        if name in plain:
+            text = re.sub(r"iterations = \d+", "iterations = 1000", text)
+            text = re.sub(r"(checkpoints = \[[\d, ]*\b1000\b)[\d, ]*\]", r"\1]", text)
+            text = re.sub(r"steps = \[.*\]", "steps = [0, 10, 1000]", text)
         (folder / f"{name}.toml").write_text(text)
     return folder
 
@@ -67,10 +68,13 @@ def test_every_mutant_as_a_real_port_is_caught_and_named(
     conformance: Conformance, tmp_path: Path, short_cases: Path
 ) -> None:
     ports = []
-    for mutant, _ in mutants.catalogue().values():
+    for mutant, capability in mutants.catalogue().values():
         folder = tmp_path / "ports" / mutant.id
         folder.mkdir(parents=True)
-        (folder / "port.toml").write_text(PYTHON_MANIFEST)
+        # A bug of every network shows in plain ones; so its port need not do more.
+        listed = ["alpha", "layers"] if capability == "plain" else get_args(Capability)
+        manifest = PYTHON_MANIFEST.replace("CAPABILITIES", json.dumps(listed))
+        (folder / "port.toml").write_text(manifest)
         (folder / "port.py").write_text(mutants.source(mutant))
         ports.append(folder)
     done = conformance(*ports, cases=short_cases)
@@ -82,9 +86,7 @@ def test_every_mutant_as_a_real_port_is_caught_and_named(
         for verdict in found:
             where = f"{folder.name} on {verdict['case']} {verdict['dtype']}"
             named = verdict["divergence"]["bugs"]
-            # In float32 a small bug may drown in the noise; it must not get a wrong name.
-            if named or verdict["dtype"] == "float64":
-                assert folder.name in named, f"{where} is taken for {named}"
+            assert folder.name in named, f"{where} is taken for {named}"
         names = {name for v in found for name in v["divergence"]["bugs"]}
         # A port that takes another batch answers in another shape, and never gets so far.
         assert names or "GARBAGE" in statuses, f"{folder.name} is not named anywhere"
