@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from conformance.ports import ROOT, Port, Target
+from conformance.processes import Tree
 from reference.files import write_atomically
 
 HEADER = Path(__file__).parent / "backprop.h"
@@ -118,26 +119,21 @@ def build_folder(port: Port) -> Path:
 
 
 def run_short(command: list[str], port: Port, limit_s: float) -> Outcome:
-    """Run a command in the port's folder; no mistake in it raises."""
+    """Run a command in the port's folder; no mistake in it raises, and it leaves no process."""
     try:
-        done = subprocess.run(
-            command,
-            cwd=port.folder,
-            env=environment(port, {}),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=limit_s,
-        )
+        tree = Tree(command, str(port.folder), environment(port, {}), own_session=False)
     except (OSError, ValueError) as error:
         return Outcome(False, f"{command[0]}: {error}")
+    try:
+        code, *said = tree.finish(limit_s)
     except subprocess.TimeoutExpired:
         return Outcome(False, f"{' '.join(command)} took over {limit_s:.0f} s")
-    if done.returncode == 0:
-        return Outcome(True, next(iter(done.stdout.splitlines()), ""))
-    said = (done.stderr or done.stdout).strip()
-    return Outcome(False, said or f"{' '.join(command)} ended with {done.returncode}")
+    finally:
+        tree.end()
+    out, err = (text.decode(errors="replace").strip() for text in said)
+    if code == 0:
+        return Outcome(True, next(iter(out.splitlines()), ""))
+    return Outcome(False, err or out or f"{' '.join(command)} ended with {code}")
 
 
 def environment(port: Port, extra: dict[str, str]) -> dict[str, str]:
@@ -155,9 +151,9 @@ def _ready(target: Target, toolchain: str) -> Ready:
     port, run = target.port, target.port.manifest.run
     worker = [sys.executable, "-m", "conformance.worker"]
     if run.library is not None:
-        command = [*worker, "c-abi", *_fill(port, [run.library])]
+        command = [*worker, "c-abi", str(port.folder / _fill(port, [run.library])[0])]
     elif run.module is not None:
-        command = [*worker, "python", str(port.folder / run.module)]
+        command = [*worker, "python", str(port.folder / _fill(port, [run.module])[0])]
     else:
         command = _fill(port, run.command or [])
     emulation = port.manifest.emulation

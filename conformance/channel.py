@@ -7,14 +7,18 @@ Whatever the process does (crash, hang, flood), `ask` returns within its time li
 import contextlib
 import os
 import selectors
+import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from types import TracebackType
 from typing import IO, Literal, Self
 
-MAX_ANSWER_BYTES = 256 * 2**20
+from conformance import processes
+
 STDERR_KEPT = 4000
+SAID = 2000
 CHUNK = 2**16
 
 
@@ -28,27 +32,23 @@ class Trouble(Exception):
 
 
 class Channel:
-    """Starts the process at once. Raises Trouble if that is not possible."""
+    """Starts the process at once, in an empty folder. Raises Trouble if that is not possible."""
 
-    def __init__(self, command: list[str], cwd: str, env: dict[str, str]) -> None:
-        try:
-            self._process = subprocess.Popen(
-                command,
-                cwd=cwd,
-                env=env,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                bufsize=0,
-                start_new_session=True,  # its children end with it: see close
-            )
-        except (OSError, ValueError) as error:
-            raise Trouble("CRASH", f"cannot be started: {error}") from error
+    def __init__(self, command: list[str], env: dict[str, str], memory_limit_mb: int) -> None:
+        self._folder = ""
         self._stderr = b""
         self._unread = bytearray()
         self._pending = memoryview(b"")
-        for stream in self._streams():
-            os.set_blocking(stream.fileno(), False)
+        try:
+            self._folder = tempfile.mkdtemp(prefix="port-")
+            env = {**env, "TMPDIR": self._folder}
+            self._tree = processes.Tree(
+                command, self._folder, env, own_session=True, memory_limit_mb=memory_limit_mb
+            )
+        except (OSError, ValueError) as error:
+            delete_folder(self._folder)
+            raise Trouble("CRASH", f"cannot be started: {error}") from error
+        self._stdin, self._stdout, self._errors = self._tree.pipes
 
     def __enter__(self) -> Self:
         return self
@@ -61,11 +61,12 @@ class Channel:
     ) -> None:
         self.close()
 
-    def ask(self, request: bytes, limit_s: float) -> bytes:
+    def ask(self, request: bytes, limit_s: float, max_bytes: int) -> bytes:
         """Send one line, return the line that answers it.
 
-        Raises Trouble when the process ends (CRASH), is silent for `limit_s` seconds
-        (TIMEOUT), or writes before it is asked or without end (GARBAGE).
+        Raises Trouble when the process ends or uses more memory than it may (CRASH), is
+        silent for `limit_s` seconds (TIMEOUT), or writes before it is asked or more than
+        `max_bytes` (GARBAGE).
         """
         deadline = time.monotonic() + limit_s
         if self._unread or self._read(self._stdout):
@@ -78,72 +79,44 @@ class Channel:
             selector.register(self._errors, selectors.EVENT_READ)
             while (end := self._unread.find(b"\n", scanned)) < 0:
                 scanned = len(self._unread)
-                if scanned > MAX_ANSWER_BYTES:
-                    raise Trouble("GARBAGE", f"answer is longer than {MAX_ANSWER_BYTES} bytes")
+                if scanned > max_bytes:
+                    break
                 if time.monotonic() > deadline:
                     raise Trouble("TIMEOUT", f"no answer within {limit_s:g} s{self._said()}")
                 self._pump(selector, max(0.0, deadline - time.monotonic()))
+                processes.watch()
+        if max(end, scanned) > max_bytes:
+            raise Trouble("GARBAGE", f"answer is longer than {max_bytes} bytes")
         line = bytes(self._unread[:end])
         del self._unread[: end + 1]
         return line
 
     def _pump(self, selector: selectors.BaseSelector, wait_s: float) -> None:
         """Move what can be moved; raise Trouble if the process has ended."""
-        # A child that keeps the pipe open would hide the end of the process, so its status
-        # is looked at whenever nothing is heard for a moment.
-        ready = [key.fileobj for key, _ in selector.select(min(0.1, wait_s))]
-        if not ready and self._process.poll() is not None:
-            raise self._ended()
+        ready = [key.fileobj for key, _ in selector.select(min(processes.WATCH_S, wait_s))]
         if self._stdin in ready:
             self._write()
             if not self._pending:
                 selector.unregister(self._stdin)
         if self._errors in ready and not self._drain_stderr():
             selector.unregister(self._errors)
-        if self._stdout in ready:
-            data = self._read(self._stdout)
-            if data == b"":
-                raise self._ended()
-            self._unread += data or b""
+        # A child that keeps the pipe open hides the end of the process, so its status is
+        # looked at; and before the pipe is, since an answer may be the last that it did.
+        ended = self._tree.main.poll() is not None
+        data = self._read(self._stdout)
+        if data == b"" or (data is None and ended):
+            raise self._ended()
+        self._unread += data or b""
 
     def close(self) -> None:
-        """Let the process end by itself for a moment, then kill it and all its children."""
-        with contextlib.suppress(OSError):
-            self._stdin.close()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(timeout=1.0)
-        self._kill()
-        for stream in self._streams():
-            with contextlib.suppress(OSError):
-                stream.close()
+        """Let the process end by itself for a moment, then kill all that it started."""
+        self._tree.end(patience_s=1.0)
+        delete_folder(self._folder)
 
     def kill(self) -> None:
         """End the process at once; after trouble, there is nothing to wait for."""
-        self._kill()
-        self.close()
-
-    def _kill(self) -> None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
-
-    def _streams(self) -> tuple[IO[bytes], IO[bytes], IO[bytes]]:
-        return self._stdin, self._stdout, self._errors
-
-    @property
-    def _stdin(self) -> IO[bytes]:
-        assert self._process.stdin is not None
-        return self._process.stdin
-
-    @property
-    def _stdout(self) -> IO[bytes]:
-        assert self._process.stdout is not None
-        return self._process.stdout
-
-    @property
-    def _errors(self) -> IO[bytes]:
-        assert self._process.stderr is not None
-        return self._process.stderr
+        self._tree.end()
+        delete_folder(self._folder)
 
     def _write(self) -> None:
         try:
@@ -165,12 +138,15 @@ class Channel:
     def _drain_stderr(self) -> bool:
         """Keep the end of what is on stderr; False once it is closed."""
         data = self._read(self._errors)
-        self._stderr = (self._stderr + (data or b""))[-STDERR_KEPT:]
+        self._stderr = (self._stderr + (data or b"")[-STDERR_KEPT:])[-STDERR_KEPT:]
         return data != b""
 
     def _ended(self) -> Trouble:
+        if self._tree.over_limit:
+            limit = self._tree.memory_limit_mb
+            return Trouble("CRASH", f"used more than {limit} MB of memory{self._said()}")
         try:
-            code = self._process.wait(timeout=1.0)
+            code = self._tree.main.wait(timeout=1.0)
         except subprocess.TimeoutExpired:
             return Trouble("CRASH", f"closed its stdout without answering{self._said()}")
         if code < 0:
@@ -181,7 +157,7 @@ class Channel:
         """The last line on stderr, which often says why."""
         self._drain_stderr()
         lines = self._stderr.decode(errors="replace").strip().splitlines()
-        return f"; its last words: {lines[-1][-300:]}" if lines else ""
+        return f"; its last words: {printable(lines[-1][-300:])}" if lines else ""
 
 
 def _signal_name(number: int) -> str:
@@ -189,3 +165,19 @@ def _signal_name(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:
         return f"signal {number}"
+
+
+def printable(text: str) -> str:
+    """What a port says, fit for a terminal and for a file in UTF-8, and not too much of it."""
+    shown = text if len(text) <= SAID else text[:SAID] + " ..."
+    return "".join(c if c.isprintable() else "?" for c in shown)
+
+
+def delete_folder(path: str) -> None:
+    """Delete a folder, whatever a port has made in it: locked, or deeper than Python can go."""
+    with contextlib.suppress(RecursionError):
+        shutil.rmtree(path, ignore_errors=True)
+    if os.path.lexists(path):
+        for command in (["chmod", "-R", "u+rwx", path], ["rm", "-rf", path]):
+            with contextlib.suppress(OSError):
+                subprocess.run(command, stderr=subprocess.DEVNULL)

@@ -76,9 +76,9 @@ class Judge:
         if self._client is None:
             if isinstance(self.prepared, NotReady):
                 raise Unsupported(self.prepared.reason)
-            folder = str(self.target.port.folder)
-            self._channel = Channel(self.prepared.command, folder, self.prepared.env)
-            client = Client(self._channel, self.target.port.manifest.run.time_limit_s)
+            run = self.target.port.manifest.run
+            self._channel = Channel(self.prepared.command, self.prepared.env, run.memory_limit_mb)
+            client = Client(self._channel, run.time_limit_s)
             self.device = client.hello()
             self._client = client
         return self._client
@@ -103,15 +103,16 @@ class Judge:
             if self._channel is not None:
                 self._channel.kill()
             self.close()
-            verdict = Verdict(trouble.status, reason=printable(trouble.reason))
+            verdict = Verdict(trouble.status, reason=trouble.reason)
         except Unsupported as reason:
             # An emulation may leave out what would take it too long.
             missing = not (started and self.target.emulated)
-            verdict = Verdict("SKIP", reason=printable(str(reason)), missing=missing)
+            verdict = Verdict("SKIP", reason=str(reason), missing=missing)
         except Failure as reason:
-            verdict = Verdict("FAIL", reason=printable(f"the port says: {reason}"))
+            verdict = Verdict("FAIL", reason=f"the port says: {reason}")
         if not started:
             # It would end the same way for every case, after the same wait.
+            self.close()
             self._hopeless = replace(verdict, reason=f"on start: {verdict.reason}")
             return self._hopeless
         return _with_earlier_answers(verdict, case, trace, answer)
@@ -170,11 +171,6 @@ def verdict_of(case: Case, trace: Trace, answer: Answer) -> Verdict:
     reached = trace.checkpoints[len(answer.run) - 1][0] if answer.run else 0
     last = trace.checkpoints[-1][0]
     return Verdict("PASS", margin, f"first {reached} of {last} iterations", numbers)
-
-
-def printable(text: str) -> str:
-    """What a port said, without what could change a terminal."""
-    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def with_known_failures(verdict: Verdict, known: list[KnownFailure]) -> Verdict:

@@ -61,6 +61,7 @@ class Run(Strict):
     command: Command | None = None
     env: dict[str, str] = {}
     time_limit_s: float = Field(default=60.0, gt=0, le=3600)
+    memory_limit_mb: int = Field(default=4096, gt=0)
 
 
 class KnownFailure(Strict):

@@ -6,18 +6,28 @@ conformance/PORTING.md describes the protocol.
 """
 
 import json
+import math
+import reprlib
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from conformance.channel import Channel, Trouble
+from conformance.channel import Channel, Trouble, printable
 from reference.array import Array
 from reference.case import Case, DType
 from reference.golden import Tensors, checkpoint_tensors, step_tensors
 from reference.network import Step
 
 FORMAT = 1
+# What an answer may be long, so that no flood fills the memory.
+BYTES_PER_NUMBER = 64
+BYTES_BESIDES = 2**16
+LONGEST_INTEGER = 400  # digits; no double has more
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 60
+_SHORT.maxlevel = 3
 
 
 class Unsupported(Exception):
@@ -39,25 +49,24 @@ class Client:
     def hello(self) -> str:
         """Greet the port; returns the name of the device that it runs on."""
         answer = self._ask({"op": "hello", "format": FORMAT}, ("format", "device"))
-        if answer["format"] != FORMAT:
+        if not _is_integer(answer["format"], FORMAT):
             raise _garbage(f"speaks format {_short(answer['format'])} of the protocol, not 1")
         if not isinstance(answer["device"], str):
             raise _garbage(f"device is {_short(answer['device'])}, not a name")
-        return answer["device"]
+        return printable(answer["device"])
 
     def train(self, question: "Question", checkpoints: list[int]) -> list[tuple[int, Tensors]]:
         """The free run: (iteration, tensors) at each checkpoint."""
-        answer = self._ask(
-            {"op": "train", **question.body, "checkpoints": checkpoints}, ("checkpoints",)
-        )
+        request = {"op": "train", **question.body, "checkpoints": checkpoints}
+        numbers = len(checkpoints) * (1 + _numbers_in(question.state_shapes))
+        answer = self._ask(request, ("checkpoints",), numbers)
         entries = _list("checkpoints", answer["checkpoints"], len(checkpoints))
         result = []
         for n, entry in zip(checkpoints, entries, strict=True):
             where = f"checkpoint {n}"
             _keys(where, entry, ("iteration", "error", "weights"))
-            if entry["iteration"] != n or isinstance(entry["iteration"], bool):
-                found = _short(entry["iteration"])
-                raise _garbage(f"{where} has iteration {found}")
+            if not _is_integer(entry["iteration"], n):
+                raise _garbage(f"{where} has iteration {_short(entry['iteration'])}")
             error = _array(f"error at {where}", entry["error"], ())
             state = _arrays(f"weights at {where}", entry["weights"], question.state_shapes)
             result.append((n, checkpoint_tensors(state, error, len(question.layer_shapes))))
@@ -65,8 +74,10 @@ class Client:
 
     def step(self, question: "Question") -> Tensors:
         """One update from the question's weights, with every intermediate."""
-        answer = self._ask({"op": "step", **question.step_body}, ("l", "error", "delta", "weights"))
         shapes = question.layer_shapes
+        numbers = 3 * _numbers_in(shapes) + _numbers_in(question.state_shapes)
+        keys = ("l", "error", "delta", "weights")
+        answer = self._ask({"op": "step", **question.step_body}, keys, numbers)
         return step_tensors(
             Step(
                 l=_arrays("l", answer["l"], shapes),
@@ -76,18 +87,21 @@ class Client:
             )
         )
 
-    def _ask(self, request: dict[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:
+    def _ask(
+        self, request: dict[str, Any], keys: tuple[str, ...], numbers: int = 0
+    ) -> dict[str, Any]:
         request = {"id": self._id, **request}
         self._id += 1
-        line = self._channel.ask(json.dumps(request).encode() + b"\n", self._limit_s)
+        max_bytes = BYTES_PER_NUMBER * numbers + BYTES_BESIDES
+        line = self._channel.ask(json.dumps(request).encode() + b"\n", self._limit_s, max_bytes)
         answer = _parse(line)
         if not isinstance(answer, dict) or "id" not in answer:
             raise _garbage(f"answer is not an object with an id: {_short(answer)}")
-        if answer["id"] != request["id"] or isinstance(answer["id"], bool):
+        if not _is_integer(answer["id"], request["id"]):
             raise _garbage(f"answer has id {_short(answer['id'])}, not {request['id']}")
         for key, kind in (("unsupported", Unsupported), ("failure", Failure)):
             if set(answer) == {"id", key} and isinstance(answer[key], str):
-                raise kind(answer[key])
+                raise kind(printable(answer[key]))
         _keys("answer", answer, ("id", *keys))
         return answer
 
@@ -127,11 +141,11 @@ class Question:
 def _parse(line: bytes) -> Any:
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         if len(dict(pairs)) < len(pairs):
-            raise _garbage(f"a key stands twice in one object: {[key for key, _ in pairs][:9]}")
+            raise _garbage(f"a key stands twice in one object: {_short([k for k, _ in pairs])}")
         return dict(pairs)
 
     try:
-        return json.loads(line.decode(), object_pairs_hook=unique)
+        return json.loads(line.decode(), object_pairs_hook=unique, parse_int=_integer)
     except (ValueError, RecursionError) as error:
         # UnicodeDecodeError and JSONDecodeError are ValueErrors.
         raise _garbage(f"answer is not JSON: {_short(line)} ({error})") from error
@@ -190,7 +204,21 @@ def _number(item: Any) -> float:
     try:
         return float(item)
     except OverflowError:  # an integer beyond the largest double
-        return float("inf")
+        return float("inf") if item > 0 else float("-inf")
+
+
+def _integer(digits: str) -> int | float:
+    """Python refuses integers of thousands of digits; as a number, one is infinite."""
+    return int(digits) if len(digits) <= LONGEST_INTEGER else float(digits)
+
+
+def _is_integer(value: Any, expected: int) -> bool:
+    """Is it this number? `True == 1`, but true is not a number in JSON."""
+    return not isinstance(value, bool) and bool(value == expected)
+
+
+def _numbers_in(shapes: Sequence[tuple[int, ...]]) -> int:
+    return sum(math.prod(shape) for shape in shapes)
 
 
 def _garbage(reason: str) -> Trouble:
@@ -198,5 +226,6 @@ def _garbage(reason: str) -> Trouble:
 
 
 def _short(value: Any) -> str:
-    text = repr(value)
+    """A short repr, however large or deep the value is."""
+    text = _SHORT.repr(value)
     return text if len(text) <= 60 else text[:57] + "..."

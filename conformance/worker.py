@@ -9,6 +9,7 @@ cannot be taken for an answer. conformance/PORTING.md describes the protocol.
 
 import importlib.util
 import json
+import math
 import os
 import re
 import sys
@@ -22,6 +23,7 @@ from reference.array import Array
 from reference.batches import batch_slice
 
 FORMAT = 1
+GUARD = 64  # elements before and after each buffer
 HEADER = Path(__file__).parent / "backprop.h"
 Answer = dict[str, Any]
 # What a request may hold beside sizes and data: the fields of `reference.rules.Rules`, which
@@ -79,7 +81,8 @@ class CLibrary:
         states = _unwritten(len(checkpoints), sum(w.size for w in state), like=X)
         error = _unwritten(len(checkpoints), like=X)
         flat = np.concatenate([w.ravel() for w in state])
-        self._call("train", X, y, flat, request, len(checkpoints), checkpoints, states, error)
+        inputs = [X, y, flat, checkpoints]
+        self._call("train", request, inputs, [states, error])
         return {
             "checkpoints": [
                 {"iteration": n, "error": e, "weights": _split(row, [w.shape for w in state])}
@@ -95,7 +98,7 @@ class CLibrary:
         l, error, delta = (_unwritten(units, like=X) for _ in range(3))
         flat = np.concatenate([w.ravel() for w in state])
         new = _unwritten(flat.size, like=X)
-        self._call("step", X, y, flat, request, l, error, delta, new)
+        self._call("step", request, [X, y, flat], [l, error, delta, new])
         return {
             "l": _split(l, shapes),
             "error": _split(error, shapes),
@@ -103,32 +106,34 @@ class CLibrary:
             "weights": _split(new, [w.shape for w in state]),
         }
 
-    def _call(
-        self, name: str, X: Array, y: Array, state: Array, request: Answer, *rest: Any
-    ) -> None:
+    def _call(self, name: str, request: Answer, inputs: list[Array], outputs: list[Array]) -> None:
         suffix = {"float64": "f64", "float32": "f32"}[request["dtype"]]
+        function_name = f"backprop_{name}_{suffix}"
         layers = self.ffi.new("int64_t[]", request["layers"])
         settings = self.ffi.new("backprop_settings *")
         settings.layer_count, settings.layers = len(layers), layers
-        settings.samples = len(X)
+        settings.samples = len(request["X"])
         for key in SETTINGS & request.keys():
             setattr(settings, key, ENUMS.get(request[key], request[key]))
-        inputs = [X, y, state]
+        arguments = [self._pointer(a) for a in (*inputs, *outputs)]
+        if name == "train":
+            arguments.insert(3, len(inputs[3]))  # of the checkpoints
         before = [a.tobytes() for a in inputs]
         try:
-            function = getattr(self.library, f"backprop_{name}_{suffix}")
+            function = getattr(self.library, function_name)
         except AttributeError as error:
-            raise FailureError(f"the library does not export backprop_{name}_{suffix}") from error
-        arguments = [self._pointer(a) if isinstance(a, np.ndarray) else a for a in (*inputs, *rest)]
+            raise FailureError(f"the library does not export {function_name}") from error
         status = function(settings, *arguments)
         if [a.tobytes() for a in inputs] != before:
-            raise FailureError(f"backprop_{name}_{suffix} changed its inputs")
+            raise FailureError(f"{function_name} changed its inputs")
+        if not all(_guarded(a) for a in outputs):
+            raise FailureError(f"{function_name} wrote beyond the end of a buffer, or before it")
         if status == self.library.BACKPROP_UNSUPPORTED:
             raise UnsupportedError("the port does not do such a network (BACKPROP_UNSUPPORTED)")
         if status == self.library.BACKPROP_NO_DEVICE:
             raise UnsupportedError("the port's device is not here (BACKPROP_NO_DEVICE)")
         if status != self.library.BACKPROP_OK:
-            raise FailureError(f"backprop_{name}_{suffix} returned status {status}")
+            raise FailureError(f"{function_name} returned status {status}")
 
     def _pointer(self, array: Array) -> Any:
         kind = {"float64": "double *", "float32": "float *", "int64": "int64_t *"}
@@ -152,13 +157,13 @@ class PythonModule:
 
     def train(self, X: Array, y: Array, state: list[Array], request: Answer) -> Answer:
         """See Adapter."""
-        run = self._call("train", X, y, state, request, request["checkpoints"])
+        run = self._call("train", X, y, state, request, list(request["checkpoints"]))
         return {
             "checkpoints": [
                 {
                     "iteration": int(n),
-                    "error": np.asarray(error).item(),
-                    "weights": [np.asarray(w).tolist() for w in weights],
+                    "error": _numbers(error),
+                    "weights": [_numbers(w) for w in weights],
                 }
                 for n, error, weights in run
             ]
@@ -168,10 +173,7 @@ class PythonModule:
         """See Adapter."""
         lists = self._call("step", X, y, state, request)
         keys = ("l", "error", "delta", "weights")
-        return {
-            key: [np.asarray(a).tolist() for a in arrays]
-            for key, arrays in zip(keys, lists, strict=True)
-        }
+        return {key: [_numbers(a) for a in arrays] for key, arrays in zip(keys, lists, strict=True)}
 
     def _call(
         self, name: str, X: Array, y: Array, state: list[Array], request: Answer, *rest: Any
@@ -188,8 +190,27 @@ class PythonModule:
 
 
 def _unwritten(*shape: int, like: Array) -> Array:
-    """A buffer for results, full of NaN: what a port does not write cannot pass."""
-    return np.full(shape, np.nan, dtype=like.dtype)
+    """A buffer for results, full of NaN: what a port does not write cannot pass.
+
+    It lies within a larger one, whose other elements must stay NaN.
+    """
+    whole = np.full(math.prod(shape) + 2 * GUARD, np.nan, dtype=like.dtype)
+    return whole[GUARD:-GUARD].reshape(shape)
+
+
+def _guarded(buffer: Array) -> bool:
+    """True as long as nothing is written around this buffer."""
+    whole = buffer.base
+    assert whole is not None
+    return bool(np.isnan(whole[:GUARD]).all() and np.isnan(whole[-GUARD:]).all())
+
+
+def _numbers(value: Any) -> Any:
+    """Nested lists of floats from an array of numbers, and of nothing else."""
+    array = np.asarray(value)
+    if array.dtype.kind not in "fiu":
+        raise FailureError(f"returned {array.dtype} where numbers are due")
+    return array.astype(np.float64).tolist()
 
 
 def _split(flat: Array, shapes: Sequence[tuple[int, ...]]) -> list[Any]:
@@ -201,12 +222,12 @@ def _split(flat: Array, shapes: Sequence[tuple[int, ...]]) -> list[Any]:
 
 def answer(adapter: Adapter, request: Answer) -> Answer:
     """What the port says to one request, whatever happens in it short of a crash."""
-    if request["op"] == "hello":
-        return {"format": FORMAT, "device": adapter.device()}
-    dtype = request["dtype"]
-    X, y = (np.array(request[key], dtype=dtype) for key in ("X", "y"))
-    state = [np.array(w, dtype=dtype) for w in request["weights"]]
     try:
+        if request["op"] == "hello":
+            return {"format": FORMAT, "device": adapter.device()}
+        dtype = request["dtype"]
+        X, y = (np.array(request[key], dtype=dtype) for key in ("X", "y"))
+        state = [np.array(w, dtype=dtype) for w in request["weights"]]
         method = adapter.train if request["op"] == "train" else adapter.step
         return method(X, y, state, request)
     except (UnsupportedError, NotImplementedError) as error:
