@@ -276,7 +276,7 @@ PYTHON = {
 # name: (replacements in the source of the C port, status, reason)
 C = {
     "c_changes_inputs": (
-        [("memcpy(now, syn,", "((real *)y)[0] = 0; memcpy(now, syn,")],
+        [("memcpy(now, state,", "((real *)y)[0] = 0; memcpy(now, state,")],
         "FAIL",
         "changed its inputs",
     ),
@@ -286,7 +286,7 @@ C = {
         "changed its inputs",
     ),
     "c_writes_nothing": (
-        [("memcpy(syn_out + (size_t)c * weights, now, weights * sizeof *now);", "")],
+        [("memcpy(state_out + (size_t)c * numbers, now, numbers * sizeof *now);", "")],
         "FAIL",
         "got nan",
     ),
@@ -297,7 +297,7 @@ C = {
     ),
     "c_prints": (
         [
-            ("#include <math.h>", "#include <math.h>\n#include <stdio.h>"),
+            ("#include <string.h>", "#include <string.h>\n#include <stdio.h>"),
             ("int64_t iteration = 0;", 'int64_t iteration = 0; puts("training");'),
         ],
         "PASS",

@@ -97,7 +97,10 @@ def test_the_first_divergence_is_the_wrong_line(
             ),
             "returned status 3",
         ),
-        (("memcpy(now, syn,", "((real *)syn)[0] = 0; memcpy(now, syn,"), "changed its inputs"),
+        (
+            ("memcpy(now, state,", "((real *)state)[0] = 0; memcpy(now, state,"),
+            "changed its inputs",
+        ),
         (("error_out[c] = mean_error(&net);", ""), "got nan"),
         (("int EXPORT(backprop_step)", "int EXPORT(step)"), "does not export backprop_step"),
     ],

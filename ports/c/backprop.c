@@ -7,12 +7,12 @@
 
 #include <string.h>
 
-/* What a layer's outputs are multiplied with in a delta, where not an activation's slope. */
+/* In place of an activation: its slope and that of the loss cancel each other. */
 enum { SLOPE_CANCELS = -1 };
 
 static real sigmoid(real x) { return 1 / (1 + EXP(-x)); }
 
-/* An element of a layer's output; of softmax, what softmax() goes on with. */
+/* An output from its weighted inputs; softmax() does a whole row, once it is there. */
 static real activate(int64_t activation, real x) {
     switch (activation) {
         case BACKPROP_TANH: return TANH(x);
@@ -67,9 +67,8 @@ static real trimmed(real delta, real most) {
 
 /* error[K] = y - l[K], error[k] = delta[k+1] syn[k]^T, delta[k] = error[k] slope(l[k]) */
 static void backward(const network *net) {
-    const int64_t of_output = net->settings->loss == BACKPROP_CROSS_ENTROPY
-                                  ? SLOPE_CANCELS /* against that of the logarithm */
-                                  : net->settings->output;
+    const int64_t of_output =
+        net->settings->loss == BACKPROP_CROSS_ENTROPY ? SLOPE_CANCELS : net->settings->output;
     for (int64_t k = net->last; k > 0; k--) {
         const int64_t activation = k < net->last ? net->settings->activation : of_output;
         const int64_t units = net->layers[k];
@@ -94,7 +93,8 @@ static void backward(const network *net) {
     }
 }
 
-/* Puts descent to work for weight `index` of syn[k], or keeps it for improve(). */
+/* The descent of one weight of syn[k]: a step along it, or, if more is to be done with it,
+ * it is kept for improve(). */
 static void descend(const network *net, int64_t k, int64_t index, real descent) {
     if (net->descent)
         net->descent[k][index] = descent;
@@ -102,7 +102,7 @@ static void descend(const network *net, int64_t k, int64_t index, real descent) 
         net->syn[k][index] += net->alpha * descent;
 }
 
-/* The descent of syn[k] is [l[k], 1]^T delta[k+1]; plainly, syn[k] += alpha times that. */
+/* syn[k] += alpha [l[k], 1]^T delta[k+1], or only that descent, without alpha, is kept. */
 static void update_layer(const network *net, int64_t k) {
     const int64_t inputs = net->layers[k], outputs = net->layers[k + 1];
     for (int64_t m = 0; m < inputs; m++) {
@@ -143,8 +143,8 @@ static void decay_layer(const network *net, int64_t k) {
     }
 }
 
-/* syn[k] += alpha times the descent, or with momentum times the velocity, which lags behind
- * it; Nesterov's is ahead of that by one more step of it. */
+/* syn[k] += alpha times the descent; with momentum, times the new velocity; with Nesterov's,
+ * times what the velocity will be if the next descent is the same. */
 static void move_layer(const network *net, int64_t k) {
     const int64_t count = size(net->settings, k);
     const real momentum = (real)net->settings->momentum;

@@ -82,9 +82,12 @@ static void use_rows(network *net, int64_t first, int64_t count) {
 /* Makes batch `iteration` modulo the number of batches the batch; the last may be smaller. */
 static void use_batch(network *net, int64_t iteration) {
     const int64_t samples = net->settings->samples, most = net->settings->batch_size;
-    if (most == 0) return use_rows(net, 0, samples);
-    const int64_t first = iteration % ((samples - 1) / most + 1) * most;
-    use_rows(net, first, samples - first < most ? samples - first : most);
+    int64_t first = 0, count = samples;
+    if (most > 0) {
+        first = iteration % ((samples - 1) / most + 1) * most;
+        count = samples - first < most ? samples - first : most;
+    }
+    use_rows(net, first, count);
 }
 
 /* Gives a network its memory; lay_out, then use_batch or use_rows, fill it. Returns 0 if there
