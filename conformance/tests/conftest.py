@@ -59,7 +59,7 @@ def conformance(tmp_path: Path) -> Conformance:
         command += ["--results", str(file), "-p", "no:cacheprovider", "--seed", "none", *options]
         for port in ports:
             command += ["--port", str(port)]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=300)
+        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=1200)
         found = json.loads(file.read_text()) if file.exists() else None
         return Done(done.returncode, done.stdout, done.stderr, found)
 

@@ -7,6 +7,7 @@ import signal
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import jsonschema
@@ -81,7 +82,9 @@ def test_a_case_without_golden_file_is_certified_on_the_fly(
     folder = tmp_path / "mine"
     folder.mkdir()
     text = (CASES / "one-step.toml").read_text().replace("one-step", "mine")
-    (folder / "mine.toml").write_text(text.replace("0.75", "0.7501"))
+    # A weight that no earlier run had, so that nothing is cached.
+    weight = f"0.75{time.time_ns()}"
+    (folder / "mine.toml").write_text(text.replace("0.75", weight))
     first = conformance("c", cases=folder)
     assert first.returncode == 0, first.stdout
     assert "deriving certified golden data for mine" in first.stderr

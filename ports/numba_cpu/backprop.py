@@ -1,299 +1,276 @@
 """Backpropagation in Numba, compiled for the CPU: the loops that NumPy hides, written out.
 
-As in C, the matrices of all layers lie one after the other in flat arrays, row by row; so one
-compilation for each dtype does for networks of every depth.
+A network is a tuple of 2-D arrays of one type, so `syn[k]` works with a k known only at run
+time. Each depth and each dtype is compiled once and kept in Numba's cache.
 
-    l, error, delta    (batch, n_k) for k = 1 ... K, layer k from l_at[k] on
-    syn, descent,      (n_k, n_{k+1}) for k = 0 ... K - 1, with bias one row more, the last;
-    velocity           matrix k from syn_at[k] on
-    X, y               (samples, n_0) and (samples, n_K), of which a batch begins at row `first`
+    l[k]         (m, n_k)               l[0] is X, all of it
+    delta[k]     (m, n_k)               for k = 1 ... K; delta[0] is not used; error likewise
+    syn[k]       (n_k + bias, n_{k+1})  with bias, the last row is from a unit that is always 1
+    descent[k]   like syn[k]            what is added to syn[k] after a factor alpha
+    velocity[k]  like syn[k]            only used with momentum
 
-Only the first `rows` rows of l, error and delta belong to the batch: the last is smaller.
+A batch is `rows` samples of X and y, from row `first` on; in all other arrays it has the first
+`rows` rows. So none has to be cut out of another.
 """
-
-from itertools import accumulate
-from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 
-SIGMOID, TANH, RELU, SOFTMAX = range(4)
-ACTIVATIONS = {"sigmoid": SIGMOID, "tanh": TANH, "relu": RELU, "softmax": SOFTMAX}
-
-# NumPy's error model: 1 / 0 is inf, as in C, so no division is checked.
+# NumPy's error model: 1 / 0 is inf, as in C, so no division is checked. Inlined, since each
+# array that is handed to a function costs an atomic reference count: half the time here.
 compiled = njit(cache=True, error_model="numpy", inline="always")
 
-
-class Net(NamedTuple):
-    """A network and room for what an update computes. All arrays but the sizes have one dtype."""
-
-    layers: np.ndarray
-    syn_at: np.ndarray
-    l_at: np.ndarray
-    X: np.ndarray
-    y: np.ndarray
-    syn: np.ndarray
-    velocity: np.ndarray
-    descent: np.ndarray
-    l: np.ndarray
-    error: np.ndarray
-    delta: np.ndarray
-    batch: int
-
-
-class Rules(NamedTuple):
-    """The settings, with real numbers in the dtype; each zero leaves its capability out."""
-
-    alpha: float
-    bias: bool
-    activation: int
-    output: int
-    cross_entropy: bool
-    trim_value: float
-    trim_norm: float
-    l1: float
-    l2: float
-    momentum: float
-    nesterov: bool
+# LINEAR is no activation of a network: its slope, 1, stands for that of an output layer that
+# cancels against the slope of cross-entropy.
+SIGMOID, TANH, RELU, SOFTMAX, LINEAR = range(5)
+ACTIVATIONS = {"sigmoid": SIGMOID, "tanh": TANH, "relu": RELU, "softmax": SOFTMAX}
 
 
 @compiled
-def forward(net, rules, first, rows):
-    last = net.layers.size - 1
-    inputs = net.layers[0]
-    for e in range(rows * inputs):
-        net.l[e] = net.X[first * inputs + e]
-    for k in range(last):
-        inputs, outputs = net.layers[k], net.layers[k + 1]
-        at, to, w = net.l_at[k], net.l_at[k + 1], net.syn_at[k]
+def forward(l, syn, first, rows, bias, activation, output):
+    for k in range(len(syn)):
+        l_in, l_out, weights = l[k], l[k + 1], syn[k]
+        kind = output if k == len(syn) - 1 else activation
+        start = first if k == 0 else 0
+        inputs = weights.shape[0] - bias
         for i in range(rows):
-            for n in range(outputs):
-                x = net.syn[w + inputs * outputs + n] if rules.bias else net.syn.dtype.type(0)
+            for n in range(weights.shape[1]):
+                x = weights.dtype.type(0)
                 for m in range(inputs):
-                    x += net.l[at + i * inputs + m] * net.syn[w + m * outputs + n]
-                net.l[to + i * outputs + n] = x
-            activation = rules.output if k == last - 1 else rules.activation
-            activate(net.l, to + i * outputs, outputs, activation)
+                    x += l_in[start + i, m] * weights[m, n]
+                if bias:
+                    x += weights[inputs, n]
+                l_out[i, n] = activate(x, kind)
+            if kind == SOFTMAX:
+                softmax(l_out, i)
 
 
 @compiled
-def activate(l, at, units, activation):
-    """A row of weighted sums becomes the outputs of its units."""
-    zero, one = l.dtype.type(0), l.dtype.type(1)  # a literal 1.0 would make float32 float64
-    if activation == SIGMOID:
-        for n in range(at, at + units):
-            l[n] = one / (one + np.exp(-l[n]))
-    elif activation == TANH:
-        for n in range(at, at + units):
-            l[n] = np.tanh(l[n])
-    elif activation == RELU:
-        for n in range(at, at + units):
-            l[n] = max(l[n], zero)
-    else:
-        largest, total = l[at], zero
-        for n in range(at, at + units):
-            largest = max(largest, l[n])
-        for n in range(at, at + units):
-            l[n] = np.exp(l[n] - largest)
-            total += l[n]
-        for n in range(at, at + units):
-            l[n] /= total
+def activate(x, kind):
+    """A unit's output from the sum of its inputs; that of softmax depends on the whole row."""
+    one = type(x)(1)  # a literal 1.0 would turn float32 into float64
+    if kind == SIGMOID:
+        return one / (one + np.exp(-x))
+    if kind == TANH:
+        return np.tanh(x)
+    if kind == RELU:
+        return max(x, type(x)(0))
+    return x
 
 
 @compiled
-def slope(output, activation):
+def softmax(l, i):
+    """Row i, shifted by its maximum, so that no exp overflows."""
+    largest, total = l[i, 0], l.dtype.type(0)
+    for n in range(l.shape[1]):
+        largest = max(largest, l[i, n])
+    for n in range(l.shape[1]):
+        l[i, n] = np.exp(l[i, n] - largest)
+        total += l[i, n]
+    for n in range(l.shape[1]):
+        l[i, n] /= total
+
+
+@compiled
+def slope(output, kind):
     """The activation's derivative, from its output."""
     one = type(output)(1)
-    if activation == SIGMOID:
+    if kind == SIGMOID:
         return output * (one - output)
-    if activation == TANH:
+    if kind == TANH:
         return one - output * output
-    return one if output > 0 else type(output)(0)
+    if kind == RELU:
+        return one if output > 0 else type(output)(0)
+    return one
 
 
 @compiled
-def trimmed(x, limit):
-    return min(max(x, -limit), limit) if limit > 0 else x
-
-
-@compiled
-def backward(net, rules, first, rows):
+def backward(l, error, delta, syn, y, first, rows, activation, output, limit):
     """From the last layer down: error[k], then delta[k], with all weights still unchanged."""
-    last = net.layers.size - 1
-    units, at = net.layers[last], net.l_at[last]
-    for e in range(rows * units):
-        output = net.l[at + e]
-        error = net.y[first * units + e] - output
-        net.error[at + e] = error
-        if not rules.cross_entropy:  # which cancels the slope
-            error *= slope(output, rules.output)
-        net.delta[at + e] = trimmed(error, rules.trim_value)
+    last = len(syn)
+    output_layer(y, l[last], error[last], delta[last], first, rows, output, limit)
     for k in range(last - 1, 0, -1):
-        units, outputs = net.layers[k], net.layers[k + 1]
-        at, after, w = net.l_at[k], net.l_at[k + 1], net.syn_at[k]
-        for i in range(rows):
-            for m in range(units):  # a bias unit, behind these, passes nothing back
-                error = net.syn.dtype.type(0)
-                for n in range(outputs):
-                    error += net.delta[after + i * outputs + n] * net.syn[w + m * outputs + n]
-                e = at + i * units + m
-                net.error[e] = error
-                net.delta[e] = trimmed(error * slope(net.l[e], rules.activation), rules.trim_value)
+        hidden_layer(delta[k + 1], syn[k], l[k], error[k], delta[k], rows, activation, limit)
 
 
 @compiled
-def find_descent(net, rules, rows):
-    """descent[k] = l[k]^T delta[k+1], the sum over the batch; a bias unit's l is 1."""
-    for k in range(net.layers.size - 1):
-        inputs, outputs = net.layers[k], net.layers[k + 1]
-        at, after, d = net.l_at[k], net.l_at[k + 1], net.syn_at[k]
+def output_layer(y, output, error, delta, first, rows, kind, limit):
+    """error = y - output, delta = error slope(output)"""
+    for i in range(rows):
+        for n in range(output.shape[1]):
+            e = y[first + i, n] - output[i, n]
+            error[i, n] = e
+            delta[i, n] = trimmed(e * slope(output[i, n], kind), limit)
+
+
+@compiled
+def hidden_layer(next_delta, weights, output, error, delta, rows, kind, limit):
+    """error = next_delta weights^T, delta = error slope(output); none for the bias unit's row"""
+    for i in range(rows):
+        for m in range(output.shape[1]):
+            e = output.dtype.type(0)
+            for n in range(weights.shape[1]):
+                e += next_delta[i, n] * weights[m, n]
+            error[i, m] = e
+            delta[i, m] = trimmed(e * slope(output[i, m], kind), limit)
+
+
+@compiled
+def trimmed(delta, limit):
+    """Between -limit and limit, which is infinite without trimming."""
+    return min(max(delta, -limit), limit)
+
+
+@compiled
+def descend(l, delta, descent, first, rows, bias):
+    """descent = l^T delta, a sum over the batch; l of a bias unit is 1."""
+    for k in range(len(descent)):
+        l_in, l_delta, target = l[k], delta[k + 1], descent[k]
+        start = first if k == 0 else 0
+        inputs = target.shape[0] - bias
         for m in range(inputs):
-            for n in range(outputs):
-                total = net.syn.dtype.type(0)
+            for n in range(target.shape[1]):
+                total = target.dtype.type(0)
                 for i in range(rows):
-                    total += net.l[at + i * inputs + m] * net.delta[after + i * outputs + n]
-                net.descent[d + m * outputs + n] = total
-        if rules.bias:
-            for n in range(outputs):
-                total = net.syn.dtype.type(0)
+                    total += l_in[start + i, m] * l_delta[i, n]
+                target[m, n] = total
+        if bias:
+            for n in range(target.shape[1]):
+                total = target.dtype.type(0)
                 for i in range(rows):
-                    total += net.delta[after + i * outputs + n]
-                net.descent[d + inputs * outputs + n] = total
+                    total += l_delta[i, n]
+                target[inputs, n] = total
 
 
 @compiled
 def shrink(descent, limit):
-    """Scale all of it, if the norm of all of it is above the limit."""
-    squares = descent.dtype.type(0)
-    for d in descent:
-        squares += d * d
+    """Scale all of it, so that the root of the sum of all squares is at most `limit`."""
+    squares = descent[0].dtype.type(0)
+    for k in range(len(descent)):
+        for d in descent[k].flat:
+            squares += d * d
     norm = np.sqrt(squares)
     if norm > limit:
-        for j in range(descent.size):
-            descent[j] *= limit / norm
+        for k in range(len(descent)):
+            target = descent[k]
+            for m in range(target.shape[0]):
+                for n in range(target.shape[1]):
+                    target[m, n] *= limit / norm
 
 
 @compiled
-def decay(net, rules):
-    """Take the slope of l1 |w| + l2 w^2 / 2 from the descent, but for the bias unit's row."""
-    for k in range(net.layers.size - 1):
-        at = net.syn_at[k]
-        for j in range(at, at + net.layers[k] * net.layers[k + 1]):
-            net.descent[j] -= rules.l2 * net.syn[j] + rules.l1 * np.sign(net.syn[j])
+def decay(descent, syn, bias, l1, l2):
+    """Take the slope of l1 |w| + l2 w^2 / 2 off, but not for the bias unit's row."""
+    for k in range(len(syn)):
+        target, weights = descent[k], syn[k]
+        for m in range(weights.shape[0] - bias):
+            for n in range(weights.shape[1]):
+                target[m, n] -= l2 * weights[m, n] + l1 * np.sign(weights[m, n])
 
 
 @compiled
-def update(net, rules):
-    for j in range(net.syn.size):
-        step = net.descent[j]
-        if rules.momentum > 0:
-            net.velocity[j] = rules.momentum * net.velocity[j] + step
-            v = net.velocity[j]
-            step = step + rules.momentum * v if rules.nesterov else v
-        net.syn[j] += rules.alpha * step
-
-
-@njit(cache=True, error_model="numpy", inline="always")
-def iterate(net, rules, iteration):
-    """One update. No weight changes before all of backward has used the old ones."""
-    samples = net.y.size // net.layers[-1]
-    batches = (samples + net.batch - 1) // net.batch
-    first = iteration % batches * net.batch
-    rows = min(net.batch, samples - first)
-    forward(net, rules, first, rows)
-    backward(net, rules, first, rows)
-    find_descent(net, rules, rows)
-    if rules.trim_norm > 0:
-        shrink(net.descent, rules.trim_norm)
-    if rules.l1 > 0 or rules.l2 > 0:
-        decay(net, rules)
-    update(net, rules)
+def move(syn, velocity, descent, alpha, momentum, nesterov):
+    """syn += alpha descent; with momentum, alpha times the velocity, or a step ahead of it."""
+    for k in range(len(syn)):
+        weights, moving, target = syn[k], velocity[k], descent[k]
+        for m in range(weights.shape[0]):
+            for n in range(weights.shape[1]):
+                d = target[m, n]
+                if momentum > 0:
+                    v = momentum * moving[m, n] + d
+                    moving[m, n] = v
+                    d = d + momentum * v if nesterov else v
+                weights[m, n] += alpha * d
 
 
 @compiled
-def mean_error(net, rules):
-    """Of all samples, a batch at a time."""
-    units, at = net.layers[-1], net.l_at[-1]
-    samples = net.y.size // units
-    total = net.y.dtype.type(0)
-    for first in range(0, samples, net.batch):
-        rows = min(net.batch, samples - first)
-        forward(net, rules, first, rows)
-        for e in range(rows * units):
-            total += abs(net.y[first * units + e] - net.l[at + e])
-    return total / net.y.dtype.type(net.y.size)
+def mean_error(output, y):
+    total = output.dtype.type(0)
+    for i in range(output.shape[0]):
+        for n in range(output.shape[1]):
+            total += abs(y[i, n] - output[i, n])
+    return total / output.dtype.type(output.size)
+
+
+# Compiled once for each depth and dtype, with all of the above in it.
+@njit(cache=True, error_model="numpy")
+def advance(
+    l, error, delta, syn, velocity, descent, y, start, end,
+    alpha, bias, activation, output, output_slope, batch_size, trim_value, trim_norm, l1, l2,
+    momentum, nesterov,
+):  # fmt: skip
+    """Updates number `start` to `end` - 1. All use the old weights until `move`."""
+    batches = (len(y) - 1) // batch_size + 1
+    for iteration in range(start, end):
+        first = iteration % batches * batch_size if batches > 1 else 0
+        rows = min(batch_size, len(y) - first)
+        forward(l, syn, first, rows, bias, activation, output)
+        backward(l, error, delta, syn, y, first, rows, activation, output_slope, trim_value)
+        descend(l, delta, descent, first, rows, bias)
+        if trim_norm > 0:
+            shrink(descent, trim_norm)
+        if l1 != 0 or l2 != 0:
+            decay(descent, syn, bias, l1, l2)
+        move(syn, velocity, descent, alpha, momentum, nesterov)
 
 
 @njit(cache=True, error_model="numpy")
-def advance(net, rules, start, end):
-    """The updates from `start` up to `end`; returns the error of the weights reached."""
-    for iteration in range(start, end):
-        iterate(net, rules, iteration)
-    return mean_error(net, rules)
+def evaluate(l, syn, y, bias, activation, output):
+    """A forward pass of all samples; returns the error of the weights."""
+    forward(l, syn, 0, len(y), bias, activation, output)
+    return mean_error(l[-1], y)
 
 
-def setup(X, y, state, *, alpha, batch_size=0, activation="sigmoid", output="sigmoid",
-          loss="squared", bias=False, nesterov=False, trim_value=0.0, trim_norm=0.0,
-          l1=0.0, l2=0.0, momentum=0.0):  # fmt: skip
-    """A Net to compute in, and its Rules."""
-    real = X.dtype.type
-    syn = state[: len(state) // 2] if momentum else state
-    layers = [X.shape[1], *(w.shape[1] for w in syn)]
-    batch = min(batch_size or len(X), len(X))
-    flat = np.concatenate([w.ravel() for w in syn])
-    velocity = np.concatenate([v.ravel() for v in state[len(syn) :]]) if momentum else flat
-    l_at = [0, *accumulate(batch * units for units in layers)]
-    room = [np.empty(l_at[-1], dtype=X.dtype) for _ in range(3)]
-    net = Net(
-        np.array(layers),
-        np.array([0, *accumulate(w.size for w in syn)]),
-        np.array(l_at[:-1]),
-        X.ravel(),
-        y.ravel(),
-        flat,
-        velocity,
-        np.empty_like(flat),
-        *room,
-        batch,
-    )
-    rules = Rules(
-        alpha=real(alpha),
-        bias=bias,
-        activation=ACTIVATIONS[activation],
-        output=ACTIVATIONS[output],
-        cross_entropy=loss == "cross-entropy",
-        trim_value=real(trim_value),
-        trim_norm=real(trim_norm),
-        l1=real(l1),
-        l2=real(l2),
-        momentum=real(momentum),
-        nesterov=nesterov,
-    )
-    return net, rules
+class Network:
+    """The arrays to compute in, the state copied, and the settings as numbers of the dtype."""
 
+    def __init__(
+        self, X, y, state, *, alpha, bias=False, activation="sigmoid", output="sigmoid",
+        loss="squared", batch_size=0, trim_value=0.0, trim_norm=0.0, l1=0.0, l2=0.0,
+        momentum=0.0, nesterov=False,
+    ):  # fmt: skip
+        real = X.dtype.type
+        matrices = tuple(w.copy() for w in state)
+        count = len(state) // 2 if momentum else len(state)
+        self.state, self.syn, self.y = list(matrices), matrices[:count], y
+        self.velocity = matrices[count:] if momentum else self.syn
+        self.descent = tuple(np.empty_like(w) for w in self.syn)
+        layers = [X.shape[1], *(w.shape[1] for w in self.syn)]
+        room = [tuple(np.empty((len(X), n), dtype=X.dtype) for n in layers) for _ in range(3)]
+        self.l, self.error, self.delta = (X, *room[0][1:]), room[1], room[2]
+        self.batch_size = min(batch_size or len(X), len(X))
+        self.forward = int(bias), ACTIVATIONS[activation], ACTIVATIONS[output]
+        self.rules = (
+            real(alpha),
+            *self.forward,
+            LINEAR if loss == "cross-entropy" else ACTIVATIONS[output],
+            self.batch_size,
+            real(trim_value or np.inf),
+            *(real(value) for value in (trim_norm, l1, l2, momentum)),
+            nesterov,
+        )
 
-def matrices(net, like):
-    """The state as arrays of the shapes of `like`."""
-    flat = [*np.split(net.syn, net.syn_at[1:-1]), *np.split(net.velocity, net.syn_at[1:-1])]
-    return [part.reshape(w.shape) for part, w in zip(flat, like, strict=False)]
+    def advance(self, start, end):
+        arrays = self.l, self.error, self.delta, self.syn, self.velocity, self.descent, self.y
+        advance(*arrays, start, end, *self.rules)
+
+    def mean_error(self):
+        return evaluate(self.l, self.syn, self.y, *self.forward)
 
 
 def train(X, y, state, checkpoints, **settings):
-    net, rules = setup(X, y, state, **settings)
+    network = Network(X, y, state, **settings)
     iteration = 0
     for n in checkpoints:
-        error = advance(net, rules, iteration, n)
+        network.advance(iteration, n)
         iteration = n
-        yield n, error, matrices(net, state)
+        yield n, network.mean_error(), network.state
 
 
 def step(X, y, state, *, iteration=0, **settings):
-    net, rules = setup(X, y, state, **settings)
-    iterate(net, rules, iteration)
-    rows = min(net.batch, len(X) - iteration % -(-len(X) // net.batch) * net.batch)
-    places = list(zip(net.l_at[1:], net.layers[1:], strict=True))
-    l, error, delta = (
-        [flat[at : at + rows * units].reshape(rows, units) for at, units in places]
-        for flat in (net.l, net.error, net.delta)
-    )
-    return l, error, delta, matrices(net, state)
+    network = Network(X, y, state, **settings)
+    network.advance(iteration, iteration + 1)
+    batches = [len(X[at : at + network.batch_size]) for at in range(0, len(X), network.batch_size)]
+    rows = batches[iteration % len(batches)]
+    tensors = network.l, network.error, network.delta
+    return *([a[:rows] for a in arrays[1:]] for arrays in tensors), network.state
