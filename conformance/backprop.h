@@ -8,7 +8,11 @@
  * Where several follow each other in one buffer, they do so without a gap:
  *
  *   syn     syn[0] ... syn[K-1]      syn[k] is layers[k] (+ 1 with bias) x layers[k+1]
- *   state   syn, and then, if momentum is not 0, velocity[0] ... velocity[K-1] like syn
+ *   gamma   gamma[1] ... gamma[K-1]  1 x layers[k]; so are beta, mean and variance
+ *   state   syn, and with batch_norm gamma and beta: these are the parameters;
+ *           with momentum, velocities: as many numbers as the parameters, in their order;
+ *           with adam, first all m and then all v, each like the parameters;
+ *           with batch_norm, the running mean and variance
  *   l       l[1] ... l[K]            l[k] is (samples in the batch) x layers[k]
  *   error   error[1] ... error[K]    like l
  *   delta   delta[1] ... delta[K]    like l
@@ -16,8 +20,8 @@
  * The caller owns every buffer. A function changes only what is not const, writes all of
  * it when it returns BACKPROP_OK, and keeps no pointer. It prints nothing.
  *
- * A port exports the functions of the dtypes that its manifest lists: _f64 for float64,
- * _f32 for float32. It computes in that dtype.
+ * A port exports the functions of the dtypes that its manifest lists (_f64 for float64, _f32
+ * for float32) and, beside train and step, of the capabilities. It computes in that dtype.
  */
 #ifndef BACKPROP_H
 #define BACKPROP_H
@@ -60,6 +64,16 @@ typedef struct backprop_settings {
     double l2;             /* regularisation */
     double momentum;       /* 0: none, and the state has no velocity */
     int64_t nesterov;      /* 1: Nesterov's momentum */
+    int64_t shuffle;       /* 1: batches from samples in another order in each epoch */
+    double dropout;        /* the part of hidden units that are left out; 0: none */
+    int64_t philox_seed;   /* for shuffle and dropout; not negative */
+    int64_t batch_norm;    /* 1: batch normalisation of hidden layers */
+    double norm_epsilon;   /* added to the variance */
+    double norm_rate;      /* the part of a new batch in the running averages */
+    int64_t adam;          /* 1: Adam, with the next three */
+    double beta1;          /* the part of the old in the average of descents */
+    double beta2;          /* the same for their squares */
+    double adam_epsilon;   /* added to the root */
 } backprop_settings;
 
 /* Trains from a state. For each of the checkpoint_count rising checkpoints n it writes the
@@ -80,6 +94,16 @@ int backprop_step_f64(const backprop_settings *settings, const double *X, const 
                       double *state_out);
 int backprop_step_f32(const backprop_settings *settings, const float *X, const float *y,
                       const float *state, float *l, float *error, float *delta, float *state_out);
+
+/* Inference (capability predict): the outputs l[K] for settings->samples rows of X. */
+int backprop_predict_f64(const backprop_settings *settings, const double *X, const double *state,
+                         double *output);
+int backprop_predict_f32(const backprop_settings *settings, const float *X, const float *state,
+                         float *output);
+
+/* The initial state, with weights drawn from a seed (capability numpy-seed). */
+int backprop_initial_f64(const backprop_settings *settings, int64_t numpy_seed, double *state_out);
+int backprop_initial_f32(const backprop_settings *settings, int64_t numpy_seed, float *state_out);
 
 /* Optional: the device that the port computes on, for the report. Without it: "cpu". */
 const char *backprop_device(void);

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from reference.array import Array
-from reference.case import DType
+from reference.case_tables import DType
 from reference.golden import Tensors
 
 
@@ -35,7 +35,9 @@ class Deviation:
     def margin(self) -> float:
         """The deviation as a multiple of the tolerance; infinite if `got` is not finite."""
         deviation = abs(self.got - self.expected)
-        return deviation / self.tolerance if math.isfinite(deviation) else math.inf
+        if not math.isfinite(deviation) or self.tolerance == 0:  # 0: equal to the last bit
+            return math.inf
+        return deviation / self.tolerance
 
     @property
     def ulps(self) -> float:
@@ -84,6 +86,7 @@ def compare(got: Tensors, expected: list[Expected], dtype: DType) -> Comparison:
 
 def _margins(values: Any, golden: Expected) -> Array:
     """Deviations over the tolerance, with infinity for what is not a finite number."""
-    with np.errstate(invalid="ignore", over="ignore"):
-        margins = np.abs(np.asarray(values, dtype=np.float64) - golden.value) / golden.tolerance
+    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+        deviations = np.abs(np.asarray(values, dtype=np.float64) - golden.value)
+        margins = np.where(deviations == 0, 0.0, deviations / golden.tolerance)
     return np.where(np.isfinite(values), margins, np.inf)

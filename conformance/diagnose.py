@@ -8,7 +8,8 @@ whichever is larger. Beyond THRESHOLD nothing is named: a wrong name is worse th
 """
 
 import inspect
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
@@ -27,30 +28,33 @@ TIE = 0.01
 # iterations tell more than late ones, and cost less.
 MAX_ITERATIONS = 1000
 
-Checked = list[tuple[Tensors, list[Expected]]]
+Check = Literal["drawn", "step", "predict", "run"]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Answer:
-    """A port's answer to a case, as far as it goes: what it gave beside what was expected."""
+    """A port's answer to a case, as far as it goes.
 
-    steps: Checked
-    run: Checked
+    `checked` has, for each check, its kind, its iteration (or the seed of what is drawn), what the
+    port gave and what was expected; `correct` is how many held-out samples were classified rightly.
+    """
+
+    checked: list[tuple[Check, int, Tensors, list[Expected]]] = field(default_factory=list)
+    correct: int | None = None
 
 
 def probable_bugs(case: Case, trace: Trace, answer: Answer) -> list[Mutant]:
     """The mutants that explain a port's answer, the nearest first; none if nothing fits."""
     start = start_of(case, trace)
-    checkpoints = [n for n, _ in trace.checkpoints if n <= MAX_ITERATIONS][: len(answer.run)]
+    # Single steps and the like first: they are cheap, and rule out most.
+    early = [entry for entry in answer.checked if entry[0] != "run"]
+    late = [entry for entry in answer.checked if entry[0] == "run" and entry[1] <= MAX_ITERATIONS]
     found = []
     for mutant in mutants.concerning(case):
         try:
-            # Steps first: they are cheap, and rule out most.
-            steps = mutants.steps(mutant, start)[: len(answer.steps)]
-            distance = _distance(answer.steps, steps)
+            distance = _distance(early, mutant, start)
             if distance is None or distance <= THRESHOLD:
-                run = _remembered_run(mutant, start, checkpoints)
-                farther = _distance(answer.run[: len(checkpoints)], run)
+                farther = _distance(late, mutant, start)
                 known = [d for d in (distance, farther) if d is not None]
                 if known and max(known) <= THRESHOLD:
                     found.append((max(known), mutant))
@@ -60,28 +64,31 @@ def probable_bugs(case: Case, trace: Trace, answer: Answer) -> list[Mutant]:
     return [mutant for distance, mutant in found if distance <= found[0][0] + TIE]
 
 
-_runs: dict[tuple[str, str, str, int], list[Tensors]] = {}
-
-
-def _remembered_run(mutant: Mutant, start: Start, checkpoints: list[int]) -> list[Tensors]:
-    """A mutant's free run; several wrong ports may be held against the same one."""
-    key = (mutant.id, start.case.sha256, start.dtype, len(checkpoints))
-    if key not in _runs:
-        _runs[key] = mutants.run(mutant, start, checkpoints) if checkpoints else []
-    return _runs[key]
-
-
 def start_of(case: Case, trace: Trace) -> Start:
     """What a mutant starts from: the same that a port is given."""
-    X, y, syn = case.arrays(trace.dtype)
-    return Start(case, trace.dtype, X, y, syn, [(n, trace.state(n)) for n, _ in trace.steps])
+    X, y, state = case.arrays(trace.dtype)
+    return Start(case, trace.dtype, X, y, state, {n: trace.state(n) for n, _ in trace.checkpoints})
 
 
-def _distance(port: Checked, mutant: list[Tensors]) -> float | None:
+_answers: dict[tuple[str, str, str, str], list[Tensors]] = {}
+
+
+def _remembered(mutant: Mutant, start: Start, checks: list[tuple[Check, int]]) -> list[Tensors]:
+    """What a mutant answers; several wrong ports may be held against the same one."""
+    key = (mutant.id, start.case.sha256, start.dtype, str(checks))
+    if key not in _answers:
+        _answers[key] = mutants.answer(mutant, start, checks)
+    return _answers[key]
+
+
+def _distance(
+    port: list[tuple[Check, int, Tensors, list[Expected]]], mutant: Mutant, start: Start
+) -> float | None:
     """The mean distance over tensors where either is wrong; None if neither is anywhere."""
     distances = []
-    for (got, expected), like in zip(port, mutant, strict=True):
-        for (_, p), (_, m), golden in zip(got, like, expected, strict=True):
+    like = _remembered(mutant, start, [(check, n) for check, n, _, _ in port])
+    for (_, _, got, expected), answer in zip(port, like, strict=True):
+        for (_, p), (_, m), golden in zip(got, answer, expected, strict=True):
             distance = _tensor_distance(np.asarray(p), np.asarray(m, dtype=np.float64), golden)
             if distance is not None:
                 distances.append(distance)
@@ -105,12 +112,9 @@ def _tensor_distance(port: Array, mutant: Array, golden: Expected) -> float | No
     return float(max(0.0, apart - golden.tolerance) / largest)
 
 
-def line_of(tensor: str, layers: int) -> str:
-    """The line of the reference that computes a tensor, as "file:line: source".
-
-    `layers` is the number of weight matrices, K: the output layer has lines of its own.
-    """
-    wanted = _marker(tensor, layers)
+def line_of(case: Case, tensor: str) -> str:
+    """The line of the reference that computes a tensor of a step, as "file:line: source"."""
+    wanted = _marker(case, tensor)
     [(module, number, line)] = [
         (module, number, line)
         for module in mutants.ALGORITHM
@@ -120,19 +124,22 @@ def line_of(tensor: str, layers: int) -> str:
     return f"{module.__name__.replace('.', '/')}.py:{number}: {line.strip()}"
 
 
-def _marker(tensor: str, last: int) -> str:
+def _marker(case: Case, tensor: str) -> str:
     """Text that occurs only in the line that computes the tensor."""
-    if tensor == "error":
-        return "return np.abs(output_error)"
-    if tensor.startswith("syn"):
-        return "descent = [rules.inputs("
-    if tensor.startswith("velocity"):
-        return "velocity = ["
-    layer, _, kind = tensor.removeprefix("l").partition("_")
-    if not kind:
-        return "l.append(activation.value("
-    is_output = int(layer) == last
+    name, _, kind = tensor.partition("_")
+    if kind in ("velocity", "m", "v"):
+        return {"velocity": "velocity = [", "m": "m = [b1 * m", "v": "v = [b2 * v"}[kind]
+    if name.startswith("l"):
+        is_output = int(name.removeprefix("l")) == len(case.layers) - 1
+        return {
+            "": "x = rules.inputs(l[k]) @ weights",
+            "error": "l_error = {last:" if is_output else "l_error[k] =",
+            "delta": "return error * self.slope(self.output)",
+        }[kind]
     return {
-        "error": "l_error = {last:" if is_output else "l_error[k] =",
-        "delta": "l_delta = {last:" if is_output else "l_delta[k] =",
-    }[kind]
+        "syn": "descent = [rules.inputs(",
+        "gamma": "self.gamma_descent =",
+        "beta": "self.beta_descent =",
+        "mean": "self.mean = average(",
+        "variance": "self.variance = average(",
+    }[name.rstrip("0123456789")]

@@ -1,25 +1,28 @@
 """Judges one port: runs a case on it and says PASS, FAIL, CRASH, TIMEOUT, GARBAGE or SKIP."""
 
 from dataclasses import dataclass, replace
-from typing import Literal
+
+import numpy as np
 
 from conformance.build import NotReady, Ready
 from conformance.channel import Channel, Trouble
 from conformance.compare import Deviation, compare
-from conformance.diagnose import Answer, line_of, probable_bugs
+from conformance.diagnose import Answer, Check, line_of, probable_bugs
 from conformance.mutants import Mutant
 from conformance.ports import KnownFailure, Status
 from conformance.protocol import Client, Failure, Question, Unsupported
 from conformance.traces import Trace
+from reference.accuracy import correct
 from reference.case import Case
+from reference.case_tables import DType
 
 
 @dataclass(frozen=True)
 class Divergence:
     """The first place where a port leaves the golden trace."""
 
-    check: Literal["step", "run"]
-    iteration: int
+    check: Check
+    iteration: int  # of a drawn state: its seed
     deviation: Deviation
     line: str | None = None  # the line of the reference that computes it, for a step
     bugs: tuple[Mutant, ...] = ()  # the known bugs that explain the answer, if any does
@@ -40,6 +43,7 @@ class Verdict:
     numbers: int = 0
     divergence: Divergence | None = None
     missing: bool = False
+    accuracy: float | None = None  # the part of held-out samples that is classified rightly
 
 
 class Judge:
@@ -93,7 +97,7 @@ class Judge:
         if self._hopeless is not None:
             return self._hopeless
         started = False
-        answer = Answer([], [])
+        answer = Answer()
         try:
             client = self.client()
             started = True
@@ -120,7 +124,7 @@ class Judge:
 
 def _with_earlier_answers(verdict: Verdict, case: Case, trace: Trace, answer: Answer) -> Verdict:
     """A wrong answer is not forgotten because the port then gave none."""
-    if not answer.steps:
+    if not answer.checked:
         return verdict
     earlier = verdict_of(case, trace, answer)
     if earlier.status != "FAIL":
@@ -131,13 +135,21 @@ def _with_earlier_answers(verdict: Verdict, case: Case, trace: Trace, answer: An
 def ask(
     client: Client, case: Case, trace: Trace, max_iterations: int | None, answer: Answer
 ) -> None:
-    """Ask for all of one case: single steps from golden states, then the free run.
+    """Ask for all of one case: what starts from golden states first, the free run last.
 
     Fills `answer` as far as the port answers. Raises what the client raises.
     """
+    for seed, expected in trace.drawn:
+        got = client.initial(Question(case, trace.dtype), seed)
+        answer.checked.append(("drawn", seed, got, expected))
     for n, expected in trace.steps:
         got = client.step(Question(case, trace.dtype, trace.state(n), n))
-        answer.steps.append((got, expected))
+        answer.checked.append(("step", n, got, expected))
+    for n, expected in trace.predictions:
+        assert case.predict is not None
+        X = np.array(case.predict.X, dtype=trace.dtype)
+        got = client.predict(Question(case, trace.dtype, trace.state(n)), X)
+        answer.checked.append(("predict", n, got, expected))
     due = [
         (n, expected)
         for n, expected in trace.checkpoints
@@ -145,32 +157,50 @@ def ask(
     ]
     if due:
         run = client.train(Question(case, trace.dtype), [n for n, _ in due])
-        answer.run.extend((got, expected) for (_, got), (_, expected) in zip(run, due, strict=True))
+        answer.checked += [
+            ("run", n, got, expected) for (_, got), (n, expected) in zip(run, due, strict=True)
+        ]
+    last = case.training.iterations
+    if trace.correct is not None and (max_iterations is None or last <= max_iterations):
+        answer.correct = classified(client, case, trace.dtype)
+
+
+def classified(client: Client, case: Case, dtype: DType) -> int:
+    """How many of the held-out samples the port classifies rightly after its whole run."""
+    [(_, trained)] = client.train(Question(case, dtype), [case.training.iterations])
+    X, y = case.held_out(dtype)
+    state = [np.asarray(value, dtype=dtype) for name, value in trained if name != "error"]
+    [(_, output)] = client.predict(Question(case, dtype, state), X)
+    return int(correct(output, y))
 
 
 def verdict_of(case: Case, trace: Trace, answer: Answer) -> Verdict:
     """PASS or FAIL for what a port answered."""
-    comparisons = [compare(*pair, trace.dtype) for pair in answer.steps + answer.run]
+    comparisons = [compare(got, wanted, trace.dtype) for _, _, got, wanted in answer.checked]
     numbers = sum(c.numbers for c in comparisons)
     if numbers == 0:
         return Verdict("FAIL", reason="nothing was compared")
     margin = max(c.margin for c in comparisons)
-    checks: list[tuple[Literal["step", "run"], int]] = [
-        *(("step", n) for (n, _), _ in zip(trace.steps, answer.steps, strict=False)),
-        *(("run", n) for (n, _), _ in zip(trace.checkpoints, answer.run, strict=False)),
-    ]
-    for (check, n), comparison in zip(checks, comparisons, strict=True):
+    for (check, n, _, _), comparison in zip(answer.checked, comparisons, strict=True):
         if comparison.first is not None:
             name = comparison.first.tensor
-            line = line_of(name, len(case.layers) - 1) if check == "step" else None
+            line = line_of(case, name) if check == "step" else None
             bugs = probable_bugs(case, trace, answer)
             divergence = Divergence(check, n, comparison.first, line, tuple(bugs))
             return Verdict("FAIL", margin, one_line(divergence), numbers, divergence)
-    if len(answer.run) == len(trace.checkpoints):
-        return Verdict("PASS", margin, "", numbers)
-    reached = trace.checkpoints[len(answer.run) - 1][0] if answer.run else 0
+    reached = max((n for check, n, _, _ in answer.checked if check == "run"), default=0)
     last = trace.checkpoints[-1][0]
-    return Verdict("PASS", margin, f"first {reached} of {last} iterations", numbers)
+    if reached < last:
+        return Verdict("PASS", margin, f"first {reached} of {last} iterations", numbers)
+    if answer.correct is None:
+        return Verdict("PASS", margin, "", numbers)
+    samples = len(case.held_out(trace.dtype)[1])
+    found = f"{answer.correct} of {samples} held-out samples"
+    if answer.correct != trace.correct:
+        reason = f"classifies {found} rightly after the whole run, and not {trace.correct}"
+        return Verdict("FAIL", margin, reason, numbers)
+    accuracy = answer.correct / samples
+    return Verdict("PASS", margin, "", numbers, accuracy=accuracy)
 
 
 def with_known_failures(verdict: Verdict, known: list[KnownFailure]) -> Verdict:
@@ -192,9 +222,14 @@ def with_known_failures(verdict: Verdict, known: list[KnownFailure]) -> Verdict:
 def one_line(divergence: Divergence) -> str:
     """Where a port first leaves the golden trace, in a line."""
     d = divergence.deviation
-    where = "in one step from" if divergence.check == "step" else "in the run at"
+    where = {
+        "drawn": "drawn from seed",
+        "step": "in one step from iteration",
+        "predict": "in inference at iteration",
+        "run": "in the run at iteration",
+    }[divergence.check]
     return (
-        f"{element(d)} {where} iteration {divergence.iteration}: "
+        f"{element(d)} {where} {divergence.iteration}: "
         f"got {d.got!r}, expected {d.expected!r}, {d.margin:.3g} x tolerance"
     )
 
@@ -208,18 +243,20 @@ def element(deviation: Deviation) -> str:
 def explain(divergence: Divergence, reproduce: str) -> str:
     """The whole story of a divergence, for a person."""
     d = divergence.deviation
-    where = (
-        f"one step from the golden weights of iteration {divergence.iteration}"
-        if divergence.check == "step"
-        else f"the free run, after {divergence.iteration} updates"
-    )
+    n = divergence.iteration
+    where = {
+        "drawn": f"in the initial state drawn from seed {n}",
+        "step": f"in one step from the golden weights of iteration {n}",
+        "predict": f"in inference with the golden weights of iteration {n}",
+        "run": f"in the free run, after {n} updates",
+    }[divergence.check]
     line = [f"  computed by {divergence.line}"] if divergence.line else []
     bugs = [
         f"  probable bug: {bug.id}: {bug.what}\n                {bug.do}" for bug in divergence.bugs
     ]
     return "\n".join(
         [
-            f"first divergence: {element(d)}, in {where}",
+            f"first divergence: {element(d)}, {where}",
             f"  got        {d.got!r:<26} {d.got.hex()}",
             f"  expected   {d.expected!r:<26} {d.expected.hex()}",
             f"  deviation  {abs(d.got - d.expected):.3g}, which is {d.ulps:.3g} ulps "

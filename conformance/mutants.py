@@ -8,6 +8,7 @@ import functools
 import inspect
 import re
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -16,12 +17,13 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from reference import batches, layers, network, rules, update
+from reference import batches, initial, layers, network, philox, rules, state, update
 from reference.array import Array
-from reference.case import Capability, Case, DType, Strict
-from reference.golden import Tensors, checkpoint_tensors, step_tensors
+from reference.case import Case
+from reference.case_tables import Capability, DType, Strict
+from reference.golden import Tensors, checkpoint_tensors, predict_tensors, step_tensors
 
-ALGORITHM = (batches, layers, update, rules, network)
+ALGORITHM = (philox, batches, layers, state, update, rules, initial, network)
 CATALOGUE = Path(__file__).parent / "mutants"
 
 Text = Annotated[str, Field(min_length=1)]
@@ -98,33 +100,35 @@ def _module(identifier: str) -> ModuleType:
 
 @dataclass(frozen=True)
 class Start:
-    """The inputs of a case in one dtype, and the states that single steps start from."""
+    """The inputs of a case in one dtype, and the golden states at its checkpoints."""
 
     case: Case
     dtype: DType
     X: Array
     y: Array
     state: list[Array]
-    steps: list[tuple[int, list[Array]]]
+    golden: dict[int, list[Array]]
 
 
-def steps(mutant: Mutant, start: Start) -> list[Tensors]:
-    """The single steps, with the bug in them."""
-    settings = start.case.settings(start.dtype)
-    step = _module(mutant.id).step
+def answer(mutant: Mutant, start: Start, checks: Sequence[tuple[str, int]]) -> list[Tensors]:
+    """What a port with the bug answers to these checks, each a kind and an iteration."""
+    case, module = start.case, _module(mutant.id)
+    settings = case.settings(start.dtype)
+    run = [n for check, n in checks if check == "run"]
+    answers: dict[tuple[str, int], Tensors] = {}
     with np.errstate(all="ignore"):
-        return [
-            step_tensors(step(start.X, start.y, state, iteration=n, **settings))
-            for n, state in start.steps
-        ]
-
-
-def run(mutant: Mutant, start: Start, checkpoints: list[int]) -> list[Tensors]:
-    """The free run up to these checkpoints, with the bug in it."""
-    settings = start.case.settings(start.dtype)
-    train = _module(mutant.id).train
-    with np.errstate(all="ignore"):
-        return [
-            checkpoint_tensors(state, error, len(start.case.layers) - 1)
-            for _, error, state in train(start.X, start.y, start.state, checkpoints, **settings)
-        ]
+        for check, n in checks:
+            if check == "step":
+                step = module.step(start.X, start.y, start.golden[n], iteration=n, **settings)
+                answers[check, n] = step_tensors(case, step)
+            elif check == "predict":
+                X = np.array(case.predict.X if case.predict else [], dtype=start.dtype)
+                output = module.predict(X, start.golden[n], **settings)
+                answers[check, n] = predict_tensors(case, output)
+            elif check == "drawn":
+                state = module.initial(case.layers, n, dtype=start.dtype, **settings)
+                answers[check, n] = list(zip(case.state_names, state, strict=True))
+        if run:
+            for n, error, state in module.train(start.X, start.y, start.state, run, **settings):
+                answers["run", n] = checkpoint_tensors(case, state, error)
+    return [answers[check, n] for check, n in checks]

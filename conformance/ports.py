@@ -11,7 +11,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from reference.case import Capability, DType, Strict, read_limited
+from reference.case_data import read_limited
+from reference.case_tables import Capability, DType, Strict
 from reference.sentences import first_error
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -15,8 +15,9 @@ import numpy as np
 
 from conformance.channel import Channel, Trouble, printable
 from reference.array import Array
-from reference.case import Case, DType
-from reference.golden import Tensors, checkpoint_tensors, step_tensors
+from reference.case import Case
+from reference.case_tables import DType
+from reference.golden import Tensors, checkpoint_tensors, predict_tensors, step_tensors
 from reference.network import Step
 
 FORMAT = 1
@@ -69,7 +70,7 @@ class Client:
                 raise _garbage(f"{where} has iteration {_short(entry['iteration'])}")
             error = _array(f"error at {where}", entry["error"], ())
             state = _arrays(f"weights at {where}", entry["weights"], question.state_shapes)
-            result.append((n, checkpoint_tensors(state, error, len(question.layer_shapes))))
+            result.append((n, checkpoint_tensors(question.case, state, error)))
         return result
 
     def step(self, question: "Question") -> Tensors:
@@ -78,14 +79,33 @@ class Client:
         numbers = 3 * _numbers_in(shapes) + _numbers_in(question.state_shapes)
         keys = ("l", "error", "delta", "weights")
         answer = self._ask({"op": "step", **question.step_body}, keys, numbers)
-        return step_tensors(
-            Step(
-                l=_arrays("l", answer["l"], shapes),
-                error=_arrays("error", answer["error"], shapes),
-                delta=_arrays("delta", answer["delta"], shapes),
-                state=_arrays("weights", answer["weights"], question.state_shapes),
-            )
+        step = Step(
+            l=_arrays("l", answer["l"], shapes),
+            error=_arrays("error", answer["error"], shapes),
+            delta=_arrays("delta", answer["delta"], shapes),
+            state=_arrays("weights", answer["weights"], question.state_shapes),
         )
+        return step_tensors(question.case, step)
+
+    def predict(self, question: "Question", X: Array) -> Tensors:
+        """Inference on X with the question's weights."""
+        body = {key: value for key, value in question.body.items() if key != "y"}
+        shape = (len(X), question.case.layers[-1])
+        answer = self._ask(
+            {"op": "predict", **body, "X": X.tolist()}, ("output",), math.prod(shape)
+        )
+        return predict_tensors(question.case, _array("output", answer["output"], shape))
+
+    def initial(self, question: "Question", numpy_seed: int) -> Tensors:
+        """The initial state, with weights that the port draws from a seed."""
+        body = {
+            key: question.body[key] for key in question.body if key not in ("X", "y", "weights")
+        }
+        shapes = question.state_shapes
+        request = {"op": "initial", "numpy_seed": numpy_seed, "shapes": shapes, **body}
+        answer = self._ask(request, ("weights",), _numbers_in(shapes))
+        state = _arrays("weights", answer["weights"], shapes)
+        return list(zip(question.case.state_names, state, strict=True))
 
     def _ask(
         self, request: dict[str, Any], keys: tuple[str, ...], numbers: int = 0
@@ -120,6 +140,7 @@ class Question:
         state: list[Array] | None = None,
         iteration: int = 0,
     ) -> None:
+        self.case = case
         X, y, initial = case.arrays(dtype)
         state = initial if state is None else state
         self.state_shapes = [w.shape for w in initial]
@@ -134,7 +155,8 @@ class Question:
             **case.settings(dtype),
         }
         self.step_body = self.body
-        if case.training.batch_size:
+        rules = case.rules
+        if rules.batch_size or rules.dropout or rules.adam:
             self.step_body = {**self.body, "iteration": iteration}
 
 

@@ -16,9 +16,10 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from conformance.build import Ready
+from conformance.diagnose import Check
 from conformance.judge import Judge, Verdict
 from conformance.ports import ROOT, Status
-from reference.case import DType
+from reference.case_tables import DType
 from reference.files import write_atomically
 
 
@@ -52,7 +53,7 @@ class PortInfo(_Model):
 class Divergence(_Model):
     """The first wrong number; `got` is text, since it may be NaN or infinite."""
 
-    check: Literal["step", "run"]
+    check: Check
     iteration: int
     tensor: str
     index: list[int]
@@ -66,7 +67,10 @@ class Divergence(_Model):
 
 
 class Result(_Model):
-    """One verdict. `margin` is null where nothing finite was compared."""
+    """One verdict. `margin` is null where nothing finite was compared.
+
+    `accuracy` is the part of held-out samples that is classified rightly, where a case has such.
+    """
 
     port: str
     case: str
@@ -75,6 +79,7 @@ class Result(_Model):
     margin: float | None
     reason: str
     numbers_compared: int
+    accuracy: float | None = None
     divergence: Divergence | None = None
 
 
@@ -106,7 +111,7 @@ class Kill(_Model):
 
     case: str
     dtype: DType
-    check: Literal["step", "run"]
+    check: Check
     iteration: int
     tensor: str
     margin: float | None
@@ -178,6 +183,7 @@ def result(port: str, case: str, dtype: DType, verdict: Verdict) -> Result:
         margin=verdict.margin if finite else None,
         reason=verdict.reason,
         numbers_compared=verdict.numbers,
+        accuracy=verdict.accuracy,
         divergence=divergence,
     )
 

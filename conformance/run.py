@@ -10,7 +10,8 @@ from typing import get_args
 
 from conformance import build, fresh, ports, results, timing, traces
 from conformance.judge import Judge, Verdict, explain
-from reference.case import Capability, Case, DType, load_all
+from reference.case import Case, load_all
+from reference.case_tables import Capability, DType
 
 CASES = Path(__file__).parent / "cases"
 

@@ -14,15 +14,16 @@ from functools import partial
 import numpy as np
 
 from conformance import build, diagnose, mutants, variants
-from conformance.compare import compare
-from conformance.diagnose import Answer
+from conformance.compare import Expected, compare
+from conformance.diagnose import Answer, Check
 from conformance.judge import Judge
 from conformance.mutants import Mutant
 from conformance.ports import ROOT
 from conformance.results import Kill, TeethMutant, TeethVariant
 from conformance.traces import Trace, load
 from reference import golden, network
-from reference.case import Case, DType
+from reference.case import Case
+from reference.case_tables import DType
 from reference.golden import Tensors, checkpoint_tensors
 from reference.parallel import in_parallel
 from reference.randomised import RandomisedArray
@@ -79,17 +80,19 @@ def mutant_margin(identifier: str, cases: list[Case]) -> TeethMutant:
 
 def _attempt(mutant: Mutant, case: Case, trace: Trace) -> _Attempt:
     start = diagnose.start_of(case, trace)
-    due = [(n, expected) for n, expected in trace.checkpoints if n <= diagnose.MAX_ITERATIONS]
-    steps = list(zip(mutants.steps(mutant, start), (e for _, e in trace.steps), strict=True))
-    if any(np.shape(v) != np.shape(e.value) for s in steps for (_, v), e in zip(*s, strict=True)):
-        steps = []  # it takes another batch: as a port, it would be GARBAGE
-    run = list(
-        zip(mutants.run(mutant, start, [n for n, _ in due]), (e for _, e in due), strict=True)
-    )
-    places = [("step", n) for (n, _), _ in zip(trace.steps, steps, strict=False)]
-    places += [("run", n) for n, _ in due]
+    due: list[tuple[Check, int, list[Expected]]] = [
+        *(("drawn", seed, expected) for seed, expected in trace.drawn),
+        *(("step", n, expected) for n, expected in trace.steps),
+        *(("predict", n, expected) for n, expected in trace.predictions),
+        *(("run", n, e) for n, e in trace.checkpoints if n <= diagnose.MAX_ITERATIONS),
+    ]
+    answers = mutants.answer(mutant, start, [(check, n) for check, n, _ in due])
+    answer = Answer()
     best = Kill(case=case.id, dtype=trace.dtype, check="step", iteration=0, tensor="", margin=0.0)
-    for (check, n), (got, wanted) in zip(places, steps + run, strict=True):
+    for (check, n, wanted), got in zip(due, answers, strict=True):
+        if any(np.shape(v) != np.shape(e.value) for (_, v), e in zip(got, wanted, strict=True)):
+            continue  # it takes another batch: as a port, it would be GARBAGE
+        answer.checked.append((check, n, got, wanted))
         found = compare(got, wanted, trace.dtype)
         margin = found.margin if np.isfinite(found.margin) else None
         if found.first is not None and (
@@ -98,12 +101,12 @@ def _attempt(mutant: Mutant, case: Case, trace: Trace) -> _Attempt:
             best = Kill(
                 case=case.id,
                 dtype=trace.dtype,
-                check="step" if check == "step" else "run",
+                check=check,
                 iteration=n,
                 tensor=found.first.tensor,
                 margin=margin,
             )
-    return _Attempt(case, trace, Answer(steps, run), best)
+    return _Attempt(case, trace, answer, best)
 
 
 def variant_margin(identifier: str, cases: list[Case]) -> TeethVariant:
@@ -157,8 +160,7 @@ def _unseen(case: Case, dtype: DType) -> Iterator[Tensors]:
         run = network.train(X, y, start, case.trace.checkpoints, **case.settings(dtype))
         for _, error, state in run:
             yield [
-                (name, np.asarray(value))
-                for name, value in checkpoint_tensors(state, error, len(case.layers) - 1)
+                (name, np.asarray(value)) for name, value in checkpoint_tensors(case, state, error)
             ]
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -13,8 +13,9 @@ from conformance.compare import Expected
 from conformance.ports import ROOT
 from reference import golden
 from reference.array import Array
-from reference.case import Case, CaseError, DType, Finite, Matrix, Strict
-from reference.golden import checkpoint_tensors, step_tensors
+from reference.case import Case, CaseError
+from reference.case_tables import DType, Finite, Matrix, Strict
+from reference.golden import checkpoint_tensors, predict_tensors, step_tensors
 from reference.network import Step
 from reference.sentences import first_error
 
@@ -36,8 +37,10 @@ class _Entry(Strict):
 class _Part(Strict):
     precision_bits: int
     radius: Finite
+    correct: int | None
     checkpoints: list[_Entry] = Field(min_length=1)
     steps: list[_Entry]
+    predictions: list[_Entry]
 
 
 class _MadeFrom(Strict):
@@ -60,11 +63,17 @@ class _File(Strict):
 
 @dataclass(frozen=True)
 class Trace:
-    """What is expected of one case in one dtype: (iteration, tensors) in order."""
+    """What is expected of one case in one dtype: (iteration, tensors) in order.
+
+    `drawn` has seeds for iterations; `correct` is how many held-out samples are learned.
+    """
 
     dtype: DType
     checkpoints: list[tuple[int, list[Expected]]]
     steps: list[tuple[int, list[Expected]]]
+    predictions: list[tuple[int, list[Expected]]] = field(default_factory=list)
+    drawn: list[tuple[int, list[Expected]]] = field(default_factory=list)
+    correct: int | None = None
 
     def state(self, iteration: int) -> list[Array]:
         """The golden state at a checkpoint, rounded to the dtype: where a step starts."""
@@ -81,7 +90,7 @@ def load(case: Case) -> dict[DType, Trace]:
     """
     committed = case.path.resolve().parent.parent / "golden" / f"{case.id}.json"
     if not committed.exists():
-        return _traces(_read(_derived(case)))
+        return _traces(case, _read(_derived(case)))
     file = _read(committed)
     if file.made_from.case_sha256 != case.sha256:
         raise CaseError(
@@ -89,25 +98,27 @@ def load(case: Case) -> dict[DType, Trace]:
             f"run make golden CASES={case.path}"
         )
     _check(file, case, committed)
-    return _traces(file)
+    return _traces(case, file)
 
 
 def shapes_at_checkpoint(case: Case) -> list[tuple[str, tuple[int, ...]]]:
     """Names and shapes of what is compared at a checkpoint."""
     state = case.arrays("float64")[2]
-    return [(name, np.shape(value)) for name, value in checkpoint_tensors(state, 0.0, _last(case))]
+    return [(name, np.shape(value)) for name, value in checkpoint_tensors(case, state, 0.0)]
 
 
 def shapes_in_step(case: Case, iteration: int) -> list[tuple[str, tuple[int, ...]]]:
     """Names and shapes of what is compared in the step that is update `iteration` + 1."""
     rows = case.batch_rows(iteration)
     layers = [np.empty((rows, units)) for units in case.layers[1:]]
-    tensors = step_tensors(Step(layers, layers, layers, case.arrays("float64")[2]))
+    tensors = step_tensors(case, Step(layers, layers, layers, case.arrays("float64")[2]))
     return [(name, np.shape(value)) for name, value in tensors]
 
 
-def _last(case: Case) -> int:
-    return len(case.layers) - 1
+def _shapes_in_prediction(case: Case) -> list[tuple[str, tuple[int, ...]]]:
+    rows = len(case.predict.X) if case.predict else 0
+    outputs = np.empty((rows, case.layers[-1]))
+    return [(name, np.shape(value)) for name, value in predict_tensors(case, outputs)]
 
 
 def _check(file: _File, case: Case, path: Path) -> None:
@@ -115,6 +126,10 @@ def _check(file: _File, case: Case, path: Path) -> None:
     wanted = [
         *((n, shapes_at_checkpoint(case)) for n in case.trace.checkpoints),
         *((n, shapes_in_step(case, n)) for n in case.trace.steps),
+        *(
+            (n, _shapes_in_prediction(case))
+            for n in (case.predict.checkpoints if case.predict else [])
+        ),
     ]
     for part in (file.float64, file.float32):
         found = [
@@ -122,9 +137,13 @@ def _check(file: _File, case: Case, path: Path) -> None:
                 e.iteration,
                 [(t.name, np.shape(np.asarray(t.value, dtype=object))) for t in e.tensors],
             )
-            for e in part.checkpoints + part.steps
+            for e in part.checkpoints + part.steps + part.predictions
         ]
-        if file.case != case.id or found != wanted:
+        if (
+            file.case != case.id
+            or found != wanted
+            or (part.correct is None) != (case.accuracy is None)
+        ):
             raise CaseError(
                 f"{path}: does not have the tensors of {case.path.name}: "
                 f"run make golden CASES={case.path}"
@@ -154,17 +173,35 @@ def _read(path: Path) -> _File:
     return file
 
 
-def _traces(file: _File) -> dict[DType, Trace]:
+def _traces(case: Case, file: _File) -> dict[DType, Trace]:
     parts: dict[DType, _Part] = {"float64": file.float64, "float32": file.float32}
     return {
         dtype: Trace(
             dtype,
-            [(e.iteration, _expected(e.tensors)) for e in part.checkpoints],
-            [(e.iteration, _expected(e.tensors)) for e in part.steps],
+            checkpoints=_entries(part.checkpoints),
+            steps=_entries(part.steps),
+            predictions=_entries(part.predictions),
+            drawn=[(seed, _drawn(case, seed, dtype)) for seed in case.init.drawn_by_port],
+            correct=part.correct,
         )
         for dtype, part in parts.items()
     }
 
 
-def _expected(tensors: list[_Tensor]) -> list[Expected]:
-    return [Expected(t.name, np.asarray(t.value, dtype=np.float64), t.tolerance) for t in tensors]
+def _entries(entries: list[_Entry]) -> list[tuple[int, list[Expected]]]:
+    return [
+        (
+            e.iteration,
+            [Expected(t.name, np.asarray(t.value, np.float64), t.tolerance) for t in e.tensors],
+        )
+        for e in entries
+    ]
+
+
+def _drawn(case: Case, seed: int, dtype: DType) -> list[Expected]:
+    """What NumPy draws, to be equalled to the last bit."""
+    state = case.drawn(seed, dtype)
+    return [
+        Expected(name, value.astype(np.float64), 0.0)
+        for name, value in zip(case.state_names, state, strict=True)
+    ]

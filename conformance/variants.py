@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import Field
 
 from conformance.ports import MANIFEST, PORTS, Port, load
-from reference.case import Strict
+from reference.case_tables import Strict
 
 CATALOGUE = Path(__file__).parent / "variants.toml"
 

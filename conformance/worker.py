@@ -30,7 +30,9 @@ Answer = dict[str, Any]
 # is not imported here, and the number of the update in a single step.
 SETTINGS = {
     *("alpha", "bias", "activation", "output", "loss", "batch_size", "iteration"),
+    *("shuffle", "dropout", "philox_seed", "batch_norm", "norm_epsilon", "norm_rate"),
     *("trim_value", "trim_norm", "l1", "l2", "momentum", "nesterov"),
+    *("adam", "beta1", "beta2", "adam_epsilon"),
 }
 # What the C header calls them.
 ENUMS = {"sigmoid": 0, "tanh": 1, "relu": 2, "softmax": 3, "squared": 0, "cross-entropy": 1}
@@ -55,6 +57,12 @@ class Adapter(Protocol):
 
     def step(self, X: Array, y: Array, state: list[Array], request: Answer) -> Answer:
         """The answer to one update."""
+
+    def predict(self, X: Array, state: list[Array], request: Answer) -> Answer:
+        """The answer to inference."""
+
+    def initial(self, request: Answer) -> Answer:
+        """The answer to drawing initial weights."""
 
 
 class CLibrary:
@@ -106,18 +114,34 @@ class CLibrary:
             "weights": _split(new, [w.shape for w in state]),
         }
 
+    def predict(self, X: Array, state: list[Array], request: Answer) -> Answer:
+        """See Adapter."""
+        output = _unwritten(len(X), request["layers"][-1], like=X)
+        flat = np.concatenate([w.ravel() for w in state])
+        self._call("predict", request, [X, flat], [output])
+        return {"output": output.tolist()}
+
+    def initial(self, request: Answer) -> Answer:
+        """See Adapter."""
+        shapes = [tuple(shape) for shape in request["shapes"]]
+        state = _unwritten(sum(map(math.prod, shapes)), like=np.empty(0, request["dtype"]))
+        self._call("initial", request, [], [state])
+        return {"weights": _split(state, shapes)}
+
     def _call(self, name: str, request: Answer, inputs: list[Array], outputs: list[Array]) -> None:
         suffix = {"float64": "f64", "float32": "f32"}[request["dtype"]]
         function_name = f"backprop_{name}_{suffix}"
         layers = self.ffi.new("int64_t[]", request["layers"])
         settings = self.ffi.new("backprop_settings *")
         settings.layer_count, settings.layers = len(layers), layers
-        settings.samples = len(request["X"])
+        settings.samples = len(request.get("X", []))
         for key in SETTINGS & request.keys():
             setattr(settings, key, ENUMS.get(request[key], request[key]))
         arguments = [self._pointer(a) for a in (*inputs, *outputs)]
         if name == "train":
             arguments.insert(3, len(inputs[3]))  # of the checkpoints
+        if name == "initial":
+            arguments.insert(0, request["numpy_seed"])
         before = [a.tobytes() for a in inputs]
         try:
             function = getattr(self.library, function_name)
@@ -157,7 +181,7 @@ class PythonModule:
 
     def train(self, X: Array, y: Array, state: list[Array], request: Answer) -> Answer:
         """See Adapter."""
-        run = self._call("train", X, y, state, request, list(request["checkpoints"]))
+        run = self._call("train", request, X, y, state, list(request["checkpoints"]))
         return {
             "checkpoints": [
                 {
@@ -171,20 +195,28 @@ class PythonModule:
 
     def step(self, X: Array, y: Array, state: list[Array], request: Answer) -> Answer:
         """See Adapter."""
-        lists = self._call("step", X, y, state, request)
+        lists = self._call("step", request, X, y, state)
         keys = ("l", "error", "delta", "weights")
         return {key: [_numbers(a) for a in arrays] for key, arrays in zip(keys, lists, strict=True)}
 
-    def _call(
-        self, name: str, X: Array, y: Array, state: list[Array], request: Answer, *rest: Any
-    ) -> Any:
-        before = [a.tobytes() for a in (X, y, *state)]
+    def predict(self, X: Array, state: list[Array], request: Answer) -> Answer:
+        """See Adapter."""
+        return {"output": _numbers(self._call("predict", request, X, state))}
+
+    def initial(self, request: Answer) -> Answer:
+        """See Adapter."""
+        layers, seed, dtype = (request[key] for key in ("layers", "numpy_seed", "dtype"))
+        weights = self._call("initial", request, layers, seed, dtype=dtype)
+        return {"weights": [_numbers(w) for w in weights]}
+
+    def _call(self, name: str, request: Answer, *arguments: Any, **more: Any) -> Any:
+        before = _content(arguments)
         settings = {key: request[key] for key in SETTINGS & request.keys()}
-        result = getattr(self.module, name)(X, y, state, *rest, **settings)
+        result = getattr(self.module, name)(*arguments, **more, **settings)
         if name == "train":
             # A generator has computed nothing yet; copies, since it may reuse its arrays.
             result = [(n, error, [np.array(w) for w in weights]) for n, error, weights in result]
-        if [a.tobytes() for a in (X, y, *state)] != before:
+        if _content(arguments) != before:
             raise FailureError(f"{name} changed its inputs")
         return result
 
@@ -203,6 +235,13 @@ def _guarded(buffer: Array) -> bool:
     whole = buffer.base
     assert whole is not None
     return bool(np.isnan(whole[:GUARD]).all() and np.isnan(whole[-GUARD:]).all())
+
+
+def _content(arguments: Any) -> Any:
+    """The content of arrays, in lists or alone, and of whatever else there is."""
+    if isinstance(arguments, list | tuple):
+        return [_content(item) for item in arguments]
+    return arguments.tobytes() if isinstance(arguments, np.ndarray) else arguments
 
 
 def _numbers(value: Any) -> Any:
@@ -225,9 +264,14 @@ def answer(adapter: Adapter, request: Answer) -> Answer:
     try:
         if request["op"] == "hello":
             return {"format": FORMAT, "device": adapter.device()}
+        if request["op"] == "initial":
+            return adapter.initial(request)
         dtype = request["dtype"]
-        X, y = (np.array(request[key], dtype=dtype) for key in ("X", "y"))
+        X = np.array(request["X"], dtype=dtype)
         state = [np.array(w, dtype=dtype) for w in request["weights"]]
+        if request["op"] == "predict":
+            return adapter.predict(X, state, request)
+        y = np.array(request["y"], dtype=dtype)
         method = adapter.train if request["op"] == "train" else adapter.step
         return method(X, y, state, request)
     except (UnsupportedError, NotImplementedError) as error:

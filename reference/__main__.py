@@ -15,7 +15,8 @@ import numpy as np
 
 from reference import golden, network
 from reference.array import Array
-from reference.case import Case, CaseError, DType, load, load_all
+from reference.case import Case, CaseError, load, load_all
+from reference.case_tables import DType
 from reference.parallel import in_parallel
 
 CASES = Path("conformance/cases")

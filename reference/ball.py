@@ -45,6 +45,23 @@ def nearest(values: Array) -> Array:
     return result + 0.0  # no negative zero: its sign would depend on the side it came from
 
 
+def root(values: Array) -> Array:
+    """The square root, of any arithmetic's numbers that surely are not negative.
+
+    A ball of a square may still reach below 0; what is there of it is left out.
+    """
+    if values.dtype != object:
+        return np.sqrt(values)
+    return np.vectorize(_root, otypes=[object])(values)
+
+
+def _root(x: flint.arb) -> flint.arb:
+    if not x.contains(0):
+        return x.sqrt()
+    half = x.upper().sqrt() / 2
+    return flint.arb(half.mid(), half.upper())
+
+
 def radius(values: Array) -> float:
     """The largest radius, as an upper bound that is not rounded to 0."""
     return max(max(float(ball.rad()), 5e-324) if ball.rad() > 0 else 0.0 for ball in values.flat)

@@ -9,108 +9,41 @@ import itertools
 import tomllib
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
+from pydantic import Field, PrivateAttr, ValidationError, model_validator
 
 from reference.array import Array
 from reference.batches import batch_slice
 from reference.case_checks import check_range, problems
+from reference.case_data import read_limited, read_table
+from reference.case_tables import (
+    Accuracy,
+    Capability,
+    Data,
+    DType,
+    Init,
+    Network,
+    Predict,
+    Strict,
+    Timing,
+    Trace,
+    Training,
+)
+from reference.initial import draw, initial_state
+from reference.network import initial
 from reference.rules import Rules
 from reference.sentences import first_error
+from reference.state import names
 
 FORMAT = 1
-MAX_FILE_BYTES = 16 * 2**20
-
-Capability = Literal[
-    "alpha",
-    "layers",
-    "bias",
-    "mini-batch",
-    "tanh",
-    "relu",
-    "softmax",
-    "cross-entropy",
-    "delta-trimming",
-    "l1",
-    "l2",
-    "momentum",
-]
-DType = Literal["float64", "float32"]
-Size = Annotated[int, Field(ge=1, le=65536)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Matrix = Annotated[list[Annotated[list[Finite], Field(min_length=1)]], Field(min_length=1)]
-Iteration = Annotated[int, Field(ge=0, le=10_000_000)]
-
 
 _DEFAULTS = Rules()._asdict()
 
 
 class CaseError(ValueError):
     """A case file that cannot be used; the message is one sentence for its author."""
-
-
-class Strict(BaseModel):
-    """Unknown keys and loosely typed values are errors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class Network(Strict):
-    """Layer sizes, inputs first, and the functions that hidden and output units apply."""
-
-    layers: list[Size] = Field(min_length=2, max_length=64)
-    bias: bool = False
-    activation: Literal["sigmoid", "tanh", "relu"] = "sigmoid"
-    output: Literal["sigmoid", "tanh", "relu", "softmax"] = "sigmoid"
-
-
-class Training(Strict):
-    """How long and how; conformance/SPEC.md says what each does."""
-
-    iterations: Annotated[int, Field(ge=1, le=10_000_000)]
-    alpha: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
-    loss: Literal["squared", "cross-entropy"] = "squared"
-    batch_size: Annotated[int, Field(ge=0)] = 0
-    trim_value: NotNegative = 0.0
-    trim_norm: NotNegative = 0.0
-    l1: NotNegative = 0.0
-    l2: NotNegative = 0.0
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    nesterov: bool = False
-
-
-class Init(Strict):
-    """Initial weights: drawn as the article does, or given."""
-
-    numpy_seed: Annotated[int, Field(ge=0, lt=2**32)] | None = None
-    weights: list[Matrix] | None = None
-
-
-class Data(Strict):
-    """Training data: inline, or the first rows of a CSV file of numbers and a class label."""
-
-    X: Matrix | None = None
-    y: Matrix | None = None
-    file: str | None = None
-    rows: Size | None = None
-    scale: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
-
-
-class Trace(Strict):
-    """Where the free run is compared, and from which of those states single steps are."""
-
-    checkpoints: list[Iteration] = Field(min_length=1)
-    # By default, one step from the first checkpoint.
-    steps: list[Iteration] = Field(default_factory=lambda data: data.get("checkpoints", [])[:1])
-
-
-class Timing(Strict):
-    """Iteration counts to time; they are checkpoints, so that a timed answer is checked too."""
-
-    iterations: list[Iteration] = Field(min_length=2)
 
 
 class Case(Strict):
@@ -126,6 +59,8 @@ class Case(Strict):
     init: Init
     data: Data
     trace: Trace
+    predict: Predict | None = None
+    accuracy: Accuracy | None = None
     timing: Timing | None = None
     _path: Path = PrivateAttr(default=Path())
 
@@ -150,22 +85,37 @@ class Case(Strict):
 
         Besides alpha, only those that the case uses: a port need not know the others.
         """
-        used = {name: value for name, value in self._rules().items() if value != _DEFAULTS[name]}
+        given = self.rules._asdict()
+        used = {name: value for name, value in given.items() if value != _DEFAULTS[name]}
         used["alpha"] = self.training.alpha
         to_dtype = np.dtype(dtype).type
         return {k: float(to_dtype(v)) if isinstance(v, float) else v for k, v in used.items()}
 
-    def _rules(self) -> dict[str, Any]:
-        rules = {**self.network.model_dump(), **self.training.model_dump()}
-        return {name: rules[name] for name in Rules._fields}
+    @cached_property
+    def rules(self) -> Rules:
+        """The settings, unrounded."""
+        given = {**self.network.model_dump(), **self.training.model_dump()}
+        return Rules(**{name: given[name] for name in Rules._fields})
 
     def arrays(self, dtype: DType) -> tuple[Array, Array, list[Array]]:
         """X (samples, n_0), y (samples, n_K) and the initial state, each rounded to `dtype`."""
-        X, y = self._data
-        state = [w.astype(dtype) for w in self._weights]
-        if self.training.momentum:
-            state += [np.zeros_like(w) for w in state]
-        return X.astype(dtype), y.astype(dtype), state
+        X, y = self._data[0]
+        weights = [w.astype(dtype) for w in self._weights]
+        return X.astype(dtype), y.astype(dtype), initial_state(weights, self.rules)
+
+    def drawn(self, seed: int, dtype: DType) -> list[Array]:
+        """The initial state with weights drawn from this seed, rounded to `dtype`."""
+        return initial(self.layers, seed, dtype=dtype, **self.settings(dtype))
+
+    def held_out(self, dtype: DType) -> tuple[Array, Array]:
+        """X and y of the samples that are kept for the test of accuracy."""
+        X, y = self._data[1]
+        return X.astype(dtype), y.astype(dtype)
+
+    @property
+    def state_names(self) -> list[str]:
+        """What the matrices of a state are called."""
+        return names(len(self.layers) - 1, self.rules.memories, self.network.batch_norm)
 
     @property
     def weight_shapes(self) -> list[tuple[int, int]]:
@@ -175,7 +125,7 @@ class Case(Strict):
 
     def batch_rows(self, iteration: int) -> int:
         """How many samples an update learns from."""
-        batch = batch_slice(len(self._data[0]), self.training.batch_size, iteration)
+        batch = batch_slice(len(self._data[0][0]), self.training.batch_size, iteration)
         return batch.stop - batch.start
 
     @cached_property
@@ -190,48 +140,25 @@ class Case(Strict):
     def _weights(self) -> list[Array]:
         if self.init.weights is not None:
             return [np.array(w, dtype=np.float64) for w in self.init.weights]
-        random = np.random.RandomState(self.init.numpy_seed)
-        weights = [2 * random.random_sample(shape) - 1 for shape in itertools.pairwise(self.layers)]
-        if self.network.bias:
-            weights = [np.concatenate([w, np.zeros_like(w[:1])]) for w in weights]
-        return weights
+        assert self.init.numpy_seed is not None  # _consistent demands one of the two
+        return draw(self.init.numpy_seed, self.layers, self.network.bias)
 
     @cached_property
-    def _data(self) -> tuple[Array, Array]:
+    def _data(self) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+        """X and y to train with, and X and y held out."""
         if self.data.file is None:
-            return np.array(self.data.X, dtype=np.float64), np.array(self.data.y, dtype=np.float64)
-        table = _read_table(self._path.parent / self.data.file, self.layers[0], self.layers[-1])
+            X = np.array(self.data.X, dtype=np.float64)
+            y = np.array(self.data.y, dtype=np.float64)
+            return (X, y), (X[:0], y[:0])
+        table = read_table(self._path.parent / self.data.file, self.layers[0], self.layers[-1])
         rows = self.data.rows or len(table)
         if rows > len(table):
             raise ValueError(f"data.rows is {rows}, but {self.data.file} has {len(table)} rows")
-        labels = table[:rows, -1].astype(int)
-        return table[:rows, :-1] / self.data.scale, np.eye(self.layers[-1])[labels]
-
-
-def _read_table(path: Path, inputs: int, classes: int) -> Array:
-    """The CSV file as (rows, inputs + 1): the inputs, then a class label from 0."""
-    try:
-        rows = read_limited(path).splitlines()[1:]  # the first names the columns
-        table = np.loadtxt(rows, delimiter=",", ndmin=2) if rows else np.empty((0, 0))
-    except OSError as error:
-        raise ValueError(f"data.file {path.name!r} cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise ValueError(f"data.file {path.name!r} is not a table of numbers: {error}") from error
-    if not len(table):
-        raise ValueError(f"data.file {path.name!r} has no rows")
-    if table.shape[1] != inputs + 1:
-        raise ValueError(
-            f"data.file {path.name!r} has {table.shape[1]} columns, but network.layers asks for "
-            f"{inputs} inputs and one label"
-        )
-    if not np.isfinite(table).all():
-        raise ValueError(f"data.file {path.name!r} holds a number that is not finite")
-    if not np.isin(table[:, -1], np.arange(classes)).all():
-        raise ValueError(
-            f"data.file {path.name!r} has a label that is not a whole number from 0 to "
-            f"{classes - 1}, the last of network.layers less one"
-        )
-    return table
+        X, labels = table[:rows, :-1] / self.data.scale, table[:rows, -1].astype(int)
+        y = np.eye(self.layers[-1])[labels]
+        every = self.data.held_out or rows + 1
+        test = np.arange(rows) % every == every - 1
+        return (X[~test], y[~test]), (X[test], y[test])
 
 
 def load(path: Path) -> Case:
@@ -253,16 +180,6 @@ def load(path: Path) -> Case:
     except (ValueError, RecursionError) as error:
         raise CaseError(f"{path}: {error}") from error
     return case
-
-
-def read_limited(path: Path) -> str:
-    """The text of a small UTF-8 file; ValueError if it is too large or is not UTF-8."""
-    if path.stat().st_size > MAX_FILE_BYTES:
-        raise ValueError(f"is larger than {MAX_FILE_BYTES // 2**20} MiB")
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"is not UTF-8 text (byte {error.start})") from error
 
 
 def load_all(where: Path) -> list[Case]:

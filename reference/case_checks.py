@@ -18,6 +18,7 @@ def problems(case: "Case") -> list[str]:
         *_data_problems(case),
         *_weight_problems(case),
         *_trace_problems(case),
+        *_predict_problems(case),
         *_rule_problems(case),
         *_need_problems(case),
     ]
@@ -39,8 +40,9 @@ def check_range(case: "Case") -> None:
         raise ValueError("data or init has a number that is too large for float32")
     for name, value in settings.items():
         if isinstance(value, float) and not 0 < value < np.inf:
-            given = getattr(case.training, name)
-            raise ValueError(f"training.{name} is {given:g}, which float32 cannot hold")
+            table = "network" if hasattr(case.network, name) else "training"
+            given = getattr(getattr(case, table), name)
+            raise ValueError(f"{table}.{name} is {given:g}, which float32 cannot hold")
 
 
 def _data_problems(case: "Case") -> list[str]:
@@ -55,8 +57,8 @@ def _data_problems(case: "Case") -> list[str]:
         *_shape_problem("data.X", data.X, None, layers[0], "the first of network.layers"),
         *_shape_problem("data.y", data.y, len(data.X), layers[-1], "the last of network.layers"),
     ]
-    if data.rows is not None or data.scale != 1.0:
-        problems.append("data.rows and data.scale go with data.file")
+    if data.rows is not None or data.held_out is not None or data.scale != 1.0:
+        problems.append("data.rows, data.held_out and data.scale go with data.file")
     return problems
 
 
@@ -92,36 +94,76 @@ def _shape_problem(
 def _trace_problems(case: "Case") -> list[str]:
     trace, last = case.trace, case.training.iterations
     timed = case.timing.iterations if case.timing else []
+    predicted = case.predict.checkpoints if case.predict else []
     problems = []
     for key, values in (
         ("trace.checkpoints", trace.checkpoints),
         ("trace.steps", trace.steps),
         ("timing.iterations", timed),
+        ("predict.checkpoints", predicted),
     ):
         if values != sorted(set(values)):
             problems.append(f"{key} must rise, without repeats")
         if values and values[-1] > last:
             problems.append(f"{key} has {values[-1]}, beyond training.iterations = {last}")
-    for key, values in (("trace.steps", trace.steps), ("timing.iterations", timed)):
+    for key, values in (
+        ("trace.steps", trace.steps),
+        ("timing.iterations", timed),
+        ("predict.checkpoints", predicted),
+    ):
         for n in values:
             if n not in trace.checkpoints:
                 problems.append(f"{key} has {n}, which is not in trace.checkpoints")
     return problems
 
 
+def _predict_problems(case: "Case") -> list[str]:
+    problems = []
+    if case.predict is not None:
+        why = "the first of network.layers"
+        problems += _shape_problem("predict.X", case.predict.X, None, case.layers[0], why)
+    if (case.accuracy is None) != (case.data.held_out is None):
+        problems.append("accuracy.at_least and data.held_out go together")
+    return problems
+
+
 def _rule_problems(case: "Case") -> list[str]:
     network, training = case.network, case.training
+    problems = []
     if (network.output == "softmax") > (training.loss == "cross-entropy"):
-        return ['network.output = "softmax" needs training.loss = "cross-entropy"']
-    if training.loss == "cross-entropy" and network.output not in ("sigmoid", "softmax"):
-        return ['training.loss = "cross-entropy" needs network.output = "sigmoid" or "softmax"']
-    if training.nesterov and not training.momentum:
-        return ["training.nesterov needs training.momentum"]
-    return []
+        problems.append('network.output = "softmax" needs training.loss = "cross-entropy"')
+    elif training.loss == "cross-entropy" and network.output not in ("sigmoid", "softmax"):
+        problems.append(
+            'training.loss = "cross-entropy" needs network.output = "sigmoid" or "softmax"'
+        )
+    needed = [
+        ("training.nesterov", training.nesterov, "training.momentum", training.momentum),
+        ("training.shuffle", training.shuffle, "training.batch_size", training.batch_size),
+        ("network.batch_norm", network.batch_norm, "a hidden layer", len(case.layers) > 2),
+        ("training.dropout", training.dropout, "a hidden layer", len(case.layers) > 2),
+    ]
+    problems += [f"{key} needs {other}" for key, used, other, there in needed if used and not there]
+    for table, switch, keys in (
+        ("network", "batch_norm", ("norm_epsilon", "norm_rate")),
+        ("training", "adam", ("beta1", "beta2", "adam_epsilon")),
+    ):
+        owner = getattr(case, table)
+        problems += [
+            f"{table}.{switch} and {table}.{key} go together"
+            for key in keys
+            if bool(getattr(owner, switch)) != bool(getattr(owner, key))
+        ]
+    if training.adam and training.momentum:
+        problems.append("training.adam has averages of its own: leave training.momentum out")
+    if training.philox_seed and not (training.shuffle or training.dropout):
+        problems.append("training.philox_seed needs training.shuffle or training.dropout")
+    return problems
 
 
 def _need_problems(case: "Case") -> list[str]:
     implied = implied_needs(case.layers, case.network.model_dump(), case.training.model_dump())
+    implied += ["numpy-seed"] * bool(case.init.drawn_by_port)
+    implied += ["predict"] * bool(case.predict or case.accuracy)
     return [
         *(
             f"needs must list {name!r}, which this case uses"
@@ -156,5 +198,9 @@ def implied_needs(
         "l1": training.get("l1"),
         "l2": training.get("l2"),
         "momentum": training.get("momentum"),
+        "adam": training.get("adam"),
+        "batch-norm": network.get("batch_norm"),
+        "dropout": training.get("dropout"),
+        "philox": training.get("dropout") or training.get("shuffle"),
     }
     return [name for name, is_used in used.items() if is_used]

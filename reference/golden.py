@@ -17,9 +17,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from reference import ball, network
+from reference import accuracy, ball, network
 from reference.array import Array
-from reference.case import Case, CaseError, DType
+from reference.case import Case, CaseError
+from reference.case_tables import DType
 from reference.files import write_atomically
 from reference.randomised import RandomisedArray
 
@@ -30,32 +31,40 @@ REPLICAS = 64
 # would hold for all that were tried, so 16 leaves a margin of 8; `make teeth` measures it.
 FACTOR = 16
 SEED = 2015
+SOURCES = (
+    *("network", "rules", "layers", "update", "state", "batches", "philox", "initial"),
+    *("array", "ball", "randomised", "golden", "accuracy", "case", "case_tables", "case_data"),
+)
 
 Tensors = list[tuple[str, Array]]
 Certified = list[tuple[str, Array, float]]  # name, nearest doubles, radius
 Result = TypeVar("Result")
 
 
-def state_tensors(state: list[Any], last: int) -> Tensors:
-    """The state's matrices by name: `last` of weights, then those that the optimiser keeps."""
-    names = [f"syn{k}" for k in range(last)] + [f"velocity{k}" for k in range(last)]
-    return list(zip(names[: len(state)], state, strict=True))
+def checkpoint_tensors(case: Case, state: list[Any], error: Any) -> Tensors:
+    """What is compared at a checkpoint, in dataflow order."""
+    return [*zip(case.state_names, state, strict=True), ("error", np.asarray(error))]
 
 
-def checkpoint_tensors(state: list[Any], error: Any, last: int) -> Tensors:
-    """What is compared at a checkpoint, in dataflow order; `last` is K, the output layer."""
-    return [*state_tensors(state, last), ("error", np.asarray(error))]
-
-
-def step_tensors(step: network.Step) -> Tensors:
+def step_tensors(case: Case, step: network.Step) -> Tensors:
     """What is compared in a single step, in dataflow order."""
+    state = dict(zip(case.state_names, step.state, strict=True))
     last = len(step.l)
-    tensors = [(f"l{k + 1}", step.l[k]) for k in range(last)]
+    tensors: Tensors = []
+    for k in range(last):
+        averages = f"mean{k + 1}", f"variance{k + 1}"
+        tensors += [(name, state.pop(name)) for name in averages if name in state]
+        tensors.append((f"l{k + 1}", step.l[k]))
     for k in reversed(range(last)):
         tensors += [(f"l{k + 1}_error", step.error[k]), (f"l{k + 1}_delta", step.delta[k])]
-    # Velocities are computed first, and the weights from them.
-    state = state_tensors(step.state, last)
-    return tensors + state[last:] + state[:last]
+    # What the optimiser remembers is computed first, and the parameters from it.
+    memory = [(name, value) for name, value in state.items() if "_" in name]
+    return tensors + memory + [(name, value) for name, value in state.items() if "_" not in name]
+
+
+def predict_tensors(case: Case, output: Any) -> Tensors:
+    """What is compared in inference."""
+    return [(f"l{len(case.layers) - 1}", output)]
 
 
 def derive(case: Case, dtype: DType) -> dict[str, Any]:
@@ -66,16 +75,22 @@ def derive(case: Case, dtype: DType) -> dict[str, Any]:
     """
     X, y, syn = case.arrays(dtype)
     settings = case.settings(dtype)
-    checkpoints, last = case.trace.checkpoints, len(case.layers) - 1
+    checkpoints = case.trace.checkpoints
 
     def run(convert: Callable[[Array], Array]) -> Iterator[tuple[int, Tensors]]:
         start = [convert(w) for w in syn]
         for n, error, weights in network.train(*data(convert), start, checkpoints, **settings):
-            yield n, checkpoint_tensors(weights, error, last)
+            yield n, checkpoint_tensors(case, weights, error)
 
     def step(n: int, convert: Callable[[Array], Array]) -> Tensors:
         start = [convert(w) for w in states[n]]
-        return step_tensors(network.step(*data(convert), start, iteration=n, **settings))
+        return step_tensors(case, network.step(*data(convert), start, iteration=n, **settings))
+
+    def predict(n: int, convert: Callable[[Array], Array]) -> Tensors:
+        start = [convert(w) for w in states[n]]
+        inputs = np.array(case.predict.X if case.predict else [], dtype=dtype)
+        inputs = convert(inputs) if convert is ball.balls else inputs
+        return predict_tensors(case, network.predict(inputs, start, **settings))
 
     def data(convert: Callable[[Array], Array]) -> tuple[Array, Array]:
         # The replicas share the data, which is exact; balls must convert it.
@@ -83,32 +98,35 @@ def derive(case: Case, dtype: DType) -> dict[str, Any]:
 
     exact, bits = exact_run(case, dtype)
     states = {n: [v.astype(dtype) for _, v, _ in t[:-1]] for n, t in exact}
-    exact_steps = [
-        (n, _certified(case, lambda n=n: _certify(step(n, ball.balls)))[0])  # type: ignore[misc]
-        for n in case.trace.steps
-    ]
+    # What is checked from golden states: a function of iteration and arithmetic, and where.
+    single = {
+        "steps": (step, case.trace.steps),
+        "predictions": (predict, case.predict.checkpoints if case.predict else []),
+    }
 
     random = np.random.Generator(np.random.SFC64([SEED, DTYPES.index(dtype)]))
     replicate = functools.partial(RandomisedArray.replicate, replicas=REPLICAS, random=random)
+    entries: dict[str, list[dict[str, Any]]] = {}
     with np.errstate(over="ignore", invalid="ignore"):
         noisy_runs = zip(run(np.array), run(replicate), strict=True)
-        noisy_steps = [(step(n, np.array), step(n, replicate)) for n in case.trace.steps]
-        checkpoint_entries: list[dict[str, Any]] = [
+        entries["checkpoints"] = [
             {"iteration": n, "tensors": _entries(values, plain, randomised, dtype)}
             for (n, values), ((_, plain), (_, randomised)) in zip(exact, noisy_runs, strict=True)
         ]
-    step_entries: list[dict[str, Any]] = [
-        {"iteration": n, "tensors": _entries(values, plain, randomised, dtype)}
-        for (n, values), (plain, randomised) in zip(exact_steps, noisy_steps, strict=True)
-    ]
-    noises = [t["noise"] for e in checkpoint_entries + step_entries for t in e["tensors"]]
+        for kind, (check, iterations) in single.items():
+            entries[kind] = []
+            for n in iterations:
+                values, _ = _certified(case, lambda: _certify(check(n, ball.balls)))  # noqa: B023
+                noisy = _entries(values, check(n, np.array), check(n, replicate), dtype)
+                entries[kind].append({"iteration": n, "tensors": noisy})
+    noises = [t["noise"] for kind in entries.values() for e in kind for t in e["tensors"]]
     if not np.isfinite(noises).all():
         raise CaseError(f"{case.path}: its numbers are too large to be computed in {dtype}")
     return {
         "precision_bits": bits,
         "radius": max(r for _, tensors in exact for _, _, r in tensors),
-        "checkpoints": checkpoint_entries,
-        "steps": step_entries,
+        "correct": accuracy.expected(case, dtype) if case.accuracy else None,
+        **entries,
     }
 
 
@@ -124,10 +142,7 @@ def exact_run(case: Case, dtype: DType) -> tuple[list[tuple[int, Certified]], in
         trained = network.train(
             ball.balls(X), ball.balls(y), start, case.trace.checkpoints, **case.settings(dtype)
         )
-        return [
-            (n, _certify(checkpoint_tensors(w, error, len(case.layers) - 1)))
-            for n, error, w in trained
-        ]
+        return [(n, _certify(checkpoint_tensors(case, w, error))) for n, error, w in trained]
 
     return _certified(case, run)
 
@@ -186,7 +201,7 @@ def assemble(case: Case, derived: dict[DType, dict[str, Any]]) -> dict[str, Any]
 def source_sha256() -> str:
     """SHA-256 of the source files that golden data depends on, in this order."""
     digest = hashlib.sha256()
-    for module in ("network", "rules", "layers", "update", "ball", "randomised", "golden", "case"):
+    for module in SOURCES:
         digest.update((Path(__file__).parent / f"{module}.py").read_bytes())
     return digest.hexdigest()
 
@@ -202,8 +217,9 @@ def values_only(golden: dict[str, Any]) -> bytes:
                 }
                 for entry in golden[dtype][kind]
             ]
-            for kind in ("checkpoints", "steps")
+            for kind in ("checkpoints", "steps", "predictions")
         }
+        | {"correct": golden[dtype]["correct"]}
         for dtype in DTYPES
     }
     return json.dumps([golden["case"], golden["made_from"]["case_sha256"], kept]).encode()

@@ -1,23 +1,28 @@
-"""What a layer does besides the matrix product: activations, losses, bias units.
+"""What a layer does besides the matrix product, each operation beside its derivative.
 
-Each activation stands beside its slope, which is taken from the activation's *output*.
+A *stage* takes a layer's weighted inputs, or what the stage before made of them, forward, and
+an error back: from minus the loss's gradient in what it returned to that in what it was given.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Protocol
 
 import flint
 import numpy as np
 
-from reference.array import Array
+from reference.array import Array, number
 from reference.ball import UndecidedError
+from reference.philox import kept
 
 
-class Activation(NamedTuple):
-    """A function of a layer's weighted inputs, and its slope as a function of its output."""
+class Stage(Protocol):
+    """One operation of one layer in one pass; `back` comes after `forward`."""
 
-    value: Callable[[Array], Array]
-    slope: Callable[[Array], Array]
+    def forward(self, x: Array) -> Array:
+        """The stage's output."""
+
+    def back(self, error: Array) -> Array:
+        """The error of x, from that of the output."""
 
 
 def sigmoid(x: Array) -> Array:
@@ -72,12 +77,107 @@ def certainly_positive(x: flint.arb) -> int:
     raise UndecidedError(f"the sign of {x} is not certain")
 
 
-ACTIVATIONS = {
-    "sigmoid": Activation(sigmoid, sigmoid_slope),
-    "tanh": Activation(np.tanh, tanh_slope),
-    "relu": Activation(relu, positive),
-    "softmax": Activation(softmax, no_slope),
+# Each with its slope, as a function of its *output*.
+ACTIVATIONS: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array]]] = {
+    "sigmoid": (sigmoid, sigmoid_slope),
+    "tanh": (np.tanh, tanh_slope),
+    "relu": (relu, positive),
+    "softmax": (softmax, no_slope),
 }
+
+
+class Activation:
+    """The activation of a layer. Each unit's slope is taken from its output."""
+
+    def __init__(self, name: str) -> None:
+        self.value, self.slope = ACTIVATIONS[name]
+
+    def forward(self, x: Array) -> Array:
+        """See Stage."""
+        self.output = self.value(x)
+        return self.output
+
+    def back(self, error: Array) -> Array:
+        """See Stage."""
+        return error * self.slope(self.output)
+
+
+class CrossEntropyOutput(Activation):
+    """Sigmoid or softmax outputs, with the loss whose logarithm their slope cancels."""
+
+    def back(self, error: Array) -> Array:
+        """See Stage."""
+        return error
+
+
+class Dropout:
+    """Units are left out at random, and the others scaled to make up for them.
+
+    N. Srivastava and others, "Dropout: a simple way to prevent neural networks from
+    overfitting", JMLR 15, 2014; scaled in training, and so not in inference ("inverted").
+    """
+
+    def __init__(self, dropout: float, seed: int, iteration: int, k: int) -> None:
+        self.dropout, self.drawn_by = dropout, (dropout, seed, iteration, k)
+
+    def forward(self, x: Array) -> Array:
+        """See Stage."""
+        scale = 1 / (1 - number(self.dropout, x))
+        self.factor = kept(x.shape[-2:], *self.drawn_by) * scale
+        return x * self.factor
+
+    def back(self, error: Array) -> Array:
+        """See Stage."""
+        return error * self.factor
+
+
+class BatchNorm:
+    """Each unit's weighted inputs over the batch get mean beta and deviation gamma.
+
+    S. Ioffe, C. Szegedy, "Batch normalization", ICML 2015. gamma and beta are (1, n_k).
+    """
+
+    def __init__(self, gamma: Array, beta: Array, epsilon: float) -> None:
+        self.gamma, self.beta, self.epsilon = gamma, beta, epsilon
+
+    def forward(self, x: Array) -> Array:
+        """See Stage."""
+        self.mean = average(x)
+        centred = x - self.mean
+        self.variance = average(centred * centred)
+        self.deviation = np.sqrt(self.variance + self.epsilon)
+        self.normal = centred / self.deviation
+        return self.gamma * self.normal + self.beta
+
+    def back(self, error: Array) -> Array:
+        """See Stage. Mean and deviation depend on every row, so each row's error on all."""
+        self.gamma_descent = (error * self.normal).sum(axis=-2, keepdims=True)
+        self.beta_descent = error.sum(axis=-2, keepdims=True)
+        e = error * self.gamma
+        return (e - average(e) - self.normal * average(e * self.normal)) / self.deviation
+
+
+class FixedNorm:
+    """Batch normalisation in inference: with running averages in place of the batch's own."""
+
+    def __init__(
+        self, gamma: Array, beta: Array, epsilon: float, mean: Array, variance: Array
+    ) -> None:
+        self.gamma, self.beta, self.mean = gamma, beta, mean
+        self.deviation = np.sqrt(variance + epsilon)
+
+    def forward(self, x: Array) -> Array:
+        """See Stage."""
+        return self.gamma * ((x - self.mean) / self.deviation) + self.beta
+
+    def back(self, error: Array) -> Array:
+        """Inference has no way back."""
+        raise NotImplementedError
+
+
+def average(x: Array) -> Array:
+    """The mean over the batch, (1, n)."""
+    return x.sum(axis=-2, keepdims=True) / x.shape[-2]
 
 
 def add_unit(l: Array) -> Array:

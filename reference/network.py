@@ -26,7 +26,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from reference.array import Array
+from reference.initial import draw, initial_state
+from reference.layers import Stage
 from reference.rules import Rules
+from reference.state import State
 
 
 class Step(NamedTuple):
@@ -38,38 +41,58 @@ class Step(NamedTuple):
     state: list[Array]
 
 
-def forward(l0: Array, syn: Sequence[Array], rules: Rules) -> list[Array]:
+def forward(
+    l0: Array, syn: Sequence[Array], stages: Sequence[Sequence[Stage]], rules: Rules
+) -> list[Array]:
     """The outputs of all layers, l[0] (the data) first."""
     l = [l0]
     for k, weights in enumerate(syn):
-        activation = rules.layer(k + 1, len(syn))
-        l.append(activation.value(rules.inputs(l[k]) @ weights))
+        x = rules.inputs(l[k]) @ weights
+        for stage in stages[k + 1]:
+            x = stage.forward(x)
+        l.append(x)
     return l
 
 
 def backward(
-    l: Sequence[Array], y: Array, syn: Sequence[Array], rules: Rules
+    l: Sequence[Array],
+    y: Array,
+    syn: Sequence[Array],
+    stages: Sequence[Sequence[Stage]],
+    rules: Rules,
 ) -> tuple[list[Array], list[Array]]:
     """error[1] ... error[K] and delta[1] ... delta[K], found from the last to the first."""
     last = len(syn)
     l_error = {last: y - l[last]}
-    l_delta = {last: rules.trim(rules.output_delta(l_error[last], l[last]))}
-    for k in reversed(range(1, last)):
-        l_error[k] = l_delta[k + 1] @ rules.without_bias(syn[k]).mT
-        l_delta[k] = rules.trim(l_error[k] * rules.layer(k, last).slope(l[k]))
+    l_delta = {}
+    for k in reversed(range(1, last + 1)):
+        if k < last:
+            l_error[k] = l_delta[k + 1] @ rules.without_bias(syn[k]).mT
+        delta = l_error[k]
+        for stage in reversed(stages[k]):
+            delta = stage.back(delta)
+        l_delta[k] = rules.trim(delta)
     layers = range(1, last + 1)
     return [l_error[k] for k in layers], [l_delta[k] for k in layers]
 
 
-def update(X: Array, y: Array, state: Sequence[Array], rules: Rules, iteration: int) -> Step:
-    """One update from the batch of this iteration, with every intermediate."""
-    X, y = rules.batch(X, iteration), rules.batch(y, iteration)
-    syn = state[: rules.weight_matrices(state)]
-    l = forward(X, syn, rules)
-    error, delta = backward(l, y, syn, rules)
+def update(
+    X: Array, y: Array, state: State, rules: Rules, iteration: int
+) -> tuple[list[Array], list[Array], list[Array], State]:
+    """One update from the batch of this iteration: l, error, delta, and the new state."""
+    rows = rules.rows(X.shape[-2], iteration)
+    X, y = X[..., rows, :], y[..., rows, :]
+    stages = rules.stages(state, iteration)
+    l = forward(X, state.syn, stages, rules)
+    error, delta = backward(l, y, state.syn, stages, rules)
     # The weights change only now: every error above used the old ones.
-    descent = [rules.inputs(l[k]).mT @ delta[k] for k in range(len(syn))]
-    return Step(l[1:], error, delta, rules.improve(state, descent))
+    descent = [rules.inputs(l[k]).mT @ delta[k] for k in range(len(state.syn))]
+    return l[1:], error, delta, rules.improve(state, descent, stages, iteration)
+
+
+def infer(X: Array, state: State, rules: Rules) -> Array:
+    """The outputs, without anything that belongs to training alone."""
+    return forward(X, state.syn, rules.stages(state), rules)[-1]
 
 
 def mean_error(output_error: Array) -> Array:
@@ -82,11 +105,13 @@ def step(
 ) -> Step:
     """One update, with every intermediate.
 
-    X is (samples, n_0), y is (samples, n_K), both of the dtype of `state`: the weights syn[0]
-    ... syn[K-1], and then what the update rule keeps. `iteration` counts updates from 0, and
-    picks the batch; `settings` are the fields of `Rules`.
+    X is (samples, n_0), y is (samples, n_K), both of the dtype of `state`, a list of matrices
+    in the order of `reference.state.names`. `iteration` counts updates from 0: it picks the
+    batch, and what is drawn at random; `settings` are the fields of `Rules`.
     """
-    return update(X, y, state, Rules(**settings), iteration)
+    rules = Rules(**settings)
+    l, error, delta, new = update(X, y, rules.split(state), rules, iteration)
+    return Step(l, error, delta, new.flat())
 
 
 def train(
@@ -94,13 +119,25 @@ def train(
 ) -> Iterator[tuple[int, Array, list[Array]]]:
     """Yield (n, error, state) at each checkpoint n, the state after n updates.
 
-    The error at n belongs to a forward pass over all samples, before update n + 1.
+    The error at n belongs to inference on all samples, before update n + 1.
     """
     rules = Rules(**settings)
     wanted = frozenset(checkpoints)
-    state = list(state)
+    now = rules.split(state)
     for iteration in range(max(wanted) + 1):
         if iteration in wanted:
-            syn = state[: rules.weight_matrices(state)]
-            yield iteration, mean_error(y - forward(X, syn, rules)[-1]), state
-        state = update(X, y, state, rules, iteration).state
+            yield iteration, mean_error(y - infer(X, now, rules)), now.flat()
+        *_, now = update(X, y, now, rules, iteration)
+
+
+def predict(X: Array, state: Sequence[Array], **settings: Any) -> Array:
+    """The outputs l[K] for X, (samples, n_K), in inference."""
+    rules = Rules(**settings)
+    return infer(X, rules.split(state), rules)
+
+
+def initial(layers: Sequence[int], numpy_seed: int, *, dtype: str, **settings: Any) -> list[Array]:
+    """The state that a run starts from, with weights drawn from a seed and then rounded."""
+    rules = Rules(**settings)
+    weights = draw(numpy_seed, layers, rules.bias)
+    return initial_state([w.astype(dtype) for w in weights], rules)

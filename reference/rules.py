@@ -4,12 +4,22 @@ Each default leaves its capability out, so the defaults are the article's networ
 """
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from reference.array import Array
-from reference.batches import batch_slice
-from reference.layers import ACTIVATIONS, Activation, add_unit, drop_unit
-from reference.update import clip, decay, shrink
+from reference.batches import batch_slice, shuffled_batch
+from reference.layers import (
+    Activation,
+    BatchNorm,
+    CrossEntropyOutput,
+    Dropout,
+    FixedNorm,
+    Stage,
+    add_unit,
+    drop_unit,
+)
+from reference.state import State, split
+from reference.update import adam, clip, decay, shrink, with_momentum
 
 
 class Rules(NamedTuple):
@@ -21,18 +31,37 @@ class Rules(NamedTuple):
     output: Literal["sigmoid", "tanh", "relu", "softmax"] = "sigmoid"
     loss: Literal["squared", "cross-entropy"] = "squared"
     batch_size: int = 0
+    shuffle: bool = False
+    dropout: float = 0.0
+    philox_seed: int = 0
+    batch_norm: bool = False
+    norm_epsilon: float = 0.0
+    norm_rate: float = 0.0
     trim_value: float = 0.0
     trim_norm: float = 0.0
     l1: float = 0.0
     l2: float = 0.0
     momentum: float = 0.0
     nesterov: bool = False
+    adam: bool = False
+    beta1: float = 0.0
+    beta2: float = 0.0
+    adam_epsilon: float = 0.0
 
-    def batch(self, samples: Array, iteration: int) -> Array:
+    @property
+    def memories(self) -> tuple[str, ...]:
+        """What the optimiser keeps of each parameter."""
+        return ("m", "v") if self.adam else ("velocity",) if self.momentum else ()
+
+    def split(self, state: Sequence[Array]) -> State:
+        """The parts of a flat state."""
+        return split(state, len(self.memories), self.batch_norm)
+
+    def rows(self, samples: int, iteration: int) -> Any:
         """The rows that an update learns from."""
-        if not self.batch_size:
-            return samples
-        return samples[..., batch_slice(samples.shape[-2], self.batch_size, iteration), :]
+        if self.shuffle:
+            return shuffled_batch(samples, self.batch_size, iteration, self.philox_seed)
+        return batch_slice(samples, self.batch_size, iteration)
 
     def inputs(self, l: Array) -> Array:
         """What a layer hands on: its outputs, and 1 from its bias unit if there are such."""
@@ -42,40 +71,66 @@ class Rules(NamedTuple):
         """The weights through which an error goes back: a bias unit has none."""
         return drop_unit(weights) if self.bias else weights
 
-    def layer(self, k: int, last: int) -> Activation:
-        """The activation of layer k of 1 ... last."""
-        return ACTIVATIONS[self.output if k == last else self.activation]
+    def stages(self, state: State, iteration: int | None = None) -> list[list[Stage]]:
+        """What each layer does with its weighted inputs; without an iteration, in inference."""
+        last = len(state.syn)
+        hidden = [self.hidden_stages(k, state, iteration) for k in range(1, last)]
+        output = CrossEntropyOutput if self.loss == "cross-entropy" else Activation
+        return [[], *hidden, [output(self.output)]]
 
-    def output_delta(self, error: Array, output: Array) -> Array:
-        """Minus the loss's gradient in the output layer's weighted inputs.
-
-        Cross-entropy belongs with sigmoid or softmax outputs, whose slope it cancels.
-        """
-        if self.loss == "cross-entropy":
-            return error
-        return error * ACTIVATIONS[self.output].slope(output)
+    def hidden_stages(self, k: int, state: State, iteration: int | None) -> list[Stage]:
+        """The stages of layer k of 1 ... K-1, in order."""
+        stages: list[Stage] = [Activation(self.activation)]
+        if self.batch_norm:
+            scale = state.gamma[k - 1], state.beta[k - 1], self.norm_epsilon
+            averages = state.mean[k - 1], state.variance[k - 1]
+            training = iteration is not None
+            stages.insert(0, BatchNorm(*scale) if training else FixedNorm(*scale, *averages))
+        if self.dropout and iteration is not None:
+            stages.append(Dropout(self.dropout, self.philox_seed, iteration, k))
+        return stages
 
     def trim(self, delta: Array) -> Array:
         """Delta trimming by value."""
         return clip(delta, self.trim_value) if self.trim_value else delta
 
-    def improve(self, state: Sequence[Array], descent: Sequence[Array]) -> list[Array]:
-        """The state after an update: the weights, and then the velocities if there are such."""
-        last = len(descent)
+    def improve(
+        self,
+        state: State,
+        descent: Sequence[Array],
+        stages: Sequence[Sequence[Stage]],
+        iteration: int,
+    ) -> State:
+        """The state after an update; `descent` is that of the weights."""
+        last = len(state.syn)
+        norms = [s for layer in stages for s in layer if isinstance(s, BatchNorm)]
+        descent = [*descent, *(n.gamma_descent for n in norms), *(n.beta_descent for n in norms)]
         if self.trim_norm:
             descent = shrink(descent, self.trim_norm)
         if self.l1 or self.l2:
-            pulls = [decay(w, self.l1, self.l2, self.bias) for w in state[:last]]
-            descent = [d - pull for d, pull in zip(descent, pulls, strict=True)]
-        if not self.momentum:
-            return [w + self.alpha * d for w, d in zip(state, descent, strict=True)]
-        velocity = [self.momentum * v + d for v, d in zip(state[last:], descent, strict=True)]
-        if self.nesterov:
-            descent = [d + self.momentum * v for d, v in zip(descent, velocity, strict=True)]
-        else:
-            descent = velocity
-        return [w + self.alpha * d for w, d in zip(state[:last], descent, strict=True)] + velocity
+            pulls = [decay(w, self.l1, self.l2, self.bias) for w in state.syn]
+            weights = zip(descent[:last], pulls, strict=True)
+            descent = [d - pull for d, pull in weights] + descent[last:]
+        steps, memory = self.steps(state, descent, iteration)
+        moved = zip(state.parameters, steps, strict=True)
+        parameters = [w + self.alpha * step for w, step in moved]
+        mean = [self.running(a, n.mean) for a, n in zip(state.mean, norms, strict=True)]
+        variance = [self.running(a, n.variance) for a, n in zip(state.variance, norms, strict=True)]
+        gamma, beta = last + len(norms), last + 2 * len(norms)
+        parts = parameters[:last], parameters[last:gamma], parameters[gamma:beta]
+        return State(*parts, memory, mean, variance)
 
-    def weight_matrices(self, state: Sequence[Array]) -> int:
-        """How many of the state's matrices are weights."""
-        return len(state) // (2 if self.momentum else 1)
+    def steps(
+        self, state: State, descent: list[Array], iteration: int
+    ) -> tuple[list[Array], list[list[Array]]]:
+        """The optimiser's steps, over alpha, and its new memory."""
+        if self.adam:
+            betas = self.beta1, self.beta2
+            return adam(state.memory, descent, *betas, self.adam_epsilon, iteration + 1)
+        if self.momentum:
+            return with_momentum(state.memory, descent, self.momentum, self.nesterov)
+        return descent, []
+
+    def running(self, average: Array, of_batch: Array) -> Array:
+        """A running average after one more batch."""
+        return average + self.norm_rate * (of_batch - average)

@@ -17,7 +17,7 @@ from conformance.tests.conftest import CASES, ROOT, Conformance, MakePort
 from conformance.traces import Trace, load
 from reference import case as cases
 from reference import network
-from reference.case import Capability
+from reference.case_tables import Capability
 from reference.golden import checkpoint_tensors, step_tensors
 
 PYTHON_MANIFEST = """

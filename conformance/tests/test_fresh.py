@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from conformance import fresh
 from conformance.tests.conftest import CASES, ROOT, Conformance, MakePort
-from reference.case import Capability, load
+from reference.case import load
+from reference.case_tables import Capability
 
 ALL = set(get_args(Capability))
 capabilities = st.sets(st.sampled_from(sorted(ALL)))
