@@ -88,7 +88,7 @@ def _whole_source() -> str:
     """The reference's files one after the other, without the imports between them."""
     names = "|".join(module.__name__ for module in ALGORITHM)
     text = "\n".join(inspect.getsource(module) for module in ALGORITHM)
-    return re.sub(rf"^from (?:{names}) import .*\n", "", text, flags=re.M)
+    return re.sub(rf"^from (?:{names}) import (?:\([^)]*\)|.*)\n", "", text, flags=re.M)
 
 
 @functools.cache
