@@ -189,7 +189,7 @@ def verdict_of(case: Case, trace: Trace, answer: Answer) -> Verdict:
             divergence = Divergence(check, n, comparison.first, line, tuple(bugs))
             return Verdict("FAIL", margin, one_line(divergence), numbers, divergence)
     reached = max((n for check, n, _, _ in answer.checked if check == "run"), default=0)
-    last = trace.checkpoints[-1][0]
+    last = max(n for n, _ in trace.checkpoints)
     if reached < last:
         return Verdict("PASS", margin, f"first {reached} of {last} iterations", numbers)
     if answer.correct is None:

@@ -28,6 +28,7 @@ def show(out: Console, results: Results) -> None:
     out.print("\nVerdicts, with the worst deviation as a multiple of the tolerance")
     for start in range(0, len(ports), columns):
         out.print(_verdicts(results.results, ports[start : start + columns]))
+    _accuracies(out, results.results)
     _reasons(out, results.results)
     if results.capabilities:
         out.print("\nCapabilities: how many of the cases that need them pass")
@@ -79,6 +80,14 @@ def _capabilities(entries: list[CapabilityResult], ports: list[str]) -> Table:
         ]
         table.add_row(capability, *cells)
     return table
+
+
+def _accuracies(out: Console, results: list[Result]) -> None:
+    """What part of held-out samples each port learns to classify, where a case asks for it."""
+    for case in dict.fromkeys(r.case for r in results if r.accuracy is not None):
+        found = {r.port: r.accuracy for r in results if r.case == case and r.accuracy is not None}
+        shown = ", ".join(f"{port} {accuracy:.2%}" for port, accuracy in found.items())
+        out.print(f"Accuracy on samples held out of {case}: {shown}", soft_wrap=True)
 
 
 def _reasons(out: Console, results: list[Result]) -> None:

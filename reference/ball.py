@@ -30,6 +30,15 @@ def balls(values: Array) -> Array:
     return np.vectorize(lambda x: flint.arb(float(x)), otypes=[object])(values)
 
 
+def number(value: float, like: Array) -> Array:
+    """`value` in the arithmetic of `like`, unrounded, with two axes of length 1 to broadcast.
+
+    Where plain numbers meet each other before they meet an array (as in 1 - value), they would
+    round as float64, whatever the arithmetic.
+    """
+    return np.full_like(like[..., :1, :1], flint.arb(value) if like.dtype == object else value)
+
+
 def nearest(values: Array) -> Array:
     """The doubles nearest to the exact values.
 

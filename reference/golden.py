@@ -107,7 +107,7 @@ def derive(case: Case, dtype: DType) -> dict[str, Any]:
     random = np.random.Generator(np.random.SFC64([SEED, DTYPES.index(dtype)]))
     replicate = functools.partial(RandomisedArray.replicate, replicas=REPLICAS, random=random)
     entries: dict[str, list[dict[str, Any]]] = {}
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         noisy_runs = zip(run(np.array), run(replicate), strict=True)
         entries["checkpoints"] = [
             {"iteration": n, "tensors": _entries(values, plain, randomised, dtype)}

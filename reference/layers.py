@@ -10,8 +10,8 @@ from typing import Protocol
 import flint
 import numpy as np
 
-from reference.array import Array, number
-from reference.ball import UndecidedError
+from reference.array import Array
+from reference.ball import UndecidedError, number
 from reference.philox import kept
 
 

@@ -64,7 +64,7 @@ def backward(
     """error[1] ... error[K] and delta[1] ... delta[K], found from the last to the first."""
     last = len(syn)
     l_error = {last: y - l[last]}
-    l_delta = {}
+    l_delta: dict[int, Array] = {}
     for k in reversed(range(1, last + 1)):
         if k < last:
             l_error[k] = l_delta[k + 1] @ rules.without_bias(syn[k]).mT

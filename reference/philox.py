@@ -8,7 +8,8 @@ in another order, or on many threads, draw the same. conformance/SPEC.md has the
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from reference.array import Array
 
 MULTIPLIERS = 0xD2511F53, 0xCD9E8D57
 KEY_STEPS = 0x9E3779B9, 0xBB67AE85
@@ -19,9 +20,10 @@ LOW = 0xFFFFFFFF
 FOR_DROPOUT, FOR_SHUFFLE = 0, 1
 
 
-def philox(counter: Any, key: tuple[int, int]) -> tuple[NDArray[np.uint64], ...]:
+def philox(counter: Any, key: tuple[int, int]) -> tuple[Array, ...]:
     """Four 32-bit words from a counter of four (numbers or arrays of them) and a key of two."""
-    c0, c1, c2, c3 = (np.asarray(word, dtype=np.uint64) for word in counter)
+    four: Any = [np.asarray(word, dtype=np.uint64) for word in counter]
+    c0, c1, c2, c3 = four
     k0, k1 = key
     for _ in range(ROUNDS):
         low, high = c0 * MULTIPLIERS[0], c2 * MULTIPLIERS[1]
@@ -30,7 +32,7 @@ def philox(counter: Any, key: tuple[int, int]) -> tuple[NDArray[np.uint64], ...]
     return c0, c1, c2, c3
 
 
-def words(count: int, seed: int, time: int, layer: int, purpose: int) -> NDArray[np.uint64]:
+def words(count: int, seed: int, time: int, layer: int, purpose: int) -> Array:
     """The first `count` words of what `purpose` draws at a time in a layer, as uint64."""
     blocks = np.arange(-(-count // 4))
     four = philox((blocks, time, layer, purpose), (seed & LOW, seed >> 32))
@@ -43,7 +45,7 @@ def kept(shape: tuple[int, int], dropout: float, seed: int, iteration: int, k: i
     return (drawn >= dropout * 2**32).reshape(shape)
 
 
-def permutation(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
+def permutation(count: int, seed: int, epoch: int) -> Array:
     """The order of the samples in an epoch: 0 ... count - 1, shuffled from the end.
 
     R. Durstenfeld, "Algorithm 235: Random permutation", CACM 7(7), 1964.

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from reference.array import Array, number
-from reference.ball import root
+from reference.array import Array
+from reference.ball import number, root
 from reference.layers import positive
 
 

@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as npst
 
 from conformance import traces
 from conformance.compare import Comparison, Expected, compare
-from conformance.diagnose import Answer
+from conformance.diagnose import Answer, Check
 from conformance.judge import verdict_of
 from conformance.tests.conftest import CASES
 from conformance.traces import Trace
@@ -117,12 +117,23 @@ CASE = load_case(CASES / "one-step.toml")
 
 def an_answer(trace: Trace, wrong_at: int | None = None) -> Answer:
     """The golden values as an answer, with one number of one check moved beyond tolerance."""
-    checks = [expected for _, expected in trace.steps + trace.checkpoints]
-    answers = [([(e.name, e.value.copy()) for e in expected], expected) for expected in checks]
+    checks: list[tuple[Check, int, list[Expected]]] = [
+        *(("step", n, expected) for n, expected in trace.steps),
+        *(("predict", n, expected) for n, expected in trace.predictions),
+        *(("drawn", n, expected) for n, expected in trace.drawn),
+        *(("run", n, expected) for n, expected in trace.checkpoints),
+    ]
+    answer = Answer(
+        [
+            (check, n, [(e.name, e.value.copy()) for e in wanted], wanted)
+            for check, n, wanted in checks
+        ]
+    )
     if wrong_at is not None:
-        name, value = answers[wrong_at][0][-1]
-        answers[wrong_at][0][-1] = (name, value + 2 * checks[wrong_at][-1].tolerance)
-    return Answer(answers[: len(trace.steps)], answers[len(trace.steps) :])
+        _, _, got, wanted = answer.checked[wrong_at]
+        name, value = got[-1]
+        got[-1] = (name, value + (2 * wanted[-1].tolerance or 1e-300))
+    return answer
 
 
 @pytest.mark.parametrize("wrong_at", range(4))
@@ -135,6 +146,47 @@ def test_each_check_of_a_case_can_fail(wrong_at: int) -> None:
     assert verdict.margin == pytest.approx(2, rel=0.1)
     assert verdict.divergence is not None
     assert verdict.divergence.check == ("step" if wrong_at < len(trace.steps) else "run")
+
+
+@pytest.mark.parametrize(
+    ("case_id", "check"), [("predict-small", "predict"), ("dropout-run", "predict")]
+)
+def test_inference_can_fail(case_id: str, check: str) -> None:
+    case = load_case(CASES / f"{case_id}.toml")
+    for trace in traces.load(case).values():
+        only = replace(trace, steps=[])
+        assert verdict_of(case, only, an_answer(only)).status == "PASS"
+        verdict = verdict_of(case, only, an_answer(only, 0))
+        assert verdict.status == "FAIL"
+        assert verdict.divergence is not None
+        assert verdict.divergence.check == check
+
+
+def test_drawn_weights_must_be_equal_to_the_last_bit() -> None:
+    case = load_case(CASES / "numpy-seed-small.toml")
+    for trace in traces.load(case).values():
+        assert all(e.tolerance == 0 for _, expected in trace.drawn for e in expected)
+        assert verdict_of(case, trace, an_answer(trace)).status == "PASS"
+        answer = an_answer(trace)
+        (check, seed, got, _), *_ = [c for c in answer.checked if c[0] == "drawn"]
+        name, value = got[0]
+        got[0] = (name, np.nextafter(value, 2))
+        verdict = verdict_of(case, trace, answer)
+        assert verdict.status == "FAIL"
+        assert verdict.divergence is not None
+        assert (verdict.divergence.check, verdict.divergence.iteration) == (check, seed)
+
+
+def test_another_accuracy_fails() -> None:
+    case = load_case(CASES / "digits-accuracy.toml")
+    trace = traces.load(case)["float64"]
+    assert trace.correct is not None
+    for number, status in ((trace.correct, "PASS"), (trace.correct - 1, "FAIL"), (0, "FAIL")):
+        answer = an_answer(trace)
+        answer.correct = number
+        verdict = verdict_of(case, trace, answer)
+        assert verdict.status == status
+        assert status == "PASS" or "held-out samples" in verdict.reason
 
 
 @given(st.permutations(range(16)), st.integers(0, 15), st.booleans())
@@ -156,7 +208,7 @@ def test_the_order_of_checkpoints_changes_nothing_else(
 
 def test_an_empty_answer_is_never_a_pass() -> None:
     trace = traces.load(CASE)["float64"]
-    assert verdict_of(CASE, trace, Answer([], [])).status == "FAIL"
+    assert verdict_of(CASE, trace, Answer()).status == "FAIL"
     assert compare([], [], "float64").numbers == 0
     empty = np.zeros((0, 2))
     assert compare([("t", empty)], [Expected("t", empty, 1.0)], "float64").numbers == 0

@@ -14,7 +14,7 @@ from conformance.diagnose import THRESHOLD, Answer, line_of, probable_bugs
 from conformance.mutants import Mutant, PatchError
 from conformance.results import Kill, TeethMutant, TeethVariant
 from conformance.tests.conftest import CASES, ROOT, Conformance, MakePort
-from conformance.traces import Trace, load
+from conformance.traces import Trace, load, shapes_in_step
 from reference import case as cases
 from reference import network
 from reference.case_tables import Capability
@@ -40,7 +40,9 @@ def short_cases(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cases")
     plain = ("alpha-small", "several-outputs", "deep", "saturated")
     steps = [path.stem for path in CASES.glob("*-step.toml")]
-    for name in (*plain, *steps, "everything", "softmax-large"):
+    others = ("everything", "everything-else", "softmax-large", "numpy-seed-small")
+    runs = ("dropout-run", "adam-run", "shuffle-run", "batch-norm-run", "predict-small")
+    for name in (*plain, *steps, *others, *runs):
         text = (CASES / f"{name}.toml").read_text()
         if name in plain:
             text = re.sub(r"iterations = \d+", "iterations = 1000", text)
@@ -129,8 +131,10 @@ def answers(trace: Trace, noise: float, seed: int) -> Answer:
         ]
 
     return Answer(
-        [(moved(expected), expected) for _, expected in trace.steps],
-        [(moved(expected), expected) for _, expected in trace.checkpoints],
+        [
+            *(("step", n, moved(expected), expected) for n, expected in trace.steps),
+            *(("run", n, moved(expected), expected) for n, expected in trace.checkpoints),
+        ]
     )
 
 
@@ -148,41 +152,49 @@ def test_a_bug_of_half_the_size_is_not_named() -> None:
     trace = load(case)["float64"]
     X, y, syn = case.arrays("float64")
     for factor, named in ((0.999, ["alpha-slightly-off"]), (0.9995, []), (0.998, [])):
-        steps = [network.step(X, y, trace.state(n), alpha=factor) for n, _ in trace.steps]
+        wrong = Answer()
+        for n, expected in trace.steps:
+            step = network.step(X, y, trace.state(n), alpha=factor)
+            wrong.checked.append(("step", n, step_tensors(case, step), expected))
         run = network.train(X, y, syn, case.trace.checkpoints, alpha=factor)
-        wrong = Answer(
-            [
-                (step_tensors(s), expected)
-                for s, (_, expected) in zip(steps, trace.steps, strict=True)
-            ],
-            [
-                (checkpoint_tensors(state, error, 2), expected)
-                for (_, error, state), (_, expected) in zip(run, trace.checkpoints, strict=True)
-            ],
-        )
+        for (n, error, state), (_, expected) in zip(run, trace.checkpoints, strict=True):
+            wrong.checked.append(("run", n, checkpoint_tensors(case, state, error), expected))
         assert [bug.id for bug in probable_bugs(case, trace, wrong)] == named
     assert 0 < THRESHOLD < 0.5
 
 
 @pytest.mark.parametrize(
-    ("tensor", "source"),
+    ("case_id", "tensor", "source"),
     [
-        ("l1", "l.append(activation.value(rules.inputs(l[k]) @ weights))"),
-        ("l3", "l.append(activation.value(rules.inputs(l[k]) @ weights))"),
-        ("l3_error", "l_error = {last: y - l[last]}"),
-        ("l3_delta", "l_delta = {last: rules.trim("),
-        ("l2_error", "l_error[k] = l_delta[k + 1] @ rules.without_bias(syn[k]).mT"),
-        ("l1_delta", "l_delta[k] = rules.trim(l_error[k] * "),
-        ("syn0", "descent = [rules.inputs("),
-        ("velocity1", "velocity = [self.momentum * v + d"),
-        ("error", "return np.abs(output_error)"),
+        ("deep", "l1", "x = rules.inputs(l[k]) @ weights"),
+        ("deep", "l3", "x = rules.inputs(l[k]) @ weights"),
+        ("deep", "l3_error", "l_error = {last: y - l[last]}"),
+        ("deep", "l2_error", "l_error[k] = l_delta[k + 1] @ rules.without_bias(syn[k]).mT"),
+        ("deep", "l3_delta", "return error * self.slope(self.output)"),
+        ("deep", "l1_delta", "return error * self.slope(self.output)"),
+        ("deep", "syn0", "descent = [rules.inputs("),
+        ("momentum-step", "syn1_velocity", "velocity = [momentum * v + d"),
+        ("adam-step", "syn0_m", "m = [b1 * m + (1 - b1) * d"),
+        ("adam-step", "syn0_v", "v = [b2 * v + (1 - b2) * (d * d)"),
+        ("batch-norm-step", "gamma1", "self.gamma_descent = "),
+        ("batch-norm-step", "beta1", "self.beta_descent = "),
+        ("batch-norm-step", "mean1", "self.mean = average("),
+        ("batch-norm-step", "variance1", "self.variance = average("),
     ],
 )
-def test_the_line_of_a_tensor_is_quoted(tensor: str, source: str) -> None:
-    place, _, line = line_of(tensor, 3).partition(": ")
+def test_the_line_of_a_tensor_is_quoted(case_id: str, tensor: str, source: str) -> None:
+    case = cases.load(CASES / f"{case_id}.toml")
+    place, _, line = line_of(case, tensor).partition(": ")
     path, number = place.split(":")
     assert line.startswith(source)
     assert (ROOT / path).read_text().splitlines()[int(number) - 1].strip() == line
+
+
+def test_every_tensor_of_every_step_has_a_line() -> None:
+    for case in cases.load_all(CASES):
+        for n in case.trace.steps:
+            for name, _ in shapes_in_step(case, n):
+                assert line_of(case, name)
 
 
 def killed(margin: float | None) -> Kill:

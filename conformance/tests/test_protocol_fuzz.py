@@ -42,7 +42,7 @@ def client(*lines: bytes) -> Client:
 
 def status(lines: list[bytes]) -> str:
     """What comes of these answers to all that is asked of the case."""
-    answer = Answer([], [])
+    answer = Answer()
     try:
         ask(client(*lines), CASE, TRACE, None, answer)
     except (Trouble, Unsupported, Failure):

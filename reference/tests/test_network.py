@@ -13,17 +13,20 @@ from hypothesis.extra import numpy as npst
 from reference import ball, network
 from reference.array import Array
 from reference.batches import batch_slice
-from reference.layers import positive, softmax
+from reference.initial import initial_state
+from reference.layers import BatchNorm, positive, softmax
 from reference.rules import Rules
-from reference.update import clip, shrink
+from reference.update import adam, clip, shrink, with_momentum
 
 BITS = 300
+ITERATION = 5  # for what is drawn at random
 H = flint.arb(2) ** -60  # the truncation error of central differences is of the order h^2
 
 
-def loss(X: Array, y: Array, syn: list[Array], rules: Rules) -> flint.arb:
+def loss(X: Array, y: Array, state: list[Array], rules: Rules) -> flint.arb:
     """What training descends, written out: SPEC.md, section 2."""
-    output = network.forward(X, syn, rules)[-1]
+    parts = rules.split(state)
+    output = network.forward(X, parts.syn, rules.stages(parts, ITERATION), rules)[-1]
     total = 0 * output.flat[0]
     for target, o in zip(y.flat, output.flat, strict=True):
         if rules.loss == "squared":
@@ -32,18 +35,18 @@ def loss(X: Array, y: Array, syn: list[Array], rules: Rules) -> flint.arb:
             total -= target * o.log()
         else:
             total -= target * o.log() + (1 - target) * (1 - o).log()
-    for weights in syn:
+    for weights in parts.syn:
         for w in (weights[:-1] if rules.bias else weights).flat:
             total += rules.l1 * abs(w) + rules.l2 * w * w / 2
     return total
 
 
 def central_difference(
-    X: Array, y: Array, syn: list[Array], rules: Rules, k: int, index: tuple[int, ...]
+    X: Array, y: Array, state: list[Array], rules: Rules, k: int, index: tuple[int, ...]
 ) -> flint.arb:
     losses = []
     for sign in (1, -1):
-        moved = [w.copy() for w in syn]
+        moved = [w.copy() for w in state]
         moved[k][index] = moved[k][index] + sign * H
         losses.append(loss(X, y, moved, rules))
     return (losses[0] - losses[1]) / (2 * H)
@@ -63,9 +66,16 @@ cross_entropy: dict[str, st.SearchStrategy[Any]] = {
     "output": st.sampled_from(["sigmoid", "softmax"]),
     "loss": st.just("cross-entropy"),
 }
-rules = st.one_of(st.fixed_dictionaries(squared), st.fixed_dictionaries(cross_entropy)).map(
-    lambda fields: Rules(**fields)
-)
+beside: dict[str, st.SearchStrategy[Any]] = {
+    "batch_norm": st.booleans(),
+    "norm_epsilon": st.just(0.125),
+    "norm_rate": st.just(0.25),
+    "dropout": st.sampled_from([0.0, 0.25]),
+    "philox_seed": st.integers(0, 2**63 - 1),
+}
+rules = st.one_of(
+    st.fixed_dictionaries(squared | beside), st.fixed_dictionaries(cross_entropy | beside)
+).map(lambda fields: Rules(**fields))
 
 
 @settings(max_examples=40)
@@ -85,15 +95,16 @@ def test_update_is_minus_the_gradient(
         y = ball.balls(targets)
         if rules.output == "softmax":  # its targets are probabilities: each row sums to 1
             y = y / y.sum(axis=-1, keepdims=True)
-        syn = [
-            ball.balls(random.uniform(-2, 2, (a + rules.bias, b)))
-            for a, b in itertools.pairwise(layers)
-        ]
-        after = network.step(X, y, syn, **rules._asdict()).state
-        for k, weights in enumerate(syn):
-            for index in np.ndindex(weights.shape):
-                update = after[k][index] - weights[index]
-                gradient = central_difference(X, y, syn, rules, k, index)
+        drawn = [random.uniform(-2, 2, (a + rules.bias, b)) for a, b in itertools.pairwise(layers)]
+        state = [ball.balls(w) for w in initial_state(drawn, rules)]
+        # Not all gamma and beta as they start, where relu is at its corner.
+        for k in range(len(drawn), len(rules.split(state).parameters)):
+            state[k] = ball.balls(np.asarray(random.uniform(0.5, 1.5, state[k].shape)))
+        after = network.step(X, y, state, iteration=ITERATION, **rules._asdict()).state
+        for k, parameter in enumerate(rules.split(state).parameters):
+            for index in np.ndindex(parameter.shape):
+                update = after[k][index] - parameter[index]
+                gradient = central_difference(X, y, state, rules, k, index)
                 assert abs(float((update + gradient).mid())) < 1e-30
 
 
@@ -141,17 +152,49 @@ def test_a_branch_on_a_ball_is_never_silently_decided() -> None:
 
 @pytest.mark.parametrize("nesterov", [False, True])
 def test_momentum_under_a_constant_descent_is_a_geometric_sum(nesterov: bool) -> None:
-    rules = Rules(alpha=0.5, momentum=0.8, nesterov=nesterov)
-    state = [np.zeros((1, 1)), np.zeros((1, 1))]
+    memory = [[np.zeros((1, 1))]]
     for _ in range(50):
-        state = rules.improve(state, [np.ones((1, 1))])
+        steps, memory = with_momentum(memory, [np.ones((1, 1))], 0.8, nesterov)
     velocity = sum(0.8**i for i in range(50))
-    assert state[1].item() == pytest.approx(velocity, rel=1e-12)
-    before = state[0].item()
-    after = rules.improve(state, [np.ones((1, 1))])[0].item()
-    new = 0.8 * velocity + 1
-    step = 0.5 * (1 + 0.8 * new) if nesterov else 0.5 * new
-    assert after - before == pytest.approx(step, rel=1e-9)
+    assert memory[0][0].item() == pytest.approx(velocity, rel=1e-12)
+    assert steps[0].item() == pytest.approx(1 + 0.8 * velocity if nesterov else velocity, rel=1e-9)
+
+
+@given(st.floats(0.1, 10), st.integers(1, 200))
+def test_adam_under_a_constant_descent_takes_steps_of_1(size: float, updates: int) -> None:
+    """Both averages are then what they average, once their start at 0 is corrected."""
+    memory = [[np.zeros((1, 1))], [np.zeros((1, 1))]]
+    for t in range(1, updates + 1):
+        steps, memory = adam(memory, [np.full((1, 1), -size)], 0.9, 0.999, 1e-12, t)
+        assert steps[0].item() == pytest.approx(-1, rel=1e-9)
+
+
+@given(npst.arrays(np.float64, (6, 3), elements=st.floats(-10, 10)))
+def test_batch_norm_gives_mean_beta_and_deviation_gamma(x: Array) -> None:
+    gamma, beta = np.array([[1.0, 2.0, 0.5]]), np.array([[0.0, -1.0, 3.0]])
+    stage = BatchNorm(gamma, beta, 1e-30)
+    output = stage.forward(x + np.arange(18).reshape(6, 3))
+    assert output.mean(axis=0) == pytest.approx(beta[0], abs=1e-9)
+    spread = stage.variance[0] > 1e-6
+    assert output.std(axis=0)[spread] == pytest.approx(gamma[0][spread], rel=1e-6)
+
+
+def test_inference_uses_running_averages_and_drops_nothing() -> None:
+    settings: dict[str, Any] = {
+        "batch_norm": True,
+        "norm_epsilon": 0.5,
+        "norm_rate": 0.25,
+        "dropout": 0.5,
+        "philox_seed": 9,
+    }
+    random = np.random.RandomState(6)
+    X, syn = random.rand(4, 2), [random.rand(2, 3), random.rand(3, 1)]
+    gamma, beta, mean = random.rand(1, 3), random.rand(1, 3), random.rand(1, 3)
+    variance = random.rand(1, 3)
+    output = network.predict(X, [*syn, gamma, beta, mean, variance], **settings)
+    normal = (X @ syn[0] - mean) / np.sqrt(variance + 0.5)
+    hidden = 1 / (1 + np.exp(-(gamma * normal + beta)))
+    assert output == pytest.approx(1 / (1 + np.exp(-(hidden @ syn[1]))), rel=1e-12)
 
 
 def test_softmax_is_the_same_for_every_shift() -> None:

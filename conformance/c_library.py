@@ -1,0 +1,143 @@
+"""Calls a `c-abi` port: a shared library behind the contract of backprop.h, through cffi.
+
+Each buffer that the port writes to is full of NaN before, and lies between guard zones.
+"""
+
+import math
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from conformance.contract import SETTINGS, Answer, FailureError, UnsupportedError
+from reference.array import Array
+from reference.batches import batch_slice
+
+GUARD = 64  # elements before and after each buffer
+HEADER = Path(__file__).parent / "backprop.h"
+# What the C header calls them.
+ENUMS = {"sigmoid": 0, "tanh": 1, "relu": 2, "softmax": 3, "squared": 0, "cross-entropy": 1}
+
+
+class CLibrary:
+    """A shared library behind the C header, called through cffi."""
+
+    def __init__(self, path: str) -> None:
+        import cffi
+
+        self.ffi = cffi.FFI()
+        self.ffi.cdef(re.sub(r"^#.*$", "", HEADER.read_text(encoding="utf-8"), flags=re.M))
+        self.library = self.ffi.dlopen(path)
+
+    def device(self) -> str:
+        """See Adapter."""
+        try:
+            name = self.library.backprop_device()
+        except AttributeError:
+            return "cpu"
+        return bytes(self.ffi.string(name)).decode(errors="replace")
+
+    def train(self, X: Array, y: Array, state: list[Array], request: Answer) -> Answer:
+        """See Adapter."""
+        checkpoints = np.array(request["checkpoints"], dtype=np.int64)
+        states = _unwritten(len(checkpoints), sum(w.size for w in state), like=X)
+        error = _unwritten(len(checkpoints), like=X)
+        flat = np.concatenate([w.ravel() for w in state])
+        inputs = [X, y, flat, checkpoints]
+        self._call("train", request, inputs, [states, error])
+        return {
+            "checkpoints": [
+                {"iteration": n, "error": e, "weights": _split(row, [w.shape for w in state])}
+                for n, e, row in zip(request["checkpoints"], error.tolist(), states, strict=True)
+            ]
+        }
+
+    def step(self, X: Array, y: Array, state: list[Array], request: Answer) -> Answer:
+        """See Adapter."""
+        batch = batch_slice(len(X), request.get("batch_size", 0), request.get("iteration", 0))
+        shapes = [(batch.stop - batch.start, units) for units in request["layers"][1:]]
+        units = sum(a * b for a, b in shapes)
+        l, error, delta = (_unwritten(units, like=X) for _ in range(3))
+        flat = np.concatenate([w.ravel() for w in state])
+        new = _unwritten(flat.size, like=X)
+        self._call("step", request, [X, y, flat], [l, error, delta, new])
+        return {
+            "l": _split(l, shapes),
+            "error": _split(error, shapes),
+            "delta": _split(delta, shapes),
+            "weights": _split(new, [w.shape for w in state]),
+        }
+
+    def predict(self, X: Array, state: list[Array], request: Answer) -> Answer:
+        """See Adapter."""
+        output = _unwritten(len(X), request["layers"][-1], like=X)
+        flat = np.concatenate([w.ravel() for w in state])
+        self._call("predict", request, [X, flat], [output])
+        return {"output": output.tolist()}
+
+    def initial(self, request: Answer) -> Answer:
+        """See Adapter."""
+        shapes = [tuple(shape) for shape in request["shapes"]]
+        state = _unwritten(sum(map(math.prod, shapes)), like=np.empty(0, request["dtype"]))
+        self._call("initial", request, [], [state])
+        return {"weights": _split(state, shapes)}
+
+    def _call(self, name: str, request: Answer, inputs: list[Array], outputs: list[Array]) -> None:
+        suffix = {"float64": "f64", "float32": "f32"}[request["dtype"]]
+        function_name = f"backprop_{name}_{suffix}"
+        layers = self.ffi.new("int64_t[]", request["layers"])
+        settings = self.ffi.new("backprop_settings *")
+        settings.layer_count, settings.layers = len(layers), layers
+        settings.samples = len(request.get("X", []))
+        for key in SETTINGS & request.keys():
+            setattr(settings, key, ENUMS.get(request[key], request[key]))
+        arguments = [self._pointer(a) for a in (*inputs, *outputs)]
+        if name == "train":
+            arguments.insert(3, len(inputs[3]))  # of the checkpoints
+        if name == "initial":
+            arguments.insert(0, request["numpy_seed"])
+        before = [a.tobytes() for a in inputs]
+        try:
+            function = getattr(self.library, function_name)
+        except AttributeError as error:
+            raise FailureError(f"the library does not export {function_name}") from error
+        status = function(settings, *arguments)
+        if [a.tobytes() for a in inputs] != before:
+            raise FailureError(f"{function_name} changed its inputs")
+        if not all(_guarded(a) for a in outputs):
+            raise FailureError(f"{function_name} wrote beyond the end of a buffer, or before it")
+        if status == self.library.BACKPROP_UNSUPPORTED:
+            raise UnsupportedError("the port does not do such a network (BACKPROP_UNSUPPORTED)")
+        if status == self.library.BACKPROP_NO_DEVICE:
+            raise UnsupportedError("the port's device is not here (BACKPROP_NO_DEVICE)")
+        if status != self.library.BACKPROP_OK:
+            raise FailureError(f"{function_name} returned status {status}")
+
+    def _pointer(self, array: Array) -> Any:
+        kind = {"float64": "double *", "float32": "float *", "int64": "int64_t *"}
+        return self.ffi.cast(kind[array.dtype.name], array.ctypes.data)
+
+
+def _unwritten(*shape: int, like: Array) -> Array:
+    """A buffer for results, full of NaN: what a port does not write cannot pass.
+
+    It lies within a larger one, whose other elements must stay NaN.
+    """
+    whole = np.full(math.prod(shape) + 2 * GUARD, np.nan, dtype=like.dtype)
+    return whole[GUARD:-GUARD].reshape(shape)
+
+
+def _guarded(buffer: Array) -> bool:
+    """True as long as nothing is written around this buffer."""
+    whole = buffer.base
+    assert whole is not None
+    return bool(np.isnan(whole[:GUARD]).all() and np.isnan(whole[-GUARD:]).all())
+
+
+def _split(flat: Array, shapes: Sequence[tuple[int, ...]]) -> list[Any]:
+    """Cut a flat buffer into nested lists of these shapes."""
+    ends = np.cumsum([int(np.prod(shape)) for shape in shapes])
+    parts = np.split(flat, ends[:-1])
+    return [part.reshape(shape).tolist() for part, shape in zip(parts, shapes, strict=True)]
