@@ -2,6 +2,7 @@
 
 import shutil
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import Field
@@ -38,11 +39,19 @@ def make(variant: Variant, folder: Path) -> Port:
     flags = ", ".join(f'"{flag}"' for flag in variant.flags)
     text = manifest.read_text(encoding="utf-8").replace('["gcc", "', f'["{variant.compiler}", "')
     manifest.write_text(text.replace('"-O2"', flags), encoding="utf-8")
-    source = folder / "backprop.c"
-    text = source.read_text(encoding="utf-8")
-    for old, new in variant.patches:
-        if text.count(old) != 1:
-            raise ValueError(f"variant {variant.id}: {old!r} occurs {text.count(old)} times")
-        text = text.replace(old, new)
-    source.write_text(text, encoding="utf-8")
+    patch(folder, variant.patches)
     return load(folder)
+
+
+def patch(folder: Path, patches: Sequence[Sequence[str]]) -> None:
+    """Replace text of the C port's sources in `folder`: pairs of old and new text.
+
+    Raises ValueError if an old text does not occur exactly once in all of them.
+    """
+    for old, new in patches:
+        texts = {path: path.read_text(encoding="utf-8") for path in folder.glob("*.[ch]")}
+        count = sum(text.count(old) for text in texts.values())
+        if count != 1:
+            raise ValueError(f"{old!r} occurs {count} times in the C port")
+        [source] = [path for path, text in texts.items() if old in text]
+        source.write_text(texts[source].replace(old, new), encoding="utf-8")

@@ -100,10 +100,10 @@ class PythonModule:
 
 
 def _content(arguments: Any) -> Any:
-    """The content of arrays, in lists or alone, and of whatever else there is."""
+    """The content of arrays, in lists or alone; all else is handed over as a copy."""
     if isinstance(arguments, list | tuple):
         return [_content(item) for item in arguments]
-    return arguments.tobytes() if isinstance(arguments, np.ndarray) else arguments
+    return arguments.tobytes() if isinstance(arguments, np.ndarray) else None
 
 
 def _numbers(value: Any) -> Any:

@@ -13,6 +13,8 @@ from typing import Any
 import hypothesis
 import pytest
 
+from conformance import variants
+
 # A busy machine is slow now and then: time is not what these tests are about.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
@@ -113,11 +115,7 @@ def patched_c(tmp_path: Path) -> PatchedC:
         text = manifest.read_text()
         assert text.count('"-O2"') == 2
         manifest.write_text(text.replace('"-O2"', words))
-        source = (folder / "backprop.c").read_text()
-        for old, new in replacements:
-            assert source.count(old) == 1, f"{old!r} is not in the C port exactly once"
-            source = source.replace(old, new)
-        (folder / "backprop.c").write_text(source)
+        variants.patch(folder, replacements)
         return folder
 
     return make

@@ -1,0 +1,105 @@
+"""Deltas and descents against automatic differentiation by JAX.
+
+The loss is written out for JAX from SPEC.md, without any line of the reference's backward pass.
+JAX is not among the packages of the lock file: `.ci/run` installs it from requirements.txt here.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from reference import network
+from reference.array import Array
+from reference.case import Case, load_all
+from reference.initial import initial_state
+from reference.philox import kept
+from reference.rules import Rules
+
+jax = pytest.importorskip("jax", reason="JAX is not installed: reference/tests/requirements.txt")
+jnp = jax.numpy
+jax.config.update("jax_enable_x64", True)
+
+CASES = load_all(Path(__file__).parents[2] / "conformance" / "cases")
+ITERATIONS = (0, 2)
+RELATIVE = 1e-12
+
+ACTIVATIONS: dict[str, Any] = {
+    "sigmoid": jax.nn.sigmoid,
+    "tanh": jnp.tanh,
+    "relu": jax.nn.relu,
+    "softmax": jax.nn.softmax,
+}
+
+
+def loss(parameters: Any, added: Any, X: Any, y: Any, rules: Rules, factors: list[Any]) -> Any:
+    """What training descends; `added` is added to the weighted inputs of each layer."""
+    syn, gamma, beta = parameters
+    l, last = X, len(syn)
+    for k in range(1, last + 1):
+        if rules.bias:
+            l = jnp.concatenate([l, jnp.ones((len(l), 1))], axis=1)
+        x = l @ syn[k - 1] + added[k - 1]
+        if k == last:
+            break
+        if rules.batch_norm:
+            mean, variance = x.mean(axis=0), x.var(axis=0)
+            x = gamma[k - 1] * (x - mean) * (variance + rules.norm_epsilon) ** -0.5 + beta[k - 1]
+        l = ACTIVATIONS[rules.activation](x) * factors[k - 1]
+    if rules.loss == "squared":
+        total = ((y - ACTIVATIONS[rules.output](x)) ** 2).sum() / 2
+    elif rules.output == "softmax":
+        total = -(y * jax.nn.log_softmax(x)).sum()
+    else:
+        total = -(y * jax.nn.log_sigmoid(x) + (1 - y) * jax.nn.log_sigmoid(-x)).sum()
+    for weights in syn:
+        w = weights[:-1] if rules.bias else weights
+        total += rules.l1 * jnp.abs(w).sum() + rules.l2 * (w**2).sum() / 2
+    return total
+
+
+def plain_rules(case: Case) -> Rules:
+    """The case's rules without what makes of a gradient something else.
+
+    With momentum, the velocity after one update from 0 is the descent itself.
+    """
+    off: dict[str, Any] = {"adam": False, "trim_value": 0.0, "trim_norm": 0.0, "nesterov": False}
+    return case.rules._replace(**off, momentum=0.5)
+
+
+def assert_close(got: Array, expected: Any) -> None:
+    wanted = np.asarray(expected)
+    assert got.shape == wanted.shape
+    assert np.abs(got - wanted).max() <= RELATIVE * np.abs(wanted).max() + 1e-300
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case.id for case in CASES])
+def test_deltas_and_descents_are_minus_the_gradient(case: Case) -> None:
+    rules = plain_rules(case)
+    X, y, flat = case.arrays("float64")
+    random = np.random.default_rng(1)
+    state = initial_state(flat[: len(case.layers) - 1], rules)
+    parts = rules.split(state)
+    for k in range(len(parts.syn), len(parts.parameters)):
+        state[k] = np.asarray(random.uniform(0.5, 1.5, state[k].shape))  # gamma and beta
+    parts = rules.split(state)
+    for n in ITERATIONS:
+        with np.errstate(over="ignore"):  # a saturated sigmoid
+            step = network.step(X, y, state, iteration=n, **rules._asdict())
+        rows = rules.rows(len(X), n)
+        factors = [
+            kept(l.shape, rules.dropout, rules.philox_seed, n, k) / (1 - rules.dropout)
+            if rules.dropout
+            else np.ones_like(l)
+            for k, l in enumerate(step.l[:-1], 1)
+        ]
+        data = X[rows], y[rows], rules, factors
+        gradient = jax.grad(lambda p, a, data=data: -loss(p, a, *data), argnums=(0, 1))
+        added = [jnp.zeros(l.shape) for l in step.l]
+        descents, deltas = gradient((parts.syn, parts.gamma, parts.beta), added)
+        for got, expected in zip(step.delta, deltas, strict=True):
+            assert_close(got, expected)
+        velocities = rules.split(step.state).memory[0]
+        for got, expected in zip(velocities, [d for part in descents for d in part], strict=True):
+            assert_close(got, expected)
