@@ -276,7 +276,7 @@ PYTHON = {
 # name: (replacements in the source of the C port, status, reason)
 C = {
     "c_changes_inputs": (
-        [("memcpy(now, state,", "((real *)y)[0] = 0; memcpy(now, state,")],
+        [("int64_t iteration = 0;", "int64_t iteration = 0; ((real *)y)[0] = 0;")],
         "FAIL",
         "changed its inputs",
     ),
