@@ -157,22 +157,19 @@ class BatchNorm:
         return (e - average(e) - self.normal * average(e * self.normal)) / self.deviation
 
 
-class FixedNorm:
+class FixedNorm(BatchNorm):
     """Batch normalisation in inference: with running averages in place of the batch's own."""
 
     def __init__(
         self, gamma: Array, beta: Array, epsilon: float, mean: Array, variance: Array
     ) -> None:
-        self.gamma, self.beta, self.mean = gamma, beta, mean
-        self.deviation = np.sqrt(variance + epsilon)
+        super().__init__(gamma, beta, epsilon)
+        self.mean, self.variance = mean, variance
 
     def forward(self, x: Array) -> Array:
         """See Stage."""
-        return self.gamma * ((x - self.mean) / self.deviation) + self.beta
-
-    def back(self, error: Array) -> Array:
-        """Inference has no way back."""
-        raise NotImplementedError
+        normal = (x - self.mean) / np.sqrt(self.variance + self.epsilon)
+        return self.gamma * normal + self.beta
 
 
 def average(x: Array) -> Array:

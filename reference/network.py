@@ -27,7 +27,7 @@ import numpy as np
 
 from reference.array import Array
 from reference.initial import draw, initial_state
-from reference.layers import Stage
+from reference.layers import BatchNorm, Stage
 from reference.rules import Rules
 from reference.state import State
 
@@ -87,7 +87,8 @@ def update(
     error, delta = backward(l, y, state.syn, stages, rules)
     # The weights change only now: every error above used the old ones.
     descent = [rules.inputs(l[k]).mT @ delta[k] for k in range(len(state.syn))]
-    return l[1:], error, delta, rules.improve(state, descent, stages, iteration)
+    norms = [stage for layer in stages for stage in layer if isinstance(stage, BatchNorm)]
+    return l[1:], error, delta, rules.improve(state, descent, norms, iteration)
 
 
 def infer(X: Array, state: State, rules: Rules) -> Array:

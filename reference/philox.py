@@ -21,9 +21,8 @@ FOR_DROPOUT, FOR_SHUFFLE = 0, 1
 
 
 def philox(counter: Any, key: tuple[int, int]) -> tuple[Array, ...]:
-    """Four 32-bit words from a counter of four (numbers or arrays of them) and a key of two."""
-    four: Any = [np.asarray(word, dtype=np.uint64) for word in counter]
-    c0, c1, c2, c3 = four
+    """Four 32-bit words from a counter of four (numbers or arrays) and a key of two."""
+    c0, c1, c2, c3 = np.broadcast_arrays(*(np.asarray(w, np.uint64) for w in counter))
     k0, k1 = key
     for _ in range(ROUNDS):
         low, high = c0 * MULTIPLIERS[0], c2 * MULTIPLIERS[1]
@@ -36,7 +35,7 @@ def words(count: int, seed: int, time: int, layer: int, purpose: int) -> Array:
     """The first `count` words of what `purpose` draws at a time in a layer, as uint64."""
     blocks = np.arange(-(-count // 4))
     four = philox((blocks, time, layer, purpose), (seed & LOW, seed >> 32))
-    return np.stack(np.broadcast_arrays(*four), axis=-1).ravel()[:count]
+    return np.stack(four, axis=-1).ravel()[:count]
 
 
 def kept(shape: tuple[int, int], dropout: float, seed: int, iteration: int, k: int) -> Any:

@@ -4,6 +4,7 @@ Each default leaves its capability out, so the defaults are the article's networ
 """
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any, Literal, NamedTuple
 
 from reference.array import Array
@@ -84,8 +85,8 @@ class Rules(NamedTuple):
         if self.batch_norm:
             scale = state.gamma[k - 1], state.beta[k - 1], self.norm_epsilon
             averages = state.mean[k - 1], state.variance[k - 1]
-            training = iteration is not None
-            stages.insert(0, BatchNorm(*scale) if training else FixedNorm(*scale, *averages))
+            fixed = FixedNorm(*scale, *averages)
+            stages.insert(0, BatchNorm(*scale) if iteration is not None else fixed)
         if self.dropout and iteration is not None:
             stages.append(Dropout(self.dropout, self.philox_seed, iteration, k))
         return stages
@@ -95,15 +96,10 @@ class Rules(NamedTuple):
         return clip(delta, self.trim_value) if self.trim_value else delta
 
     def improve(
-        self,
-        state: State,
-        descent: Sequence[Array],
-        stages: Sequence[Sequence[Stage]],
-        iteration: int,
+        self, state: State, descent: list[Array], norms: list[BatchNorm], iteration: int
     ) -> State:
         """The state after an update; `descent` is that of the weights."""
-        last = len(state.syn)
-        norms = [s for layer in stages for s in layer if isinstance(s, BatchNorm)]
+        last = len(descent)
         descent = [*descent, *(n.gamma_descent for n in norms), *(n.beta_descent for n in norms)]
         if self.trim_norm:
             descent = shrink(descent, self.trim_norm)
@@ -112,21 +108,20 @@ class Rules(NamedTuple):
             weights = zip(descent[:last], pulls, strict=True)
             descent = [d - pull for d, pull in weights] + descent[last:]
         steps, memory = self.steps(state, descent, iteration)
-        moved = zip(state.parameters, steps, strict=True)
-        parameters = [w + self.alpha * step for w, step in moved]
+        parameters = [
+            w + self.alpha * step for w, step in zip(state.parameters, steps, strict=True)
+        ]
         mean = [self.running(a, n.mean) for a, n in zip(state.mean, norms, strict=True)]
         variance = [self.running(a, n.variance) for a, n in zip(state.variance, norms, strict=True)]
-        gamma, beta = last + len(norms), last + 2 * len(norms)
-        parts = parameters[:last], parameters[last:gamma], parameters[gamma:beta]
-        return State(*parts, memory, mean, variance)
+        return self.split([*parameters, *chain(*memory), *mean, *variance])
 
     def steps(
         self, state: State, descent: list[Array], iteration: int
     ) -> tuple[list[Array], list[list[Array]]]:
         """The optimiser's steps, over alpha, and its new memory."""
         if self.adam:
-            betas = self.beta1, self.beta2
-            return adam(state.memory, descent, *betas, self.adam_epsilon, iteration + 1)
+            rates = self.beta1, self.beta2, self.adam_epsilon
+            return adam(state.memory, descent, *rates, iteration + 1)
         if self.momentum:
             return with_momentum(state.memory, descent, self.momentum, self.nesterov)
         return descent, []
