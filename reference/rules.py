@@ -108,9 +108,7 @@ class Rules(NamedTuple):
             weights = zip(descent[:last], pulls, strict=True)
             descent = [d - pull for d, pull in weights] + descent[last:]
         steps, memory = self.steps(state, descent, iteration)
-        parameters = [
-            w + self.alpha * step for w, step in zip(state.parameters, steps, strict=True)
-        ]
+        parameters = [w + self.alpha * d for w, d in zip(state.parameters, steps, strict=True)]
         mean = [self.running(a, n.mean) for a, n in zip(state.mean, norms, strict=True)]
         variance = [self.running(a, n.variance) for a, n in zip(state.variance, norms, strict=True)]
         return self.split([*parameters, *chain(*memory), *mean, *variance])
