@@ -1,0 +1,332 @@
+"""Does the suite catch a mistake in any line of a port? `make mutation` measures it.
+
+The mutation tool universalmutator changes each line of two ports in every way that it knows:
+another operator, another number, a statement less. A mutant is run until the first case that
+it does not pass. One that passes them all must stand in `mutation-equivalent.toml`, with the
+reason why nobody could tell it from the port; else there is a hole in the cases, and the exit
+status is 1. `mutation-report.md` gets the outcome.
+
+Mutants that compile to the same as the port or as another mutant are not run: that they are
+equivalent is then certain (M. Papadakis and others, "Trivial compiler equivalence", ICSE 2015).
+For speed, mutants run first in children of this process, those in Python uncompiled and for a
+few iterations. What passes there is judged like any port, in Python on all cases as compiled. In
+C it is then built with warnings as errors and with AddressSanitizer: a word beyond an array that
+is read, and does not count, shows in no number.
+"""
+
+import ast
+import hashlib
+import re
+import shutil
+import subprocess
+import sys
+import time
+import tomllib
+import venv
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import CodeType
+from typing import Literal
+
+from pydantic import Field
+from rich.console import Console
+from rich.progress import track
+
+from conformance import build, results
+from conformance.ports import MANIFEST, PORTS, ROOT, Port, load
+from conformance.screening import PASSED, judged, screened
+from reference.case import Strict
+from reference.files import write_atomically
+
+TOOL, VERSION = "universalmutator", "1.14.1"
+SOURCES = {"c": ("backprop.c", "network.h"), "numba_cpu": ("backprop.py",)}
+FOLDER = ROOT / "build" / "mutation"
+HERE = Path(__file__).parent
+SANITIZED = '"-O2", "-Werror", "-fsanitize=address"'  # in place of "-O2" in the manifest
+EQUIVALENT, REPORT = HERE / "mutation-equivalent.toml", HERE / "mutation-report.md"
+
+Key = tuple[str, str, str, str]  # a mutant's port, file, old line and new line
+Fate = Literal["not compiled", "same code", "same as another", "caught", "sanitizer", "survived"]
+FATES: dict[Fate, str] = {
+    "not compiled": "not compiled",
+    "same code": "same machine code or bytecode as the port",
+    "same as another": "same as another mutant",
+    "survived": "passed everything",
+    "sanitizer": "seen only by a warning or AddressSanitizer",
+    "caught": "caught by a case",
+}
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A source file of a port with one line changed; `old` and `new` are that line, stripped."""
+
+    port: str
+    file: str
+    text: str
+    line: int = 0
+    old: str = ""
+    new: str = ""
+
+    @property
+    def key(self) -> Key:
+        """What an entry of the equivalent ones names it by."""
+        return self.port, self.file, self.old, self.new
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a mutant; where it was caught, the status and the case."""
+
+    mutant: Mutant
+    fate: Fate
+    status: str = ""
+    case: str = ""
+
+
+class Equivalent(Strict):
+    """Mutants that cannot be told from the port, as pairs of an old and a new line, and why.
+
+    A pair stands there as many times as the change can be made and survives.
+    """
+
+    port: str
+    file: str
+    reason: str = Field(min_length=20)
+    pairs: list[tuple[str, str]] = Field(min_length=1, strict=False)
+
+    @property
+    def keys(self) -> list[Key]:
+        """The keys of its mutants."""
+        return [(self.port, self.file, *pair) for pair in self.pairs]
+
+
+def equivalents(path: Path = EQUIVALENT) -> list[Equivalent]:
+    """All entries, in the order of the file."""
+    table = tomllib.loads(path.read_text(encoding="utf-8"))
+    return [Equivalent.model_validate(entry) for entry in table["equivalent"]]
+
+
+def original(port: str, file: str) -> Mutant:
+    """The port itself, as a mutant in which nothing is changed.
+
+    C comments are left out, since the tool does not touch a line that has one.
+    """
+    text = (PORTS / port / file).read_text(encoding="utf-8")
+    if not file.endswith(".py"):
+        text = re.sub(r"\s*/\*.*?\*/", lambda m: "\n" * m[0].count("\n"), text, flags=re.S)
+    return Mutant(port, file, text)
+
+
+def generate(itself: Mutant) -> list[Mutant]:
+    """All mutants that the tool makes of a file; the tool is installed if need be."""
+    tools, folder = FOLDER / "venv" / "bin", FOLDER / "sources" / itself.port / itself.file
+    if not (tools / "mutate").exists():
+        venv.create(tools.parent, with_pip=True, clear=True)
+        install = ["install", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([str(tools / "pip"), *install, f"{TOOL}=={VERSION}"], check=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    (folder / "mutants").mkdir(parents=True)
+    (folder / itself.file).write_text(itself.text, encoding="utf-8")
+    command = [str(tools / "mutate"), itself.file, "--noCheck", "--mutantDir", "mutants"]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=folder)
+    paths = sorted((folder / "mutants").iterdir(), key=lambda path: int(path.name.split(".")[2]))
+    texts = [path.read_text(encoding="utf-8") for path in paths]
+    return [
+        Mutant(itself.port, itself.file, text, *difference(itself.text, text)) for text in texts
+    ]
+
+
+def difference(before: str, after: str) -> tuple[int, str, str]:
+    """The number of the line that differs, and that line before and after, stripped.
+
+    A line that is only added counts as a change of the one that it follows.
+    """
+    a, b = before.splitlines(), after.splitlines()
+    start = next(i for i in range(len(b)) if i >= len(a) or a[i] != b[i])
+    added = len(b) - len(a)
+    if added > 0 and a[start:] == b[start + added :]:
+        start -= 1
+    stripped = "\n".join(line.strip() for line in b[start : start + 1 + added])
+    return start + 1, a[start].strip(), stripped
+
+
+def make(mutant: Mutant, *, sanitized: bool = False) -> Port:
+    """Write the mutant as a port folder, in place of the last one."""
+    folder = FOLDER / "ports" / mutant.port
+    shutil.copytree(PORTS / mutant.port, folder, dirs_exist_ok=True)
+    (folder / mutant.file).write_text(mutant.text, encoding="utf-8")
+    # What Numba keeps of a mutant is of no use to any other.
+    env = {"NUMBA_CACHE_DIR": "{build}"}
+    if sanitized:
+        manifest = folder / MANIFEST
+        flags = manifest.read_text(encoding="utf-8").replace('"-O2"', SANITIZED)
+        manifest.write_text(flags, encoding="utf-8")
+        command = ["gcc", "-print-file-name=libasan.so"]
+        library = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        env |= {"LD_PRELOAD": library.strip(), "ASAN_OPTIONS": "detect_leaks=0"}
+        env |= {"PYTHONMALLOC": "malloc"}  # so that what the caller hands over is guarded, too
+    port = load(folder)
+    run = port.manifest.run.model_copy(update={"env": env})
+    return replace(port, manifest=port.manifest.model_copy(update={"run": run}))
+
+
+def fingerprint(mutant: Mutant, port: Port) -> str | None:
+    """Equal for mutants that compile to the same; None for one that does not compile."""
+    if mutant.file.endswith(".py"):
+        return python_fingerprint(mutant.text)
+    if not build.build(port, "").ok:
+        return None
+    objects = sorted(build.build_folder(port).glob("*.o"))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in objects)).hexdigest()
+
+
+def python_fingerprint(text: str) -> str | None:
+    """The bytecode, without docstrings and line numbers."""
+    try:
+        with warnings.catch_warnings(action="ignore", category=SyntaxWarning):
+            tree = ast.parse(text)
+            tree.body = [s for s in tree.body if not isinstance(s, ast.Pass)]  # a decorator's place
+            return _bytecode(compile(tree, "mutant", "exec", dont_inherit=True, optimize=2))
+    except SyntaxError:
+        return None
+
+
+def _bytecode(code: CodeType) -> str:
+    constants = [_bytecode(c) if isinstance(c, CodeType) else repr(c) for c in code.co_consts]
+    names = code.co_names, code.co_varnames, code.co_cellvars, code.co_freevars
+    counts = code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags
+    return repr((code.co_name, code.co_code, constants, names, counts, code.co_exceptiontable))
+
+
+def examine(port: str) -> list[Outcome]:
+    """Generate, build and run the mutants of a port.
+
+    Raises ValueError if the port itself does not pass, so that mutants would mean nothing.
+    """
+    sources = [original(port, file) for file in SOURCES[port]]
+    itself = make(sources[0])
+    seen: dict[str | None, Fate] = {None: "not compiled"}
+    seen[fingerprint(sources[0], itself)] = "same code"
+    if (found := seen_by(sources[0], itself))[0] != "survived":
+        raise ValueError(f"{port} itself does not pass: {found}")
+    outcomes, stderr = [], Console(stderr=True)
+    for source in sources:
+        for mutant in track(
+            generate(source), f"{port}/{source.file}", auto_refresh=False, console=stderr
+        ):
+            made = make(mutant)
+            code = fingerprint(mutant, made)
+            if code in seen:
+                outcomes.append(Outcome(mutant, seen[code]))
+                continue
+            seen[code] = "same as another"
+            outcomes.append(Outcome(mutant, *seen_by(mutant, made)))
+            if outcomes[-1].fate in ("survived", "sanitizer"):
+                line = f"{outcomes[-1].fate}: line {mutant.line}, {shown(mutant.key)}"
+                stderr.print(line, markup=False, highlight=False, soft_wrap=True)
+    return outcomes
+
+
+def seen_by(mutant: Mutant, port: Port) -> tuple[Fate, str, str]:
+    """What finds that the mutant is one, with the status and the case, or that nothing does."""
+    if (found := screened(port)) != PASSED:
+        return "caught", *found
+    if not port.manifest.run.library:
+        found = judged(port)
+        return "survived" if found == PASSED else "caught", *found
+    found = judged(make(mutant, sanitized=True))
+    return "survived" if found == PASSED else "sanitizer", *found
+
+
+def settle(survivors: Iterable[Key], entries: Iterable[Equivalent]) -> tuple[list[Key], list[Key]]:
+    """The survivors that no entry explains, and the entries' keys that did not survive."""
+    found = Counter(survivors)
+    listed = Counter(key for entry in entries for key in entry.keys)
+    return sorted((found - listed).elements()), sorted((listed - found).elements())
+
+
+def table(outcomes: dict[str, list[Outcome]], seconds: dict[str, float]) -> Iterator[str]:
+    """The numbers, as lines of a Markdown table with a column for each port."""
+    counts = {port: Counter(o.fate for o in found) for port, found in outcomes.items()}
+    status = {port: Counter(o.status for o in found) for port, found in outcomes.items()}
+    yield f"| | {' | '.join(outcomes)} |"
+    yield f"|---|{'---:|' * len(outcomes)}"
+
+    def row(name: str, cells: Iterable[object]) -> str:
+        return f"| {name} | {' | '.join(map(str, cells))} |"
+
+    yield row("mutants", (len(found) for found in outcomes.values()))
+    for fate in FATES:
+        yield row(FATES[fate], (counts[port][fate] for port in outcomes))
+    for name in ("FAIL", "CRASH", "TIMEOUT", "GARBAGE", "SKIP"):
+        yield row(f"caught as {name}", (status[port][name] for port in outcomes))
+    yield row("minutes", (f"{seconds[port] / 60:.0f}" for port in outcomes))
+
+
+def text(
+    outcomes: dict[str, list[Outcome]], seconds: dict[str, float], entries: list[Equivalent]
+) -> str:
+    """The report."""
+    machine = results.machine()
+    tools = [f"{p}: {build.detect_toolchain(load(PORTS / p)).text}" for p in outcomes]
+    lines = [
+        "# Mutation report",
+        "",
+        f"Written by `make mutation` on {machine.date[:10]}, at commit {machine.commit}, with",
+        f"{TOOL} {VERSION}, Python {machine.python} ({'; '.join(tools)}).",
+        "",
+        *table(outcomes, seconds),
+    ]
+    for port, found in outcomes.items():
+        cases = Counter(o.case or "on start" for o in found if o.fate == "caught")
+        top = ", ".join(f"{case} {count}" for case, count in cases.most_common(10))
+        lines += ["", f"Caught first in, for {port}: {top}; {len(cases)} cases in all."]
+    lines += ["", "## Mutants that no number shows", ""]
+    lines += [shown(o.mutant.key) for o in of_fate("sanitizer", outcomes)]
+    lines += ["", "## Survivors that cannot be told from the port", ""]
+    lines += [f"* {len(e.pairs)} in {e.port}/{e.file}: {e.reason}" for e in entries]
+    for title, keys in zip(
+        ("## Survivors without a reason", "## Entries without a survivor"),
+        settle((o.mutant.key for o in of_fate("survived", outcomes)), entries),
+        strict=True,
+    ):
+        lines += ["", title, "", *map(shown, keys)] if keys else []
+    return "\n".join(lines) + "\n"
+
+
+def of_fate(fate: Fate, outcomes: dict[str, list[Outcome]]) -> list[Outcome]:
+    """The outcomes of one kind, of all ports."""
+    return [o for found in outcomes.values() for o in found if o.fate == fate]
+
+
+def shown(key: Key) -> str:
+    """A mutant in a line."""
+    port, file, old, new = key
+    return f"* {port}/{file}: `{old}` became `{' '.join(new.split())}`"
+
+
+def main() -> int:
+    """Examine all ports; 1 if a survivor is not listed, or a listed one is none."""
+    outcomes, seconds = dict[str, list[Outcome]](), dict[str, float]()
+    equivalents()  # a mistake in it should not show only in the end
+    for port in SOURCES:
+        start = time.monotonic()
+        outcomes[port] = examine(port)
+        seconds[port] = time.monotonic() - start
+    entries = equivalents()  # as it is now: meanwhile, somebody may have explained a survivor
+    write_atomically(REPORT, text(outcomes, seconds, entries))
+    unlisted, stale = settle((o.mutant.key for o in of_fate("survived", outcomes)), entries)
+    print("\n".join(table(outcomes, seconds)))
+    for key in unlisted:
+        print(f"no reason in {EQUIVALENT.name} why it survived: {shown(key)}")
+    for key in stale:
+        print(f"in {EQUIVALENT.name}, but it did not survive: {shown(key)}")
+    return 1 if unlisted or stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
