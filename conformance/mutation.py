@@ -9,9 +9,9 @@ status is 1. `mutation-report.md` gets the outcome.
 Mutants that compile to the same as the port or as another mutant are not run: that they are
 equivalent is then certain (M. Papadakis and others, "Trivial compiler equivalence", ICSE 2015).
 For speed, mutants run first in children of this process, those in Python uncompiled and for a
-few iterations. What passes there is judged like any port, in Python on all cases as compiled. In
-C it is then built with warnings as errors and with AddressSanitizer: a word beyond an array that
-is read, and does not count, shows in no number.
+few iterations. What passes there is judged like any port: in Python compiled, on networks of
+three layers; in C built with warnings as errors and with AddressSanitizer, since a word beyond an
+array that is read, and does not count, shows in no number.
 """
 
 import ast
@@ -29,14 +29,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import CodeType
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 from rich.console import Console
 from rich.progress import track
 
 from conformance import build, results
-from conformance.ports import MANIFEST, PORTS, ROOT, Port, load
+from conformance.ports import MANIFEST, PORTS, ROOT, Build, Port, load
 from conformance.screening import PASSED, judged, screened
 from reference.case import Strict
 from reference.files import write_atomically
@@ -96,12 +96,12 @@ class Equivalent(Strict):
     port: str
     file: str
     reason: str = Field(min_length=20)
-    pairs: list[tuple[str, str]] = Field(min_length=1, strict=False)
+    pairs: list[Annotated[list[str], Field(min_length=2, max_length=2)]] = Field(min_length=1)
 
     @property
     def keys(self) -> list[Key]:
         """The keys of its mutants."""
-        return [(self.port, self.file, *pair) for pair in self.pairs]
+        return [(self.port, self.file, old, new) for old, new in self.pairs]
 
 
 def equivalents(path: Path = EQUIVALENT) -> list[Equivalent]:
@@ -174,6 +174,17 @@ def make(mutant: Mutant, *, sanitized: bool = False) -> Port:
     return replace(port, manifest=port.manifest.model_copy(update={"run": run}))
 
 
+def in_float64(port: Port) -> Port:
+    """The C port without its functions for float32."""
+    built = [
+        [word for word in command if "float32.o" not in word]
+        for command in port.manifest.build.commands
+        if "-DBITS=32" not in command
+    ]
+    update = {"dtypes": ["float64"], "build": Build(commands=built)}
+    return replace(port, manifest=port.manifest.model_copy(update=update))
+
+
 def fingerprint(mutant: Mutant, port: Port) -> str | None:
     """Equal for mutants that compile to the same; None for one that does not compile."""
     if mutant.file.endswith(".py"):
@@ -208,38 +219,45 @@ def examine(port: str) -> list[Outcome]:
     Raises ValueError if the port itself does not pass, so that mutants would mean nothing.
     """
     sources = [original(port, file) for file in SOURCES[port]]
-    itself = make(sources[0])
-    seen: dict[str | None, Fate] = {None: "not compiled"}
-    seen[fingerprint(sources[0], itself)] = "same code"
-    if (found := seen_by(sources[0], itself))[0] != "survived":
-        raise ValueError(f"{port} itself does not pass: {found}")
-    outcomes, stderr = [], Console(stderr=True)
+    seen: dict[str, Fate] = {}
+    if (itself := examined(sources[0], seen)).fate != "survived":
+        raise ValueError(f"{port} itself does not pass: {itself.status} {itself.case}")
+    seen = {k: "same code" if fate == "same as another" else fate for k, fate in seen.items()}
+    outcomes, stderr = list[Outcome](), Console(stderr=True)
     for source in sources:
-        for mutant in track(
-            generate(source), f"{port}/{source.file}", auto_refresh=False, console=stderr
-        ):
-            made = make(mutant)
-            code = fingerprint(mutant, made)
-            if code in seen:
-                outcomes.append(Outcome(mutant, seen[code]))
-                continue
-            seen[code] = "same as another"
-            outcomes.append(Outcome(mutant, *seen_by(mutant, made)))
+        mutants = generate(source)
+        for mutant in track(mutants, f"{port}/{source.file}", auto_refresh=False, console=stderr):
+            outcomes.append(examined(mutant, seen))
             if outcomes[-1].fate in ("survived", "sanitizer"):
                 line = f"{outcomes[-1].fate}: line {mutant.line}, {shown(mutant.key)}"
                 stderr.print(line, markup=False, highlight=False, soft_wrap=True)
     return outcomes
 
 
-def seen_by(mutant: Mutant, port: Port) -> tuple[Fate, str, str]:
-    """What finds that the mutant is one, with the status and the case, or that nothing does."""
-    if (found := screened(port)) != PASSED:
-        return "caught", *found
-    if not port.manifest.run.library:
-        found = judged(port)
-        return "survived" if found == PASSED else "caught", *found
-    found = judged(make(mutant, sanitized=True))
-    return "survived" if found == PASSED else "sanitizer", *found
+def examined(mutant: Mutant, seen: dict[str, Fate]) -> Outcome:
+    """Build and run a mutant as far as is needed; `seen` has what earlier ones compiled to."""
+    whole = make(mutant)
+    c = whole.manifest.run.library is not None
+    # C is compiled for float64 alone first, for time. (A line like #if may exchange the two.)
+    if c and not mutant.old.startswith("#"):
+        half = in_float64(whole)
+        code = fingerprint(mutant, half)
+        if code is not None and code not in seen:
+            found = screened(half)
+            seen[code] = "survived" if found == PASSED else "same as another"
+            if found != PASSED:
+                return Outcome(mutant, "caught", *found)
+        if code is None or seen[code] != "survived":
+            return Outcome(mutant, "not compiled" if code is None else seen[code])
+    code = fingerprint(mutant, whole)
+    if code is None or code in seen:
+        return Outcome(mutant, "not compiled" if code is None else seen[code])
+    seen[code] = "same as another"
+    if (found := screened(whole)) != PASSED:
+        return Outcome(mutant, "caught", *found)
+    found = judged(make(mutant, sanitized=True) if c else whole)
+    fate: Fate = "survived" if found == PASSED else "sanitizer" if c else "caught"
+    return Outcome(mutant, fate, *found)
 
 
 def settle(survivors: Iterable[Key], entries: Iterable[Equivalent]) -> tuple[list[Key], list[Key]]:

@@ -94,7 +94,9 @@ def _screen(port: Port, sender: Connection) -> None:
     signal.setitimer(signal.ITIMER_REAL, LIMIT_S)
     adapter = _load(port)
     for case, trace in checks():
-        if most is None or size(case) <= UNCOMPILED_NUMBERS:
+        if trace.dtype in port.manifest.dtypes and (
+            most is None or size(case) <= UNCOMPILED_NUMBERS
+        ):
             sender.send(("CRASH", case.id))
             if (
                 status := quick_status(Client(Inside(adapter), LIMIT_S), case, trace, most)
@@ -128,10 +130,15 @@ def quick_status(client: Client, case: Case, trace: traces.Trace, most: int | No
 
 
 def judged(port: Port) -> tuple[str, str]:
-    """The first status that is not PASS, with its case, of a port like any other."""
+    """The first status that is not PASS, with its case, of a port like any other.
+
+    Numba compiles each depth anew, which changes no type: there, only three layers are judged.
+    """
     judging = Judge(build.prepare(port)[0])
     try:
         for case, trace in checks():
+            if port.manifest.run.module and len(case.layers) != 3:
+                continue
             if (status := judging.judge(case, trace).status) != "PASS":
                 return status, case.id
     finally:

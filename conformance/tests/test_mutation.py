@@ -62,7 +62,7 @@ def test_what_is_no_python_has_no_fingerprint() -> None:
 
 def test_each_survivor_needs_an_entry_and_each_entry_a_survivor() -> None:
     entry = Equivalent(
-        port="c", file="a.c", reason="It is the same number.", pairs=[("a", "b"), ("c", "d")]
+        port="c", file="a.c", reason="It is the same number.", pairs=[["a", "b"], ["c", "d"]]
     )
     once, twice, other = ("c", "a.c", "a", "b"), ("c", "a.c", "c", "d"), ("c", "b.h", "a", "b")
     assert settle([once, twice], [entry]) == ([], [])
