@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from conformance import mutation
-from conformance.mutation import Equivalent, difference, python_fingerprint, settle
+from conformance import mutate
+from conformance.mutate import Mutant, difference, make, original, python_fingerprint
+from conformance.mutation import Equivalent, equivalents, settle
 from conformance.ports import PORTS
 from conformance.screening import PASSED, screened
 
@@ -32,9 +33,9 @@ def test_the_changed_line_is_found(after: str, found: tuple[int, str, str]) -> N
 
 
 def test_c_comments_are_left_out_and_lines_stay_where_they_are() -> None:
-    for name in mutation.SOURCES["c"]:
+    for name in mutate.SOURCES["c"]:
         text = (PORTS / "c" / name).read_text()
-        without = mutation.original("c", name).text
+        without = original("c", name).text
         assert "/*" in text
         assert "*/" not in without
         assert len(without.splitlines()) == len(text.splitlines())
@@ -71,9 +72,9 @@ def test_each_survivor_needs_an_entry_and_each_entry_a_survivor() -> None:
 
 
 def test_the_list_of_equivalent_mutants_fits_the_ports() -> None:
-    for entry in mutation.equivalents():
-        assert entry.file in mutation.SOURCES[entry.port]
-        text = mutation.original(entry.port, entry.file).text
+    for entry in equivalents():
+        assert entry.file in mutate.SOURCES[entry.port]
+        text = original(entry.port, entry.file).text
         lines = [line.strip() for line in text.splitlines()]
         for old, new in entry.pairs:
             assert old in lines
@@ -93,10 +94,10 @@ def test_the_list_of_equivalent_mutants_fits_the_ports() -> None:
 def test_a_mutant_is_screened(
     old: str, new: str, status: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mutation, "FOLDER", tmp_path)
+    monkeypatch.setattr(mutate, "FOLDER", tmp_path)
     monkeypatch.setattr("conformance.screening.LIMIT_S", 1.0)
-    itself = mutation.original("numba_cpu", "backprop.py")
+    itself = original("numba_cpu", "backprop.py")
     assert old in itself.text
-    mutant = mutation.Mutant("numba_cpu", "backprop.py", itself.text.replace(old, new))
-    assert screened(mutation.make(mutant))[0] == status
-    assert screened(mutation.make(itself)) == PASSED
+    mutant = Mutant("numba_cpu", "backprop.py", itself.text.replace(old, new))
+    assert screened(make(mutant))[0] == status
+    assert screened(make(itself)) == PASSED
