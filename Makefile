@@ -10,7 +10,7 @@ PYTHON   ?= python3
 BIN      := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help conformance test teeth golden golden-check ports lock format clean
+.PHONY: help conformance test teeth mutation golden golden-check ports lock format clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
@@ -28,6 +28,9 @@ test: .venv/installed ## the project's own tests, lint, types and formats
 
 teeth: .venv/installed ## measure that every known bug is caught and no correct variant is
 	@$(BIN)/python -m conformance teeth
+
+mutation: .venv/installed ## measure that no line of two ports can be changed unseen; takes about an hour
+	@$(BIN)/python -m conformance.mutation
 
 golden: .venv/installed ## derive all golden files again and write them
 	@$(BIN)/python -m reference golden "$(CASES)"

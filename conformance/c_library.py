@@ -1,6 +1,6 @@
 """Calls a `c-abi` port: a shared library behind the contract of backprop.h, through cffi.
 
-Each buffer that the port writes to is full of NaN before, and lies between guard zones.
+Each buffer that the port writes to is full of NaN before; all lie between guard zones.
 """
 
 import math
@@ -16,6 +16,8 @@ from reference.array import Array
 from reference.batches import batch_slice
 
 GUARD = 64  # elements before and after each buffer
+# What they hold: it shows in any sum, product, maximum or size of memory that it gets into.
+FENCE = {"f": 2.0**99, "i": 2**40}
 HEADER = Path(__file__).parent / "backprop.h"
 # What the C header calls them.
 ENUMS = {"sigmoid": 0, "tanh": 1, "relu": 2, "softmax": 3, "squared": 0, "cross-entropy": 1}
@@ -87,15 +89,16 @@ class CLibrary:
     def _call(self, name: str, request: Answer, inputs: list[Array], outputs: list[Array]) -> None:
         suffix = {"float64": "f64", "float32": "f32"}[request["dtype"]]
         function_name = f"backprop_{name}_{suffix}"
-        layers = self.ffi.new("int64_t[]", request["layers"])
+        layers = _fenced(np.array(request["layers"], dtype=np.int64))
+        inputs = [layers, *map(_fenced, inputs)]
         settings = self.ffi.new("backprop_settings *")
-        settings.layer_count, settings.layers = len(layers), layers
+        settings.layer_count, settings.layers = len(layers), self._pointer(layers)
         settings.samples = len(request.get("X", []))
         for key in SETTINGS & request.keys():
             setattr(settings, key, ENUMS.get(request[key], request[key]))
-        arguments = [self._pointer(a) for a in (*inputs, *outputs)]
+        arguments = [self._pointer(a) for a in (*inputs[1:], *outputs)]
         if name == "train":
-            arguments.insert(3, len(inputs[3]))  # of the checkpoints
+            arguments.insert(3, len(inputs[4]))  # of the checkpoints
         if name == "initial":
             arguments.insert(0, request["numpy_seed"])
         before = [a.tobytes() for a in inputs]
@@ -106,7 +109,7 @@ class CLibrary:
         status = function(settings, *arguments)
         if [a.tobytes() for a in inputs] != before:
             raise FailureError(f"{function_name} changed its inputs")
-        if not all(_guarded(a) for a in outputs):
+        if not all(_guarded(a) for a in (*inputs, *outputs)):
             raise FailureError(f"{function_name} wrote beyond the end of a buffer, or before it")
         if status == self.library.BACKPROP_UNSUPPORTED:
             raise UnsupportedError("the port does not do such a network (BACKPROP_UNSUPPORTED)")
@@ -121,19 +124,23 @@ class CLibrary:
 
 
 def _unwritten(*shape: int, like: Array) -> Array:
-    """A buffer for results, full of NaN: what a port does not write cannot pass.
+    """A buffer for results, full of NaN: what a port does not write cannot pass."""
+    return _fenced(np.full(shape, np.nan, dtype=like.dtype))
 
-    It lies within a larger one, whose other elements must stay NaN.
-    """
-    whole = np.full(math.prod(shape) + 2 * GUARD, np.nan, dtype=like.dtype)
-    return whole[GUARD:-GUARD].reshape(shape)
+
+def _fenced(content: Array) -> Array:
+    """A copy that lies within a larger array, whose other elements must stay as they are."""
+    whole = np.full(content.size + 2 * GUARD, FENCE[content.dtype.kind], dtype=content.dtype)
+    whole[GUARD:-GUARD] = content.ravel()
+    return whole[GUARD:-GUARD].reshape(content.shape)
 
 
 def _guarded(buffer: Array) -> bool:
     """True as long as nothing is written around this buffer."""
     whole = buffer.base
     assert whole is not None
-    return bool(np.isnan(whole[:GUARD]).all() and np.isnan(whole[-GUARD:]).all())
+    fence = FENCE[whole.dtype.kind]
+    return bool((whole[:GUARD] == fence).all() and (whole[-GUARD:] == fence).all())
 
 
 def _split(flat: Array, shapes: Sequence[tuple[int, ...]]) -> list[Any]:

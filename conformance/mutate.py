@@ -1,0 +1,141 @@
+"""Mutants of a port's source: made by the tool universalmutator, written as ports, built."""
+
+import ast
+import hashlib
+import re
+import shutil
+import subprocess
+import venv
+import warnings
+from dataclasses import dataclass, replace
+from types import CodeType
+
+from conformance import build
+from conformance.ports import MANIFEST, PORTS, ROOT, Build, Port, load
+
+TOOL, VERSION = "universalmutator", "1.14.1"
+SOURCES = {"c": ("backprop.c", "network.h"), "numba_cpu": ("backprop.py",)}
+FOLDER = ROOT / "build" / "mutation"
+SANITIZED = '"-O2", "-Werror", "-fsanitize=address"'  # in place of "-O2" in the manifest
+
+Key = tuple[str, str, str, str]  # a mutant's port, file, old line and new line
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A source file of a port with one line changed; `old` and `new` are that line, stripped."""
+
+    port: str
+    file: str
+    text: str
+    line: int = 0
+    old: str = ""
+    new: str = ""
+
+    @property
+    def key(self) -> Key:
+        """What an entry of the equivalent ones names it by."""
+        return self.port, self.file, self.old, self.new
+
+
+def original(port: str, file: str) -> Mutant:
+    """The port itself, as a mutant in which nothing is changed.
+
+    C comments are left out, since the tool does not touch a line that has one.
+    """
+    text = (PORTS / port / file).read_text(encoding="utf-8")
+    if not file.endswith(".py"):
+        text = re.sub(r"\s*/\*.*?\*/", lambda m: "\n" * m[0].count("\n"), text, flags=re.S)
+    return Mutant(port, file, text)
+
+
+def generate(itself: Mutant) -> list[Mutant]:
+    """All mutants that the tool makes of a file; the tool is installed if need be."""
+    tools, folder = FOLDER / "venv" / "bin", FOLDER / "sources" / itself.port / itself.file
+    if not (tools / "mutate").exists():
+        venv.create(tools.parent, with_pip=True, clear=True)
+        install = ["install", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([str(tools / "pip"), *install, f"{TOOL}=={VERSION}"], check=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    (folder / "mutants").mkdir(parents=True)
+    (folder / itself.file).write_text(itself.text, encoding="utf-8")
+    command = [str(tools / "mutate"), itself.file, "--noCheck", "--mutantDir", "mutants"]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=folder)
+    paths = sorted((folder / "mutants").iterdir(), key=lambda path: int(path.name.split(".")[2]))
+    texts = [path.read_text(encoding="utf-8") for path in paths]
+    return [
+        Mutant(itself.port, itself.file, text, *difference(itself.text, text)) for text in texts
+    ]
+
+
+def difference(before: str, after: str) -> tuple[int, str, str]:
+    """The number of the line that differs, and that line before and after, stripped.
+
+    A line that is only added counts as a change of the one that it follows.
+    """
+    a, b = before.splitlines(), after.splitlines()
+    start = next(i for i in range(len(b)) if i >= len(a) or a[i] != b[i])
+    added = len(b) - len(a)
+    if added > 0 and a[start:] == b[start + added :]:
+        start -= 1
+    stripped = "\n".join(line.strip() for line in b[start : start + 1 + added])
+    return start + 1, a[start].strip(), stripped
+
+
+def make(mutant: Mutant, *, sanitized: bool = False) -> Port:
+    """Write the mutant as a port folder, in place of the last one."""
+    folder = FOLDER / "ports" / mutant.port
+    shutil.copytree(PORTS / mutant.port, folder, dirs_exist_ok=True)
+    (folder / mutant.file).write_text(mutant.text, encoding="utf-8")
+    # What Numba keeps of a mutant is of no use to any other.
+    env = {"NUMBA_CACHE_DIR": "{build}"}
+    if sanitized:
+        manifest = folder / MANIFEST
+        flags = manifest.read_text(encoding="utf-8").replace('"-O2"', SANITIZED)
+        manifest.write_text(flags, encoding="utf-8")
+        command = ["gcc", "-print-file-name=libasan.so"]
+        library = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        env |= {"LD_PRELOAD": library.strip(), "ASAN_OPTIONS": "detect_leaks=0"}
+        env |= {"PYTHONMALLOC": "malloc"}  # so that what the caller hands over is guarded, too
+    port = load(folder)
+    run = port.manifest.run.model_copy(update={"env": env})
+    return replace(port, manifest=port.manifest.model_copy(update={"run": run}))
+
+
+def in_float64(port: Port) -> Port:
+    """The C port without its functions for float32."""
+    built = [
+        [word for word in command if "float32.o" not in word]
+        for command in port.manifest.build.commands
+        if "-DBITS=32" not in command
+    ]
+    update = {"dtypes": ["float64"], "build": Build(commands=built)}
+    return replace(port, manifest=port.manifest.model_copy(update=update))
+
+
+def fingerprint(mutant: Mutant, port: Port) -> str | None:
+    """Equal for mutants that compile to the same; None for one that does not compile."""
+    if mutant.file.endswith(".py"):
+        return python_fingerprint(mutant.text)
+    if not build.build(port, "").ok:
+        return None
+    objects = sorted(build.build_folder(port).glob("*.o"))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in objects)).hexdigest()
+
+
+def python_fingerprint(text: str) -> str | None:
+    """The bytecode, without docstrings and line numbers."""
+    try:
+        with warnings.catch_warnings(action="ignore", category=SyntaxWarning):
+            tree = ast.parse(text)
+            tree.body = [s for s in tree.body if not isinstance(s, ast.Pass)]  # a decorator's place
+            return _bytecode(compile(tree, "mutant", "exec", dont_inherit=True, optimize=2))
+    except SyntaxError:
+        return None
+
+
+def _bytecode(code: CodeType) -> str:
+    constants = [_bytecode(c) if isinstance(c, CodeType) else repr(c) for c in code.co_consts]
+    names = code.co_names, code.co_varnames, code.co_cellvars, code.co_freevars
+    counts = code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags
+    return repr((code.co_name, code.co_code, constants, names, counts, code.co_exceptiontable))
