@@ -4,7 +4,6 @@ Each default leaves its capability out, so the defaults are the article's networ
 """
 
 from collections.abc import Sequence
-from itertools import chain
 from typing import Any, Literal, NamedTuple
 
 from reference.array import Array
@@ -74,8 +73,7 @@ class Rules(NamedTuple):
 
     def stages(self, state: State, iteration: int | None = None) -> list[list[Stage]]:
         """What each layer does with its weighted inputs; without an iteration, in inference."""
-        last = len(state.syn)
-        hidden = [self.hidden_stages(k, state, iteration) for k in range(1, last)]
+        hidden = [self.hidden_stages(k, state, iteration) for k in range(1, state.last)]
         output = CrossEntropyOutput if self.loss == "cross-entropy" else Activation
         return [[], *hidden, [output(self.output)]]
 
@@ -83,10 +81,10 @@ class Rules(NamedTuple):
         """The stages of layer k of 1 ... K-1, in order."""
         stages: list[Stage] = [Activation(self.activation)]
         if self.batch_norm:
-            scale = state.gamma[k - 1], state.beta[k - 1], self.norm_epsilon
             averages = state.mean[k - 1], state.variance[k - 1]
-            fixed = FixedNorm(*scale, *averages)
-            stages.insert(0, BatchNorm(*scale) if iteration is not None else fixed)
+            fixed = FixedNorm(*state.scale(k), self.norm_epsilon, *averages)
+            batch = BatchNorm(*state.scale(k), self.norm_epsilon)
+            stages.insert(0, fixed if iteration is None else batch)
         if self.dropout and iteration is not None:
             stages.append(Dropout(self.dropout, self.philox_seed, iteration, k))
         return stages
@@ -99,19 +97,20 @@ class Rules(NamedTuple):
         self, state: State, descent: list[Array], norms: list[BatchNorm], iteration: int
     ) -> State:
         """The state after an update; `descent` is that of the weights."""
-        last = len(descent)
-        descent = [*descent, *(n.gamma_descent for n in norms), *(n.beta_descent for n in norms)]
+        if norms:
+            descent = descent + [n.gamma_descent for n in norms] + [n.beta_descent for n in norms]
         if self.trim_norm:
             descent = shrink(descent, self.trim_norm)
         if self.l1 or self.l2:
             pulls = [decay(w, self.l1, self.l2, self.bias) for w in state.syn]
-            weights = zip(descent[:last], pulls, strict=True)
-            descent = [d - pull for d, pull in weights] + descent[last:]
+            weights = zip(descent[: state.last], pulls, strict=True)
+            descent = [d - pull for d, pull in weights] + descent[state.last :]
         steps, memory = self.steps(state, descent, iteration)
         parameters = [w + self.alpha * d for w, d in zip(state.parameters, steps, strict=True)]
-        mean = [self.running(a, n.mean) for a, n in zip(state.mean, norms, strict=True)]
-        variance = [self.running(a, n.variance) for a, n in zip(state.variance, norms, strict=True)]
-        return self.split([*parameters, *chain(*memory), *mean, *variance])
+        rate = self.norm_rate
+        mean = [a + rate * (n.mean - a) for a, n in zip(state.mean, norms, strict=True)]
+        variance = [a + rate * (n.variance - a) for a, n in zip(state.variance, norms, strict=True)]
+        return State(parameters, memory, mean, variance, state.last)
 
     def steps(
         self, state: State, descent: list[Array], iteration: int
@@ -123,7 +122,3 @@ class Rules(NamedTuple):
         if self.momentum:
             return with_momentum(state.memory, descent, self.momentum, self.nesterov)
         return descent, []
-
-    def running(self, average: Array, of_batch: Array) -> Array:
-        """A running average after one more batch."""
-        return average + self.norm_rate * (of_batch - average)

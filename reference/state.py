@@ -11,19 +11,23 @@ from reference.array import Array
 
 
 class State(NamedTuple):
-    """A state by its parts; k counts layers, of which K is the output."""
+    """A state by its parts; K is the output layer."""
 
-    syn: list[Array]  # K weight matrices
-    gamma: list[Array]  # (1, n_k) for k = 1 ... K-1, with batch normalisation; as are the next
-    beta: list[Array]
-    memory: list[list[Array]]  # of the optimiser: none, one or two like all of the above
+    parameters: list[Array]  # syn[0] ... syn[K-1]; with batch normalisation, gamma and beta
+    memory: list[list[Array]]  # of the optimiser: none, one or two lists like that
     mean: list[Array]  # (1, n_k) for k = 1 ... K-1: running averages of the weighted inputs
     variance: list[Array]
+    last: int  # K
 
     @property
-    def parameters(self) -> list[Array]:
-        """What is learned."""
-        return self.syn + self.gamma + self.beta
+    def syn(self) -> list[Array]:
+        """The weight matrices."""
+        return self.parameters[: self.last]
+
+    def scale(self, k: int) -> tuple[Array, Array]:
+        """gamma[k] and beta[k], each (1, n_k)."""
+        hidden = self.last - 1
+        return self.parameters[hidden + k], self.parameters[2 * hidden + k]
 
     def flat(self) -> list[Array]:
         """All of it, in order."""
@@ -36,15 +40,14 @@ def split(flat: Sequence[Array], memories: int, batch_norm: bool) -> State:
     # each with its memories; and 2 (K - 1) averages.
     copies, more = 1 + memories, 2 * batch_norm
     last = (len(flat) + more * (copies + 1)) // (copies + more * (copies + 1))
-    hidden = batch_norm * (last - 1)
+    averages = batch_norm * (last - 1)
     rest: Iterator[Array] = iter(flat)
 
     def take(count: int) -> list[Array]:
         return list(islice(rest, count))
 
-    syn, gamma, beta = take(last), take(hidden), take(hidden)
-    memory = [take(last + 2 * hidden) for _ in range(memories)]
-    return State(syn, gamma, beta, memory, take(hidden), take(hidden))
+    parameters, *memory = [take(last + 2 * averages) for _ in range(copies)]
+    return State(parameters, memory, take(averages), take(averages), last)
 
 
 def names(last: int, memories: Sequence[str], batch_norm: bool) -> list[str]:
