@@ -4,11 +4,13 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from conformance import mutants, variants
 from conformance.tests.conftest import ROOT
+from reference.case_tables import Capability
 
 DOCUMENTS = [
     "README.md",
@@ -47,10 +49,16 @@ def test_modules_and_cases_exist(name: str) -> None:
         assert (ROOT / case).exists(), case
 
 
-def test_the_output_in_the_readme_names_every_case_and_port() -> None:
+def test_the_output_in_the_readme_has_cases_and_ports_and_capabilities_that_exist() -> None:
     shown = (ROOT / "README.md").read_text().split("```")[1]
-    for path in ROOT.glob("conformance/cases/*.toml"):
-        assert f" {path.stem} " in shown
+    _, cases, capabilities, *_ = shown.split("┏")
+    for table, known in (
+        (cases, {path.stem for path in ROOT.glob("conformance/cases/*.toml")}),
+        (capabilities, set(get_args(Capability))),
+    ):
+        named = re.findall(r"^│ ([\w-]+) ", table, re.M)
+        assert len(named) > 5
+        assert set(named) <= known
     for manifest in ROOT.glob("ports/*/port.toml"):
         assert f" {manifest.parent.name} " in shown
 
