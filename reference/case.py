@@ -157,6 +157,8 @@ class Case(Strict):
         X, labels = table[:rows, :-1] / self.data.scale, table[:rows, -1].astype(int)
         y = np.eye(self.layers[-1])[labels]
         every = self.data.held_out or rows + 1
+        if self.data.held_out and every > rows:
+            raise ValueError(f"data.held_out is {every}, but there are only {rows} rows")
         test = np.arange(rows) % every == every - 1
         return (X[~test], y[~test]), (X[test], y[test])
 

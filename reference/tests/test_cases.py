@@ -72,6 +72,30 @@ MISTAKES = [
     ("X = [[0, 1], [1, 0]]", "X = [[0, 1], [1, 0]]\nfile = 'a.csv'", "either data.file or"),
     ("X = [[0, 1], [1, 0]]\ny = [[1], [0]]", "file = 'a.csv'", "'a.csv' cannot be read"),
     ("[0, 10]", "[0, 10]\n[timing]\niterations = [10, 10]", "timing.iterations must rise"),
+    ("iterations = 10", "iterations = 10\nshuffle = true", "shuffle needs training.batch_size"),
+    (
+        "iterations = 10",
+        "iterations = 10\nadam = true",
+        "training.adam and training.beta1 go together",
+    ),
+    ("iterations = 10", "iterations = 10\nbeta2 = 0.9", "training.adam and training.beta2 go"),
+    ("iterations = 10", "iterations = 10\ndropout = 1.0", "training.dropout"),
+    ("iterations = 10", "iterations = 10\nphilox_seed = 1", "philox_seed needs"),
+    ("iterations = 10", "iterations = 10\ndropout = 0.5", "needs must list 'dropout'"),
+    ("[2, 2, 1]", "[2, 2, 1]\nbatch_norm = true", "batch_norm and network.norm_epsilon go"),
+    ("numpy_seed = 1", "numpy_seed = 1\ndrawn_by_port = [-1]", "init.drawn_by_port[0]"),
+    ("numpy_seed = 1", "numpy_seed = 1\ndrawn_by_port = [1]", "needs must list 'numpy-seed'"),
+    (
+        "[0, 10]",
+        "[0, 10]\n[predict]\nX = [[1]]\ncheckpoints = [0]",
+        "predict.X[0] has 1 numbers, but 2 are needed",
+    ),
+    (
+        "[0, 10]",
+        "[0, 10]\n[predict]\nX = [[1, 2]]\ncheckpoints = [5]",
+        "predict.checkpoints has 5, which is not in trace.checkpoints",
+    ),
+    ("[0, 10]", "[0, 10]\n[accuracy]\nat_least = 0.9", "accuracy.at_least and data.held_out go"),
     ("[2, 2, 1]", "[2, 65536, 65536, 1]", "4295163904 weights, and 10000000 is the limit"),
     ("[1, 0]]", "[1, 1e39]]", "too large for float32"),
     ("format = 1", "format = ", "is not TOML"),
@@ -131,6 +155,21 @@ def test_data_files_are_checked(small: Path, content: str, message: str | None) 
     with pytest.raises(CaseError, match=r"data\.file") as caught:
         load(small)
     assert message in str(caught.value)
+
+
+def test_more_is_held_out_than_there_is(small: Path) -> None:
+    (small.parent / "a.csv").write_text("x,y,label\n1,2,0\n3,4,0\n")
+    text = GOOD.replace('purpose = "p"', 'purpose = "p"\nneeds = ["predict"]')
+    for every, fine in ((2, True), (3, False)):
+        data = f'file = "a.csv"\nheld_out = {every}\n[accuracy]\nat_least = 0.5'
+        small.write_text(text.replace("X = [[0, 1], [1, 0]]\ny = [[1], [0]]", data))
+        if fine:
+            case = load(small)
+            assert case.arrays("float64")[0].tolist() == [[1, 2]]
+            assert case.held_out("float64")[0].tolist() == [[3, 4]]
+        else:
+            with pytest.raises(CaseError, match=r"held_out is 3, but there are only 2 rows"):
+                load(small)
 
 
 def test_the_command_ends_with_2_and_no_traceback(small: Path) -> None:
