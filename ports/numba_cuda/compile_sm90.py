@@ -1,9 +1,9 @@
-"""Compile the kernel to PTX for sm_90, on any machine: no GPU and no driver is needed.
+"""Compile the kernels to PTX for sm_90, on any machine: no GPU and no driver is needed.
 
     python compile_sm90.py OUTDIR
 
-The simulator runs the kernel as Python, where much passes that CUDA does not allow. This is
-the check that it is a CUDA kernel, and what kind: it is assembled to machine code too, for
+The simulator runs the kernels as Python, where much passes that CUDA does not allow. This is
+the check that they are CUDA kernels, and what kind: each is assembled to machine code too, for
 the count of its registers.
 """
 
@@ -38,43 +38,72 @@ def check(condition, sentence):
         raise ValueError(sentence)
 
 
-def main(folder):
-    import kernel
-    from backprop import MAX_THREADS
-    from numba import boolean, cuda, float32, float64, int64
+def barriers_in(kernel, never_called):
+    """How many barriers the source of a kernel has, each device function counted once."""
+    count, seen, waiting = 0, {*never_called}, [kernel]
+    while waiting:
+        function = waiting.pop()
+        if function not in seen:
+            seen.add(function)
+            count += inspect.getsource(function.py_func).count("cuda.syncthreads()")
+            named = map(function.py_func.__globals__.get, function.py_func.__code__.co_names)
+            waiting += [value for value in named if hasattr(value, "py_func")]
+    return count
 
-    source = inspect.getsource(kernel)
+
+def signatures(real):
+    """The kernels with the types of their arguments, as backprop.py launches them."""
+    from kernel import backprop, infer
+    from network import Rules
+    from numba import boolean, int64, types
+    from random_numbers import draw
+
+    flat, table, integers = real[::1], real[:, ::1], int64[::1]
+    kinds = {int: int64, bool: boolean}
+    fields = [kinds.get(kind, real) for kind in Rules.__annotations__.values()]
+    rules = types.NamedTuple(fields, Rules)
+    layout = integers, integers, integers, rules
+    data = flat, flat, flat
+    room = flat, flat, flat, integers
+    results = table, flat, boolean, table
+    return {
+        backprop: (*data, *room, *layout, int64, int64, integers, *results),
+        infer: (flat, flat, *layout, int64, int64, flat),
+        draw: (int64, integers, int64, flat),
+    }
+
+
+def main(folder):
+    from kernel import infer
+    from layers import normalise
+    from network import MAX_THREADS
+    from numba import cuda, float32, float64
+
     folder.mkdir(parents=True, exist_ok=True)
     for real, bits in ((float64, 64), (float32, 32)):
-        flat, table, integers = real[::1], real[:, ::1], int64[::1]
-        # As backprop.run calls it: data and state, layout, iterations, settings, results.
-        signature = (
-            *(flat, flat, flat, flat),
-            *(integers, integers, integers),
-            *(int64, integers),
-            *(int64, int64, int64, int64, int64, boolean, boolean),
-            *(real, real, real, real, real, real),
-            *(table, flat, boolean, table),
-        )
-        ptx, _ = cuda.compile_ptx(kernel.backprop.py_func, signature, cc=(9, 0))
-        barriers = len(re.findall(r"\bbar\.sync\b|\bbarrier\.sync\b", ptx))
-        wanted = source.count("cuda.syncthreads()")
-        check(barriers >= wanted > 0, f"{wanted} barriers in the source, {barriers} in the PTX")
-        check(f".f{bits}" in ptx, f"no f{bits} arithmetic in the float{bits} PTX")
-        check(bits == 64 or ".f64" not in ptx, "f64 instructions in the float32 PTX")
+        used = []
+        for kernel, signature in signatures(real).items():
+            name = kernel.py_func.__name__
+            bounds = kernel.targetoptions.get("launch_bounds")
+            ptx, _ = cuda.compile_ptx(kernel.py_func, signature, cc=(9, 0), launch_bounds=bounds)
+            barriers = len(re.findall(r"\bbar\.sync\b|\bbarrier\.sync\b", ptx))
+            # Inference calls forward, but so that nothing is left there of this.
+            wanted = barriers_in(kernel, [normalise] if kernel is infer else [])
+            check(barriers >= wanted, f"{name}: {wanted} barriers in the source, {barriers} in PTX")
+            check(f".f{bits}" in ptx, f"{name}: no f{bits} arithmetic in the float{bits} PTX")
+            check(bits == 64 or ".f64" not in ptx, f"{name}: f64 instructions in the float32 PTX")
 
-        registers, spilled = assemble(ptx)
-        room = 65536 // MAX_THREADS
-        check(registers <= room, f"{registers} registers a thread, a full block has {room}")
+            registers, spilled = assemble(ptx)
+            room = 65536 // MAX_THREADS
+            check(registers <= room, f"{name}: {registers} registers, a full block has {room}")
+            check(not spilled, f"{name}: {spilled} bytes of registers spilled")
 
-        target = folder / f"backprop_f{bits}.ptx"
-        partial = target.with_suffix(".tmp")
-        partial.write_text(ptx)
-        partial.replace(target)
-        # The mangled name goes on with the types of all arguments, for 300 characters.
-        entry = re.search(r"\.entry\s+(\w{22})", ptx)[1]
-        used = f"{registers} registers, {spilled} bytes spilled, {barriers} bar.sync"
-        print(f"PTX for sm_90, float{bits}: {used} ({entry}...)")
+            target = folder / f"{name}_f{bits}.ptx"
+            partial = target.with_suffix(".tmp")
+            partial.write_text(ptx)
+            partial.replace(target)
+            used.append(f"{name} {registers} registers, {barriers} bar.sync")
+        print(f"PTX for sm_90, float{bits}: {'; '.join(used)}; nothing spilled")
 
 
 if __name__ == "__main__":
@@ -84,4 +113,4 @@ if __name__ == "__main__":
         main(Path(sys.argv[1]))
     except Exception as error:
         reason = " ".join(str(error).split())[:300]  # Numba's reasons are pages long
-        sys.exit(f"the kernel was not compiled: {type(error).__name__}: {reason}")
+        sys.exit(f"the kernels were not compiled: {type(error).__name__}: {reason}")
