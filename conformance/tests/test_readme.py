@@ -73,6 +73,14 @@ def test_the_readme_counts_bugs_and_variants_right() -> None:
     assert int(correct[1]) == len(variants.catalogue())
 
 
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_quoted_lines_of_the_reference_are_there(name: str) -> None:
+    quoted = re.findall(r"computed by ([\w/.]+):(\d+): (.*)", (ROOT / name).read_text())
+    assert quoted or name not in ("README.md", "conformance/PORTING.md")
+    for path, number, line in quoted:
+        assert (ROOT / path).read_text().splitlines()[int(number) - 1].strip() == line
+
+
 def test_every_port_has_a_readme() -> None:
     for manifest in ROOT.glob("ports/*/port.toml"):
         assert (manifest.parent / "README.md").exists()
