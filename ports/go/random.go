@@ -25,7 +25,8 @@ func openStream(seed uint64, time, layer int, purpose uint32) philoxStream {
 	}
 }
 
-// philox makes words of a counter in ten rounds of multiplication; J. K. Salmon and others, SC 2011.
+// philox makes words of a counter, in ten rounds of multiplication; J. K. Salmon and others, SC
+// 2011.
 func philox(c [4]uint32, key uint64) [4]uint32 {
 	k0, k1 := uint32(key), uint32(key>>32)
 	for round := 0; round < 10; round++ {
