@@ -72,7 +72,7 @@ function nestedState(state, shapes) {
 
 function networkOf(request, settings, shapes, { Network, Reals }) {
   const { layers, weights } = request;
-  if (weights?.length !== shapes.length) throw new Error(`not ${shapes.length} matrices of weights`);
+  if (weights?.length !== shapes.length) throw new Error(`weights: not ${shapes.length} matrices`);
   const X = Reals.from(flat("X", request.X, layers[0]));
   const samples = X.length / layers[0], outputs = layers.at(-1);
   const y = Reals.from(request.op === "predict" ? [] : flat("y", request.y, outputs, samples));
