@@ -28,7 +28,7 @@ const CHOICES = {
 /** A request that is right, but asks for what this port does not do. */
 class Unsupported extends Error {}
 
-/** All settings. One that is not known is refused: to leave it out would be to compute otherwise. */
+/** All settings. One that is not known is refused: without it, something else is computed. */
 function settingsOf(request) {
   const settings = { ...DEFAULTS };
   for (const [key, value] of Object.entries(request)) {
@@ -72,7 +72,7 @@ function nestedState(state, shapes) {
 
 function networkOf(request, settings, shapes, { Network, Reals }) {
   const { layers, weights } = request;
-  if (weights?.length !== shapes.length) throw new Error(`weights are not ${shapes.length} matrices`);
+  if (weights?.length !== shapes.length) throw new Error(`weights: not ${shapes.length} matrices`);
   const X = Reals.from(flat("X", request.X, layers[0]));
   const samples = X.length / layers[0], outputs = layers.at(-1);
   const y = Reals.from(request.op === "predict" ? [] : flat("y", request.y, outputs, samples));
@@ -92,11 +92,14 @@ function answer(request) {
     return { weights: nestedState(computer.initial(layers, settings, request.numpy_seed), shapes) };
   }
   const net = networkOf(request, settings, shapes, computer);
-  if (op === "predict") return { output: nested(computer.predict(net), net.samples, layers.at(-1)) };
+  if (op === "predict") {
+    return { output: nested(computer.predict(net), net.samples, layers.at(-1)) };
+  }
   if (op === "train") {
-    const run = Array.from(computer.train(net, request.checkpoints), ([iteration, error, state]) => {
-      return { iteration, error, weights: nestedState(state, shapes) };
-    });
+    const run = [];
+    for (const [iteration, error, state] of computer.train(net, request.checkpoints)) {
+      run.push({ iteration, error, weights: nestedState(state, shapes) });
+    }
     return { checkpoints: run };
   }
   computer.step(net, request.iteration ?? 0);

@@ -1,0 +1,246 @@
+// The wire protocol of conformance/PORTING.md: a JSON object a line in, a JSON object a line out.
+
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"math"
+	"os"
+	"strconv"
+	"strings"
+)
+
+// request has the keys of all requests; a key that is not here is refused.
+type request struct {
+	settings
+	ID          json.RawMessage `json:"id"`
+	Op          string          `json:"op"`
+	Format      int             `json:"format"`
+	DType       string          `json:"dtype"`
+	Layers      []int           `json:"layers"`
+	X           [][]float64     `json:"X"`
+	Y           [][]float64     `json:"y"`
+	Weights     [][][]float64   `json:"weights"`
+	Iteration   int             `json:"iteration"`
+	Checkpoints []int           `json:"checkpoints"`
+	NumpySeed   uint32          `json:"numpy_seed"`
+	Shapes      [][]int         `json:"shapes"`
+}
+
+type answer map[string]any
+
+// unsupported says why a request that is right is not answered.
+type unsupported string
+
+func (u unsupported) Error() string { return string(u) }
+
+// appendNumber writes the digits that give the same float64 again. Left to itself, package json
+// would write fewer of a float32, and fail at what is not finite.
+func appendNumber(text []byte, x float64) []byte {
+	if math.IsNaN(x) || math.IsInf(x, 0) {
+		return append(text, "null"...)
+	}
+	return strconv.AppendFloat(text, x, 'g', -1, 64)
+}
+
+type number float64
+
+func (x number) MarshalJSON() ([]byte, error) { return appendNumber(nil, float64(x)), nil }
+
+// matrix is written as a list of rows.
+type matrix[T real] struct {
+	numbers []T
+	columns int
+}
+
+func (a matrix[T]) MarshalJSON() ([]byte, error) {
+	text := []byte{'['}
+	for i, x := range a.numbers {
+		switch {
+		case i == 0:
+			text = append(text, '[')
+		case i%a.columns == 0:
+			text = append(text, "],["...)
+		default:
+			text = append(text, ',')
+		}
+		text = appendNumber(text, float64(x))
+	}
+	return append(text, "]]"...), nil
+}
+
+// nested copies matrices that lie in an array one after another.
+func nested[T real](array []T, shapes []shape) []matrix[T] {
+	var matrices []matrix[T]
+	for place, view := range views(append([]T(nil), array...), shapes) {
+		matrices = append(matrices, matrix[T]{view, shapes[place].columns})
+	}
+	return matrices
+}
+
+// flat appends the rows of a matrix to a flat one.
+func flat[T real](to []T, name string, rows [][]float64, want shape) ([]T, error) {
+	if len(rows) != want.rows {
+		return nil, fmt.Errorf("%s has %d rows, not %d", name, len(rows), want.rows)
+	}
+	for _, row := range rows {
+		if len(row) != want.columns {
+			return nil, fmt.Errorf("%s has a row of %d numbers, not %d", name, len(row), want.columns)
+		}
+		for _, x := range row {
+			to = append(to, T(x))
+		}
+	}
+	return to, nil
+}
+
+// check refuses what the settings ask for and this port does not do.
+func (s *settings) check() error {
+	crossEntropy := s.Loss == "cross-entropy"
+	switch {
+	case !strings.Contains(" sigmoid tanh relu ", " "+s.Activation+" "):
+		return unsupported("the activation " + s.Activation)
+	case !strings.Contains(" sigmoid tanh relu softmax ", " "+s.Output+" "):
+		return unsupported("the output " + s.Output)
+	case s.Loss != "squared" && !crossEntropy:
+		return unsupported("the loss " + s.Loss)
+	case s.Output == "softmax" && !crossEntropy:
+		return unsupported("softmax with squared error")
+	case crossEntropy && s.Output != "softmax" && s.Output != "sigmoid":
+		return unsupported("cross-entropy of " + s.Output)
+	}
+	return nil
+}
+
+// networkOf makes the network of a request, whose shapes it checks.
+func networkOf[T real](q *request, shapes []shape) (*network[T], error) {
+	inputs, outputs := q.Layers[0], q.Layers[len(q.Layers)-1]
+	if len(q.X) == 0 || len(q.Weights) != len(shapes) {
+		return nil, fmt.Errorf("%d samples and %d matrices of weights, not 1 or more and %d",
+			len(q.X), len(q.Weights), len(shapes))
+	}
+	X, err := flat[T](nil, "X", q.X, shape{len(q.X), inputs})
+	if err != nil {
+		return nil, err
+	}
+	var y, state []T
+	if q.Op != "predict" {
+		if y, err = flat(y, "y", q.Y, shape{len(q.X), outputs}); err != nil {
+			return nil, err
+		}
+	}
+	for place, s := range shapes {
+		name := fmt.Sprintf("weights[%d]", place)
+		if state, err = flat(state, name, q.Weights[place], s); err != nil {
+			return nil, err
+		}
+	}
+	return newNetwork(q.Layers, &q.settings, X, y, state), nil
+}
+
+// answerIn answers all that is computed, in a dtype.
+func answerIn[T real](q *request) (answer, error) {
+	if err := q.check(); err != nil {
+		return nil, err
+	}
+	if len(q.Layers) < 2 {
+		return nil, fmt.Errorf("layers are %v", q.Layers)
+	}
+	_, shapes := stateShapes(q.Layers, &q.settings)
+	if q.Op == "initial" {
+		return answer{"weights": nested(initial[T](q.Layers, &q.settings, q.NumpySeed), shapes)}, nil
+	}
+	net, err := networkOf[T](q, shapes)
+	if err != nil {
+		return nil, err
+	}
+	switch q.Op {
+	case "predict":
+		return answer{"output": matrix[T]{net.predict(), net.layers[net.last]}}, nil
+	case "train":
+		run := []answer{}
+		net.train(q.Checkpoints, func(n int, error T, state []T) {
+			weights := nested(state, shapes)
+			run = append(run, answer{"iteration": n, "error": number(error), "weights": weights})
+		})
+		return answer{"checkpoints": run}, nil
+	}
+	net.step(q.Iteration)
+	ofLayers := func(list [][]T) (matrices []matrix[T]) {
+		for k, units := range net.layers[1:] {
+			matrices = append(matrices, matrix[T]{list[k+1], units})
+		}
+		return matrices
+	}
+	return answer{
+		"l": ofLayers(net.l), "error": ofLayers(net.error), "delta": ofLayers(net.delta),
+		"weights": nested(net.state, shapes),
+	}, nil
+}
+
+func answerTo(q *request) (answer, error) {
+	switch q.Op {
+	case "hello":
+		return answer{"format": 1, "device": "cpu"}, nil
+	case "train", "step", "predict", "initial":
+	default:
+		return nil, unsupported("the op " + q.Op)
+	}
+	switch q.DType {
+	case "float64":
+		return answerIn[float64](q)
+	case "float32":
+		return answerIn[float32](q)
+	}
+	return nil, unsupported("the dtype " + q.DType)
+}
+
+// read takes a request from a line. With an error it returns what could be read, like the id.
+func read(line []byte) (*request, error) {
+	q := &request{settings: settings{
+		Alpha: 1, Activation: "sigmoid", Output: "sigmoid", Loss: "squared",
+	}}
+	decoder := json.NewDecoder(bytes.NewReader(line))
+	decoder.DisallowUnknownFields() // to leave a setting out would be to compute otherwise
+	err := decoder.Decode(q)
+	if err != nil && strings.Contains(err.Error(), "unknown field") {
+		err = unsupported(err.Error())
+	}
+	return q, err
+}
+
+func main() {
+	requests := bufio.NewReader(os.Stdin)
+	for {
+		line, err := requests.ReadBytes('\n')
+		if err == io.EOF {
+			return
+		}
+		if err != nil {
+			log.Fatal(err)
+		}
+		q, err := read(line)
+		var reply answer
+		if err == nil {
+			reply, err = answerTo(q)
+		}
+		var reason unsupported
+		if errors.As(err, &reason) {
+			reply = answer{"unsupported": string(reason)}
+		} else if err != nil {
+			reply = answer{"failure": err.Error()}
+		}
+		reply["id"] = q.ID
+		text, err := json.Marshal(reply)
+		if err != nil {
+			log.Fatal(err)
+		}
+		os.Stdout.Write(append(text, '\n'))
+	}
+}
