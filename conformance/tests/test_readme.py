@@ -9,6 +9,7 @@ from typing import get_args
 import pytest
 
 from conformance import mutants, variants
+from conformance.contract import SETTINGS
 from conformance.tests.conftest import ROOT
 from reference.case_tables import Capability
 
@@ -79,6 +80,15 @@ def test_quoted_lines_of_the_reference_are_there(name: str) -> None:
     assert quoted or name not in ("README.md", "conformance/PORTING.md")
     for path, number, line in quoted:
         assert (ROOT / path).read_text().splitlines()[int(number) - 1].strip() == line
+
+
+def test_porting_md_lists_every_setting() -> None:
+    text = (ROOT / "conformance/PORTING.md").read_text()
+    table = text.split("### Settings")[1].split("## 2.")[0]
+    for name in SETTINGS:
+        assert re.search(rf"\b{name}\b", table), name
+    for name in get_args(Capability):
+        assert f"`{name}`" in table or name in ("layers", "numpy-seed", "predict"), name
 
 
 def test_every_port_has_a_readme() -> None:
