@@ -24,6 +24,8 @@ test: .venv/installed ## the project's own tests, lint, types and formats
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/clang-format --dry-run --Werror $$(git ls-files '*.c' '*.h')
+	@# Formatters that come with a toolchain, where it is here.
+	@! command -v gofmt >/dev/null || { gofmt -d $$(git ls-files '*.go') | tee /dev/stderr | cmp -s - /dev/null; }
 	$(BIN)/python -m pytest -q -n auto
 
 teeth: .venv/installed ## measure that every known bug is caught and no correct variant is

@@ -156,13 +156,14 @@ def run(X, y, state, start, checkpoints, settings, keep):
         cuda.to_device(X.ravel()),
         cuda.to_device(y.ravel()),
         cuda.to_device(flatten(state)),
-        # --- room to work in; an array of no elements would need no memory, but has no address
+        # --- room to work in, of at least one element: an empty array has no address to pass
         cuda.device_array(layout.parameters, X.dtype),
         cuda.device_array(units if settings.batch_norm else 1, X.dtype),
-        cuda.device_array(layout.hidden, X.dtype),
+        cuda.device_array(max(layout.hidden, 1), X.dtype),
         cuda.device_array(2 * samples if settings.shuffle else 1, np.int64),
         # --- layout and settings
         *layout.arrays(l_at),
+        layout.hidden,
         settings.rules(X.dtype),
         # --- batches and iterations
         batch,
@@ -221,9 +222,9 @@ def predict(X, state, **settings):
         cuda.to_device(X.ravel()),
         cuda.to_device(flatten(state)),
         *layout.arrays(l_at),
+        layout.hidden,
         settings.rules(X.dtype),
         rows,
-        layout.hidden,
         output,
     )
     return output.copy_to_host().reshape(samples, -1)

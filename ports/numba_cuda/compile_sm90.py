@@ -62,13 +62,13 @@ def signatures(real):
     kinds = {int: int64, bool: boolean}
     fields = [kinds.get(kind, real) for kind in Rules.__annotations__.values()]
     rules = types.NamedTuple(fields, Rules)
-    layout = integers, integers, integers, rules
+    layout = integers, integers, integers, int64, rules
     data = flat, flat, flat
     room = flat, flat, flat, integers
     results = table, flat, boolean, table
     return {
         backprop: (*data, *room, *layout, int64, int64, integers, *results),
-        infer: (flat, flat, *layout, int64, int64, flat),
+        infer: (flat, flat, *layout, int64, flat),
         draw: (int64, integers, int64, flat),
     }
 

@@ -49,8 +49,8 @@ def backprop(
     X, y, state,
     # Room for the descents, for z, for a deviation for each hidden unit, for two orders.
     descent, normal, deviation, order,
-    # The layout, as in network.Network, and the settings, network.Rules.
-    layers, at, l_at, rules,
+    # The layout, as in network.Network; the number of normalised units; the settings.
+    layers, at, l_at, hidden, rules,
     # The samples of a batch, at least 1; the iteration to begin with, and those to record, in
     # increasing order.
     batch_size, start, checkpoints,
@@ -76,8 +76,8 @@ def backprop(
     parameters = room[:count]
     l = room[count : count + units]
     delta = room[count + units : count + 2 * units]
-    averages = state[state.size - 2 * deviation.size :]
-    memory = state[count : state.size - 2 * deviation.size]  # empty without momentum and Adam
+    averages = state[state.size - 2 * hidden :]
+    memory = state[count : state.size - 2 * hidden]  # empty without momentum and Adam
     net = Network(layers, at, l_at, parameters, l, delta, averages, normal, deviation, descent)
 
     for e in range(t, count, T):
@@ -135,10 +135,10 @@ def backprop(
 
 
 @cuda.jit(**LIMITS)
-def infer(X, state, layers, at, l_at, rules, batch_size, hidden, output):
+def infer(X, state, layers, at, l_at, hidden, rules, batch_size, output):
     """Write the output for X, in inference. To be launched with one block of any size.
 
-    All arrays are flat. `hidden` is how many units are normalised.
+    All arrays are flat.
     """
     t = cuda.threadIdx.x
     T = cuda.blockDim.x
