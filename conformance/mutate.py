@@ -98,7 +98,7 @@ def make(mutant: Mutant) -> Port:
 
 
 def in_one_go(port: Port, flags: str) -> Port:
-    """The C port for float64 alone, compiled with these flags: that takes a fraction of the time."""
+    """The C port for float64 alone, compiled with these flags, which is faster."""
     sources = [*flags.split(), "-I{include}", "-DBITS=64", "backprop.c"]
     command = ["gcc", "-std=c11", "-fPIC", "-shared", *sources, "-lm"]
     built = Build(commands=[[*command, "-o", "{build}/libbackprop.so"]])

@@ -16,7 +16,8 @@ since a word beyond an array that is read, and does not count, shows in no numbe
     python -m conformance.mutation [PORT/FILE ...]
 
 Without names, it is all files. What came of each mutant is kept under build/mutation, as long as
-the port stays as it is: a run goes on where the last one ended, and what did not survive stays.
+the port stays as it is: a run goes on where the last one ended. Only what survived without a reason
+is run again, as it should be after a case is added. To begin anew, delete build/mutation.
 """
 
 import hashlib
@@ -108,7 +109,7 @@ class Equivalent(Strict):
         return [(self.port, self.file, old, new) for old, new in self.pairs]
 
     def fits(self, key: Key) -> bool:
-        """Does its rule say why this one survived?"""
+        """True if its rule says why this one survived."""
         port, file, old, new = key
         here = port == self.port and self.file in ("*", file)
         return bool(self.rule) and here and bool(re.fullmatch(self.rule, f"{old} => {new}", re.S))
@@ -135,7 +136,7 @@ class Kept:
 
     @property
     def complete(self) -> bool:
-        """Have all mutants been examined?"""
+        """True once all mutants have been examined."""
         return "all" in self.outcomes
 
     def add(self, name: str, outcome: Outcome) -> None:
@@ -202,17 +203,19 @@ class Examiner:
 
 
 def examine(port: str, files: Iterable[str]) -> None:
-    """Examine the mutants of a port's files that are not known, and those that survived.
+    """Examine the mutants of a port's files that are not known, or survived without a reason.
 
     Raises ValueError if the port itself does not pass, so that mutants would mean nothing.
     """
     stderr, examiner = Console(stderr=True), Examiner(port)
     for file in files:
-        kept = Kept(port, file)
+        kept, entries = Kept(port, file), equivalents()
+        listed = {key for entry in entries for key in entry.keys}
         mutants = generate(original(port, file))
         for mutant in track(mutants, f"{port}/{file}", auto_refresh=False, console=stderr):
             name = hashlib.sha256(mutant.text.encode()).hexdigest()[:16]
-            if name in kept.outcomes and kept.outcomes[name].fate not in ("survived", "sanitizer"):
+            explained = mutant.key in listed or any(entry.fits(mutant.key) for entry in entries)
+            if (known := kept.outcomes.get(name)) and (known.fate != "survived" or explained):
                 continue
             start = time.monotonic()
             found = examiner.examined(mutant)

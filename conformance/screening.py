@@ -23,6 +23,7 @@ from typing import Literal
 import numpy as np
 
 from conformance import build, traces, worker
+from conformance.c_library import CLibrary
 from conformance.channel import Channel, Trouble
 from conformance.compare import compare
 from conformance.diagnose import Answer
@@ -122,9 +123,9 @@ def _screen(port: Port, sender: Connection, sanitized: bool) -> None:
 
 
 @functools.cache
-def contract() -> worker.CLibrary:
+def contract() -> CLibrary:
     """What calls a C library, without one: it takes long to read the header."""
-    return worker.CLibrary(None)
+    return CLibrary(None)
 
 
 def _load(port: Port) -> worker.Adapter:
@@ -150,8 +151,7 @@ def quick_status(client: Client, case: Case, trace: traces.Trace, most: int) -> 
     except Failure:
         return "FAIL"
     right = all(
-        compare(got, expected, trace.dtype).first is None
-        for _, _, got, expected in answer.checked
+        compare(got, expected, trace.dtype).first is None for _, _, got, expected in answer.checked
     )
     return "PASS" if right else "FAIL"
 
