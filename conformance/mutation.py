@@ -209,13 +209,14 @@ def examine(port: str, files: Iterable[str]) -> None:
     """
     stderr, examiner = Console(stderr=True), Examiner(port)
     for file in files:
-        kept, entries = Kept(port, file), equivalents()
-        listed = {key for entry in entries for key in entry.keys}
+        kept = Kept(port, file)
+        survivors = (o.key for o in kept.found() if o.fate == "survived")
+        open_keys = set(settle(survivors, equivalents())[0])
         mutants = generate(original(port, file))
         for mutant in track(mutants, f"{port}/{file}", auto_refresh=False, console=stderr):
             name = hashlib.sha256(mutant.text.encode()).hexdigest()[:16]
-            explained = mutant.key in listed or any(entry.fits(mutant.key) for entry in entries)
-            if (known := kept.outcomes.get(name)) and (known.fate != "survived" or explained):
+            known = kept.outcomes.get(name)
+            if known and (known.fate != "survived" or mutant.key not in open_keys):
                 continue
             start = time.monotonic()
             found = examiner.examined(mutant)
