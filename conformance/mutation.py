@@ -318,10 +318,12 @@ def main(names: list[str]) -> int:
     """Examine some or all files; 1 if a survivor is not listed, or a listed one is none."""
     equivalents()  # a mistake in it should not show only in the end
     for port, files in SOURCES.items():
-        if chosen := [file for file in files if not names or f"{port}/{file}" in names]:
-            examine(port, chosen)
+        every = [f"{port}/{file}" for file in files]
+        if chosen := [name for name in names or every if name in every]:
+            examine(port, [name.partition("/")[2] for name in chosen])
     kept = {port: [Kept(port, file) for file in files] for port, files in SOURCES.items()}
-    outcomes = {port: [o for file in files for o in file.found()] for port, files in kept.items()}
+    found = {port: [o for file in files for o in file.found()] for port, files in kept.items()}
+    outcomes = {port: outcomes for port, outcomes in found.items() if outcomes}
     left = [
         f"{port}/{file.path.stem}"
         for port, files in kept.items()
