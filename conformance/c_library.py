@@ -26,7 +26,7 @@ ENUMS = {"sigmoid": 0, "tanh": 1, "relu": 2, "softmax": 3, "squared": 0, "cross-
 class CLibrary:
     """A shared library behind the C header, called through cffi."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str | None) -> None:
         import cffi
 
         self.ffi = cffi.FFI()

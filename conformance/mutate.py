@@ -11,12 +11,18 @@ from dataclasses import dataclass, replace
 from types import CodeType
 
 from conformance import build
-from conformance.ports import MANIFEST, PORTS, ROOT, Build, Port, load
+from conformance.ports import PORTS, ROOT, Build, Port, load
 
 TOOL, VERSION = "universalmutator", "1.14.1"
-SOURCES = {"c": ("backprop.c", "network.h"), "numba_cpu": ("backprop.py",)}
+PATTERNS = {"c": "*.[ch]", "numba_cpu": "*.py"}
+SOURCES = {
+    port: tuple(sorted(path.name for path in (PORTS / port).glob(pattern)))
+    for port, pattern in PATTERNS.items()
+}
 FOLDER = ROOT / "build" / "mutation"
-SANITIZED = '"-O2", "-Werror", "-fsanitize=address"'  # in place of "-O2" in the manifest
+# How C is compiled to be run fast, and to be run with AddressSanitizer.
+QUICK = "-O0 -w"
+SANITIZED = "-O1 -Wall -Wextra -Werror -fsanitize=address"
 
 Key = tuple[str, str, str, str]  # a mutant's port, file, old line and new line
 
@@ -82,35 +88,27 @@ def difference(before: str, after: str) -> tuple[int, str, str]:
     return start + 1, a[start].strip(), stripped
 
 
-def make(mutant: Mutant, *, sanitized: bool = False) -> Port:
+def make(mutant: Mutant) -> Port:
     """Write the mutant as a port folder, in place of the last one."""
     folder = FOLDER / "ports" / mutant.port
-    shutil.copytree(PORTS / mutant.port, folder, dirs_exist_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(PORTS / mutant.port, folder, ignore=shutil.ignore_patterns("__pycache__"))
     (folder / mutant.file).write_text(mutant.text, encoding="utf-8")
-    # What Numba keeps of a mutant is of no use to any other.
-    env = {"NUMBA_CACHE_DIR": "{build}"}
-    if sanitized:
-        manifest = folder / MANIFEST
-        flags = manifest.read_text(encoding="utf-8").replace('"-O2"', SANITIZED)
-        manifest.write_text(flags, encoding="utf-8")
-        command = ["gcc", "-print-file-name=libasan.so"]
-        library = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        env |= {"LD_PRELOAD": library.strip(), "ASAN_OPTIONS": "detect_leaks=0"}
-        env |= {"PYTHONMALLOC": "malloc"}  # so that what the caller hands over is guarded, too
-    port = load(folder)
-    run = port.manifest.run.model_copy(update={"env": env})
-    return replace(port, manifest=port.manifest.model_copy(update={"run": run}))
+    return load(folder)
 
 
-def in_float64(port: Port) -> Port:
-    """The C port without its functions for float32."""
-    built = [
-        [word for word in command if "float32.o" not in word]
-        for command in port.manifest.build.commands
-        if "-DBITS=32" not in command
-    ]
-    update = {"dtypes": ["float64"], "build": Build(commands=built)}
+def in_one_go(port: Port, flags: str) -> Port:
+    """The C port for float64 alone, compiled with these flags, which is faster."""
+    sources = [*flags.split(), "-I{include}", "-DBITS=64", "backprop.c"]
+    command = ["gcc", "-std=c11", "-fPIC", "-shared", *sources, "-lm"]
+    built = Build(commands=[[*command, "-o", "{build}/libbackprop.so"]])
+    update = {"dtypes": ["float64"], "build": built}
     return replace(port, manifest=port.manifest.model_copy(update=update))
+
+
+def in_float32(port: Port) -> Port:
+    """The same port, asked for float32 alone."""
+    return replace(port, manifest=port.manifest.model_copy(update={"dtypes": ["float32"]}))
 
 
 def fingerprint(mutant: Mutant, port: Port) -> str | None:
@@ -119,7 +117,8 @@ def fingerprint(mutant: Mutant, port: Port) -> str | None:
         return python_fingerprint(mutant.text)
     if not build.build(port, "").ok:
         return None
-    objects = sorted(build.build_folder(port).glob("*.o"))
+    folder = build.build_folder(port)
+    objects = sorted(folder.glob("*.o")) or [folder / "libbackprop.so"]
     return hashlib.sha256(b"".join(path.read_bytes() for path in objects)).hexdigest()
 
 

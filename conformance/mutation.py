@@ -8,27 +8,39 @@ status is 1. `mutation-report.md` gets the outcome.
 
 Mutants that compile to the same as the port or as another mutant are not run: that they are
 equivalent is then certain (M. Papadakis and others, "Trivial compiler equivalence", ICSE 2015).
-For speed, mutants run first in children of this process, those in Python uncompiled and for a
-few iterations. What passes there is judged like any port: in Python compiled, on networks of
-three layers; in C built with warnings as errors and with AddressSanitizer, since a word beyond an
-array that is read, and does not count, shows in no number.
+For speed, mutants run first in children of this process: in C compiled for float64 without
+optimisation, in Python uncompiled and for a few iterations. What passes there is compiled like the
+port. C is then run for float32, and at last with warnings as errors and with AddressSanitizer,
+since a word beyond an array that is read, and does not count, shows in no number.
+
+    python -m conformance.mutation [PORT/FILE ...]
+
+Without names, it is all files. What came of each mutant is kept under build/mutation, as long as
+the port stays as it is: a run goes on where the last one ended. Only what survived without a reason
+is run again, as it should be after a case is added. To begin anew, delete build/mutation.
 """
 
+import hashlib
+import json
+import re
 import sys
 import time
 import tomllib
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from rich.console import Console
 from rich.progress import track
 
 from conformance import build, results
 from conformance.mutate import (
+    FOLDER,
+    QUICK,
+    SANITIZED,
     SOURCES,
     TOOL,
     VERSION,
@@ -36,13 +48,14 @@ from conformance.mutate import (
     Mutant,
     fingerprint,
     generate,
-    in_float64,
+    in_float32,
+    in_one_go,
     make,
     original,
 )
 from conformance.ports import PORTS, load
-from conformance.screening import PASSED, judged, screened
-from reference.case import Strict
+from conformance.screening import PASSED, Sanitized, compiled, screened
+from reference.case_tables import Strict
 from reference.files import write_atomically
 
 HERE = Path(__file__).parent
@@ -63,27 +76,43 @@ FATES: dict[Fate, str] = {
 class Outcome:
     """What came of a mutant; where it was caught, the status and the case."""
 
-    mutant: Mutant
+    key: Key
+    line: int
     fate: Fate
     status: str = ""
     case: str = ""
+    seconds: float = 0.0
 
 
 class Equivalent(Strict):
-    """Mutants that cannot be told from the port, as pairs of an old and a new line, and why.
+    """Mutants that cannot be told from the port, and why: as pairs or by a rule.
 
-    A pair stands there as many times as the change can be made and survives.
+    A pair of an old and a new line stands there as many times as the change can be made and
+    survives. A rule is a regular expression for `OLD => NEW`, for whatever survivor it fits.
     """
 
     port: str
-    file: str
+    file: str = "*"  # of a rule only: any
     reason: str = Field(min_length=20)
-    pairs: list[Annotated[list[str], Field(min_length=2, max_length=2)]] = Field(min_length=1)
+    pairs: list[Annotated[list[str], Field(min_length=2, max_length=2)]] = []
+    rule: str = ""
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if bool(self.pairs) == bool(self.rule) or (self.pairs and self.file == "*"):
+            raise ValueError("needs either pairs, with a file, or a rule")
+        return self
 
     @property
     def keys(self) -> list[Key]:
-        """The keys of its mutants."""
+        """The keys of its mutants, if it has pairs."""
         return [(self.port, self.file, old, new) for old, new in self.pairs]
+
+    def fits(self, key: Key) -> bool:
+        """True if its rule says why this one survived."""
+        port, file, old, new = key
+        here = port == self.port and self.file in ("*", file)
+        return bool(self.rule) and here and bool(re.fullmatch(self.rule, f"{old} => {new}", re.S))
 
 
 def equivalents(path: Path = EQUIVALENT) -> list[Equivalent]:
@@ -92,61 +121,130 @@ def equivalents(path: Path = EQUIVALENT) -> list[Equivalent]:
     return [Equivalent.model_validate(entry) for entry in table["equivalent"]]
 
 
-def examine(port: str) -> list[Outcome]:
-    """Generate, build and run the mutants of a port.
+class Kept:
+    """What is known of the mutants of a file, in a file that grows."""
+
+    def __init__(self, port: str, file: str) -> None:
+        sources = [(PORTS / port / name).read_bytes() for name in SOURCES[port]]
+        state = hashlib.sha256(b"".join(sources)).hexdigest()[:16]
+        self.path = FOLDER / "outcomes" / f"{port}-{state}" / f"{file}.jsonl"
+        self.outcomes = dict[str, Outcome]()
+        if self.path.exists():
+            for line in self.path.read_text(encoding="utf-8").splitlines():
+                name, fields = json.loads(line)
+                self.outcomes[name] = Outcome(**{**fields, "key": tuple(fields["key"])})
+
+    @property
+    def complete(self) -> bool:
+        """True once all mutants have been examined."""
+        return "all" in self.outcomes
+
+    def add(self, name: str, outcome: Outcome) -> None:
+        """Write one more; the latest of a name counts."""
+        self.outcomes[name] = outcome
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps([name, asdict(outcome)]) + "\n")
+
+    def found(self) -> list[Outcome]:
+        """One for each mutant."""
+        return [outcome for name, outcome in self.outcomes.items() if name != "all"]
+
+
+class Examiner:
+    """Builds and runs mutants; `seen` has what earlier ones compiled to."""
+
+    def __init__(self, port: str) -> None:
+        self.seen = dict[str, Fate]()
+        self.sanitized = Sanitized() if port == "c" else None
+        itself = original(port, SOURCES[port][0])
+        if (found := self.examined(itself))[0] != "survived":
+            raise ValueError(f"{port} itself does not pass: {found}")
+        self.seen = dict.fromkeys(self.seen, "same code")
+
+    def examined(self, mutant: Mutant) -> tuple[Fate, str, str]:
+        """The fate, status and case of a mutant, built and run as far as is needed."""
+        whole = make(mutant)
+        if self.sanitized is None:
+            if fate := self._known(fingerprint(mutant, whole)):
+                return fate, "", ""
+            if (found := screened(whole)) == PASSED:
+                of_numba = re.search("@compiled|@inlined|njit", mutant.text) is not None
+                found = compiled(whole, code_changed=of_numba)
+            return "survived" if found == PASSED else "caught", *found
+        both = mutant.old.startswith("#")  # such a line may exchange the dtypes
+        if not both:
+            quick = in_one_go(whole, QUICK)
+            if fate := self._known(fingerprint(mutant, quick)):
+                return fate, "", ""
+            if (found := screened(quick)) != PASSED:
+                return "caught", *found
+        if fate := self._known(fingerprint(mutant, whole)):
+            return fate, "", ""
+        if (found := screened(whole if both else in_float32(whole))) != PASSED or both:
+            return "survived" if found == PASSED else "caught", *found
+        guarded = in_one_go(whole, SANITIZED)
+        if not build.build(guarded, "").ok:
+            return "sanitizer", "", "warning"
+        found = self.sanitized.screened(guarded)
+        return "survived" if found == PASSED else "sanitizer", *found
+
+    def _known(self, code: str | None) -> Fate | None:
+        if code is None:
+            return "not compiled"
+        known = self.seen.get(code)
+        self.seen.setdefault(code, "same as another")
+        return known
+
+    def close(self) -> None:
+        """End what was started."""
+        if self.sanitized:
+            self.sanitized.close()
+
+
+def examine(port: str, files: Iterable[str]) -> None:
+    """Examine the mutants of a port's files that are not known, or survived without a reason.
 
     Raises ValueError if the port itself does not pass, so that mutants would mean nothing.
     """
-    sources = [original(port, file) for file in SOURCES[port]]
-    seen: dict[str, Fate] = {}
-    if (itself := examined(sources[0], seen)).fate != "survived":
-        raise ValueError(f"{port} itself does not pass: {itself.status} {itself.case}")
-    seen = {k: "same code" if fate == "same as another" else fate for k, fate in seen.items()}
-    outcomes, stderr = list[Outcome](), Console(stderr=True)
-    for source in sources:
-        mutants = generate(source)
-        for mutant in track(mutants, f"{port}/{source.file}", auto_refresh=False, console=stderr):
-            outcomes.append(examined(mutant, seen))
-            if outcomes[-1].fate in ("survived", "sanitizer"):
-                line = f"{outcomes[-1].fate}: line {mutant.line}, {shown(mutant.key)}"
+    stderr, examiner = Console(stderr=True), Examiner(port)
+    for file in files:
+        kept = Kept(port, file)
+        survivors = (o.key for o in kept.found() if o.fate == "survived")
+        open_keys = set(settle(survivors, equivalents())[0])
+        mutants = generate(original(port, file))
+        for mutant in track(mutants, f"{port}/{file}", auto_refresh=False, console=stderr):
+            name = hashlib.sha256(mutant.text.encode()).hexdigest()[:16]
+            known = kept.outcomes.get(name)
+            if known and (known.fate != "survived" or mutant.key not in open_keys):
+                continue
+            start = time.monotonic()
+            found = examiner.examined(mutant)
+            seconds = round(time.monotonic() - start, 3)
+            kept.add(name, Outcome(mutant.key, mutant.line, *found, seconds))
+            if found[0] in ("survived", "sanitizer"):
+                line = f"{found[0]}: line {mutant.line}, {shown(mutant.key)}"
                 stderr.print(line, markup=False, highlight=False, soft_wrap=True)
-    return outcomes
-
-
-def examined(mutant: Mutant, seen: dict[str, Fate]) -> Outcome:
-    """Build and run a mutant as far as is needed; `seen` has what earlier ones compiled to."""
-    whole = make(mutant)
-    c = whole.manifest.run.library is not None
-    # C is compiled for float64 alone first, for time. (A line like #if may exchange the two.)
-    if c and not mutant.old.startswith("#"):
-        half = in_float64(whole)
-        code = fingerprint(mutant, half)
-        if code is not None and code not in seen:
-            found = screened(half)
-            seen[code] = "survived" if found == PASSED else "same as another"
-            if found != PASSED:
-                return Outcome(mutant, "caught", *found)
-        if code is None or seen[code] != "survived":
-            return Outcome(mutant, "not compiled" if code is None else seen[code])
-    code = fingerprint(mutant, whole)
-    if code is None or code in seen:
-        return Outcome(mutant, "not compiled" if code is None else seen[code])
-    seen[code] = "same as another"
-    if (found := screened(whole)) != PASSED:
-        return Outcome(mutant, "caught", *found)
-    found = judged(make(mutant, sanitized=True) if c else whole)
-    fate: Fate = "survived" if found == PASSED else "sanitizer" if c else "caught"
-    return Outcome(mutant, fate, *found)
+        if not kept.complete:
+            kept.add("all", Outcome((port, file, "", ""), 0, "survived"))
+    examiner.close()
 
 
 def settle(survivors: Iterable[Key], entries: Iterable[Equivalent]) -> tuple[list[Key], list[Key]]:
-    """The survivors that no entry explains, and the entries' keys that did not survive."""
-    found = Counter(survivors)
+    """The survivors that no entry explains, and the entries' keys that did not survive.
+
+    A rule that fits none has the key of its port, its file and the rule.
+    """
+    rules = [entry for entry in entries if entry.rule]
+    survivors = list(survivors)
+    found = Counter(key for key in survivors if not any(rule.fits(key) for rule in rules))
     listed = Counter(key for entry in entries for key in entry.keys)
-    return sorted((found - listed).elements()), sorted((listed - found).elements())
+    idle = [r for r in rules if not any(r.fits(key) for key in survivors)]
+    stale = [*(listed - found).elements(), *((r.port, r.file, r.rule, "") for r in idle)]
+    return sorted((found - listed).elements()), sorted(stale)
 
 
-def table(outcomes: dict[str, list[Outcome]], seconds: dict[str, float]) -> Iterator[str]:
+def table(outcomes: dict[str, list[Outcome]]) -> Iterator[str]:
     """The numbers, as lines of a Markdown table with a column for each port."""
     counts = {port: Counter(o.fate for o in found) for port, found in outcomes.items()}
     status = {port: Counter(o.status for o in found) for port, found in outcomes.items()}
@@ -161,34 +259,44 @@ def table(outcomes: dict[str, list[Outcome]], seconds: dict[str, float]) -> Iter
         yield row(FATES[fate], (counts[port][fate] for port in outcomes))
     for name in ("FAIL", "CRASH", "TIMEOUT", "GARBAGE", "SKIP"):
         yield row(f"caught as {name}", (status[port][name] for port in outcomes))
-    yield row("minutes", (f"{seconds[port] / 60:.0f}" for port in outcomes))
+    minutes = (sum(o.seconds for o in found) / 60 for found in outcomes.values())
+    yield row("minutes", (f"{m:.0f}" for m in minutes))
 
 
 def text(
-    outcomes: dict[str, list[Outcome]], seconds: dict[str, float], entries: list[Equivalent]
+    outcomes: dict[str, list[Outcome]], entries: list[Equivalent], open_files: Iterable[str]
 ) -> str:
     """The report."""
     machine = results.machine()
     tools = [f"{p}: {build.detect_toolchain(load(PORTS / p)).text}" for p in outcomes]
+    files = {port: Counter(o.key[1] for o in found) for port, found in outcomes.items()}
     lines = [
         "# Mutation report",
         "",
         f"Written by `make mutation` on {machine.date[:10]}, at commit {machine.commit}, with",
         f"{TOOL} {VERSION}, Python {machine.python} ({'; '.join(tools)}).",
         "",
-        *table(outcomes, seconds),
+        *table(outcomes),
     ]
     for port, found in outcomes.items():
+        counted = ", ".join(f"{file} {count}" for file, count in files[port].items())
         cases = Counter(o.case or "on start" for o in found if o.fate == "caught")
         top = ", ".join(f"{case} {count}" for case, count in cases.most_common(10))
+        lines += ["", f"Mutants of {port}: {counted}."]
         lines += ["", f"Caught first in, for {port}: {top}; {len(cases)} cases in all."]
+    if left := list(open_files):
+        lines += ["", f"Not examined, or not to the end: {', '.join(left)}."]
     lines += ["", "## Mutants that no number shows", ""]
-    lines += [shown(o.mutant.key) for o in of_fate("sanitizer", outcomes)]
+    lines += [f"{shown(o.key)} ({o.case or o.status})" for o in of_fate("sanitizer", outcomes)]
     lines += ["", "## Survivors that cannot be told from the port", ""]
-    lines += [f"* {len(e.pairs)} in {e.port}/{e.file}: {e.reason}" for e in entries]
+    survivors = [o.key for o in of_fate("survived", outcomes)]
+    for entry in entries:
+        of_rule = sum(entry.fits(key) for key in survivors)
+        count = f"{of_rule} by a rule" if entry.rule else str(len(entry.pairs))
+        lines += [f"* {count} in {entry.port}/{entry.file}: {entry.reason}"]
     for title, keys in zip(
         ("## Survivors without a reason", "## Entries without a survivor"),
-        settle((o.mutant.key for o in of_fate("survived", outcomes)), entries),
+        settle(survivors, entries),
         strict=True,
     ):
         lines += ["", title, "", *map(shown, keys)] if keys else []
@@ -206,24 +314,34 @@ def shown(key: Key) -> str:
     return f"* {port}/{file}: `{old}` became `{' '.join(new.split())}`"
 
 
-def main() -> int:
-    """Examine all ports; 1 if a survivor is not listed, or a listed one is none."""
-    outcomes, seconds = dict[str, list[Outcome]](), dict[str, float]()
+def main(names: list[str]) -> int:
+    """Examine some or all files; 1 if a survivor is not listed, or a listed one is none."""
     equivalents()  # a mistake in it should not show only in the end
-    for port in SOURCES:
-        start = time.monotonic()
-        outcomes[port] = examine(port)
-        seconds[port] = time.monotonic() - start
+    for port, files in SOURCES.items():
+        every = [f"{port}/{file}" for file in files]
+        if chosen := [name for name in names or every if name in every]:
+            examine(port, [name.partition("/")[2] for name in chosen])
+    kept = {port: [Kept(port, file) for file in files] for port, files in SOURCES.items()}
+    found = {port: [o for file in files for o in file.found()] for port, files in kept.items()}
+    outcomes = {port: outcomes for port, outcomes in found.items() if outcomes}
+    left = [
+        f"{port}/{file.path.stem}"
+        for port, files in kept.items()
+        for file in files
+        if not file.complete
+    ]
     entries = equivalents()  # as it is now: meanwhile, somebody may have explained a survivor
-    write_atomically(REPORT, text(outcomes, seconds, entries))
-    unlisted, stale = settle((o.mutant.key for o in of_fate("survived", outcomes)), entries)
-    print("\n".join(table(outcomes, seconds)))
+    write_atomically(REPORT, text(outcomes, entries, left))
+    unlisted, stale = settle((o.key for o in of_fate("survived", outcomes)), entries)
+    print("\n".join(table(outcomes)))
     for key in unlisted:
         print(f"no reason in {EQUIVALENT.name} why it survived: {shown(key)}")
     for key in stale:
         print(f"in {EQUIVALENT.name}, but it did not survive: {shown(key)}")
-    return 1 if unlisted or stale else 0
+    for name in left:
+        print(f"not examined to the end: {name}")
+    return 1 if unlisted or stale or left else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -1,54 +1,70 @@
-"""Whether a port passes all cases, found out fast: for the many that mutation makes of one.
+"""Whether a port passes the cases, found out fast: for the many that mutation makes of one.
 
 `screened` runs a port in a child of this process, one in Python uncompiled and for a few
-iterations; `judged` runs it like any other. Both stop at the first verdict that is not PASS.
+iterations. `Sanitized` is the same in a process with AddressSanitizer. `compiled` runs a port in
+Python like any other, on few cases. All stop at the first verdict that is not PASS.
 """
 
+import copy
 import functools
+import importlib
 import json
 import multiprocessing
 import os
 import resource
 import signal
+import subprocess
 import sys
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Literal
 
-import numba
 import numpy as np
 
 from conformance import build, traces, worker
+from conformance.c_library import CLibrary
 from conformance.channel import Channel, Trouble
 from conformance.compare import compare
 from conformance.diagnose import Answer
 from conformance.judge import Judge, ask
-from conformance.ports import Port
+from conformance.mutate import FOLDER
+from conformance.ports import Port, load
 from conformance.protocol import Client, Failure, Unsupported
 from reference.case import Case, load_all
 
 CASES = Path(__file__).parent / "cases"
 MEMORY_BYTES = 4 * 2**30
-LIMIT_S = 4.0  # for a request; the port itself takes less than a tenth of it
-UNCOMPILED_ITERATIONS = 10
-UNCOMPILED_NUMBERS = 10_000  # products in a forward pass of a case that is run uncompiled
+LIMIT_S = 1.5  # for a request; the port itself takes less than a tenth of it
+MOST_NUMBERS = 10_000  # samples times weights: more make the questions long
+COMPILED_ITERATIONS = 1000
+SANITIZED_WORK = 2000  # as cost() counts it; memory is used in the same way in longer cases
+UNCOMPILED_ITERATIONS, UNCOMPILED_WORK = 10, 10_000
+COMPILED = ("everything-else", "everything", "bias-step", "relu-step", "predict-softmax")
+RANDOM = {"philox", "numpy-seed"}
 PASSED = ("PASS", "")
 
 
 @functools.cache
 def checks() -> list[tuple[Case, traces.Trace]]:
-    """All cases and dtypes: three layers first, since Numba compiles each depth anew."""
-    pairs = [(case, trace) for case in load_all(CASES) for trace in traces.load(case).values()]
-    first = ["float64", "float32"]
-    return sorted(pairs, key=lambda p: (len(p[0].layers) != 3, first.index(p[1].dtype), cost(p[0])))
+    """The cases that are run, with each dtype: float64 first, cheap ones first.
+
+    Those with random numbers come early, since no other sees a mistake in these.
+    """
+    cases = [case for case in load_all(CASES) if size(case) <= MOST_NUMBERS]
+    cases.sort(key=lambda case: cost(case) // (20 if RANDOM & set(case.needs) else 1))
+    loaded = [(case, traces.load(case)) for case in cases]
+    dtypes: tuple[Literal["float64"], Literal["float32"]] = ("float64", "float32")
+    return [(case, trace[dtype]) for dtype in dtypes for case, trace in loaded]
 
 
 def cost(case: Case) -> int:
     """How much there is to compute in a case, roughly."""
-    return case.training.iterations * sum(a * b for a, b in case.weight_shapes)
+    return min(case.training.iterations, UNCOMPILED_ITERATIONS) * size(case)
 
 
 def size(case: Case) -> int:
-    """How many numbers an update of a case looks at."""
+    """How many products a forward pass of a case takes."""
     return sum(a * b for a, b in case.weight_shapes) * len(case.arrays("float64")[0])
 
 
@@ -67,11 +83,16 @@ class Inside(Channel):
         return json.dumps(answer).encode()
 
 
-def screened(port: Port) -> tuple[str, str]:
+def screened(port: Port, *, sanitized: bool = False) -> tuple[str, str]:
     """The first status that is not PASS, with its case, in a child of this process."""
+    checks()  # before the fork, once
+    if port.manifest.run.library:
+        contract()
+    else:
+        importlib.import_module("numba")
     fork = multiprocessing.get_context("fork")
     receiver, sender = fork.Pipe(duplex=False)
-    child = fork.Process(target=_screen, args=(port, sender))
+    child = fork.Process(target=_screen, args=(port, sender, sanitized))
     child.start()
     sender.close()
     said = ("CRASH", "")
@@ -83,40 +104,49 @@ def screened(port: Port) -> tuple[str, str]:
     return ("TIMEOUT", said[1]) if child.exitcode == -signal.SIGALRM else said
 
 
-def _screen(port: Port, sender: Connection) -> None:
+def _screen(port: Port, sender: Connection, sanitized: bool) -> None:
     """Say again and again what would be true if the child ended now."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    os.dup2(1, 2)
+    if not sanitized:
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     np.seterr(all="ignore")
-    run = port.manifest.run
-    most = None if run.library else UNCOMPILED_ITERATIONS
+    library = port.manifest.run.library is not None
+    most = COMPILED_ITERATIONS if library else UNCOMPILED_ITERATIONS
     signal.setitimer(signal.ITIMER_REAL, LIMIT_S)
     adapter = _load(port)
+    most_work = SANITIZED_WORK if sanitized else 10**9 if library else UNCOMPILED_WORK
     for case, trace in checks():
-        if trace.dtype in port.manifest.dtypes and (
-            most is None or size(case) <= UNCOMPILED_NUMBERS
-        ):
+        if trace.dtype in port.manifest.dtypes and cost(case) <= most_work:
             sender.send(("CRASH", case.id))
-            if (
-                status := quick_status(Client(Inside(adapter), LIMIT_S), case, trace, most)
-            ) != "PASS":
+            client = Client(Inside(adapter), LIMIT_S)
+            if (status := quick_status(client, case, trace, most)) != "PASS":
                 sender.send((status, case.id))
                 return
     sender.send(PASSED)
 
 
+@functools.cache
+def contract() -> CLibrary:
+    """What calls a C library, without one: it takes long to read the header."""
+    return CLibrary(None)
+
+
 def _load(port: Port) -> worker.Adapter:
     if port.manifest.run.library:
-        return worker.CLibrary(str(build.build_folder(port) / "libbackprop.so"))
-    numba.config.DISABLE_JIT = True  # type: ignore[attr-defined]
+        library = copy.copy(contract())
+        library.library = library.ffi.dlopen(str(build.build_folder(port) / "libbackprop.so"))
+        return library
+    config = importlib.import_module("numba").config
+    config.DISABLE_JIT = True
     sys.dont_write_bytecode = True
     return worker.PythonModule(str(port.folder / str(port.manifest.run.module)))
 
 
-def quick_status(client: Client, case: Case, trace: traces.Trace, most: int | None) -> str:
+def quick_status(client: Client, case: Case, trace: traces.Trace, most: int) -> str:
     """The status of a port on a case, without a diagnosis, over at most so many iterations."""
-    answer = Answer([], [])
+    answer = Answer()
     try:
         ask(client, case, trace, most, answer)
     except Trouble as trouble:
@@ -125,22 +155,77 @@ def quick_status(client: Client, case: Case, trace: traces.Trace, most: int | No
         return "SKIP"
     except Failure:
         return "FAIL"
-    right = all(compare(*pair, trace.dtype).first is None for pair in answer.steps + answer.run)
+    right = all(
+        compare(got, expected, trace.dtype).first is None for _, _, got, expected in answer.checked
+    )
     return "PASS" if right else "FAIL"
 
 
-def judged(port: Port) -> tuple[str, str]:
-    """The first status that is not PASS, with its case, of a port like any other.
+class Sanitized:
+    """A process with AddressSanitizer, in which C ports are screened that are built for it.
 
-    Numba compiles each depth anew, which changes no type: there, only three layers are judged.
+    What the caller hands over is guarded, too.
     """
+
+    def __init__(self) -> None:
+        command = ["gcc", "-print-file-name=libasan.so"]
+        found = subprocess.run(command, check=True, capture_output=True, text=True)
+        env = {
+            **os.environ,
+            "LD_PRELOAD": found.stdout.strip(),
+            "ASAN_OPTIONS": "detect_leaks=0",
+            "PYTHONMALLOC": "malloc",
+        }
+        self._process = subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-m", "conformance.screening"],
+            env=env,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def screened(self, port: Port) -> tuple[str, str]:
+        """Like the function of that name; the port must be built."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(f"{port.folder}\n")
+        self._process.stdin.flush()
+        status, case = json.loads(self._process.stdout.readline())
+        return status, case
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.communicate()
+
+
+def compiled(port: Port, *, code_changed: bool) -> tuple[str, str]:
+    """The status and case of a port in Python, run like any other on the cases of COMPILED.
+
+    What Numba has compiled is kept for mutants of the code that it does not compile.
+    """
+    kept = FOLDER / "numba" / ("changed" if code_changed else "same")
+    if code_changed:
+        subprocess.run(["rm", "-rf", str(kept)], check=True)
+    run = port.manifest.run.model_copy(update={"env": {"NUMBA_CACHE_DIR": str(kept)}})
+    port = replace(port, manifest=port.manifest.model_copy(update={"run": run}))
     judging = Judge(build.prepare(port)[0])
+    cases = {(case.id, trace.dtype): (case, trace) for case, trace in checks()}
     try:
-        for case, trace in checks():
-            if port.manifest.run.module and len(case.layers) != 3:
-                continue
-            if (status := judging.judge(case, trace).status) != "PASS":
-                return status, case.id
+        for name in COMPILED:
+            if (status := judging.judge(*cases[name, "float64"]).status) != "PASS":
+                return status, name
     finally:
         judging.close()
     return PASSED
+
+
+def main() -> None:
+    """Screen the C ports whose folders come in on stdin, for float64."""
+    for line in sys.stdin:
+        port = load(Path(line.strip()))
+        port = replace(port, manifest=port.manifest.model_copy(update={"dtypes": ["float64"]}))
+        print(json.dumps(screened(port, sanitized=True)), flush=True)
+
+
+if __name__ == "__main__":
+    main()
