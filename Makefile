@@ -31,7 +31,7 @@ test: .venv/installed ## the project's own tests, lint, types and formats
 teeth: .venv/installed ## measure that every known bug is caught and no correct variant is
 	@$(BIN)/python -m conformance teeth
 
-mutation: .venv/installed ## measure that no line of two ports can be changed unseen; takes about an hour
+mutation: .venv/installed ## measure that no line of two ports can be changed unseen; takes an hour or more
 	@$(BIN)/python -m conformance.mutation
 
 golden: .venv/installed ## derive all golden files again and write them

@@ -277,6 +277,9 @@ def text(
         f"{TOOL} {VERSION}, Python {machine.python} ({'; '.join(tools)}).",
         "",
         *table(outcomes),
+        "",
+        "Everything: all cases but the largest (those of the digits), in C up to iteration 1000,",
+        "with AddressSanitizer the small ones. A survivor with a reason is not run on later cases.",
     ]
     for port, found in outcomes.items():
         counted = ", ".join(f"{file} {count}" for file, count in files[port].items())
