@@ -17,8 +17,9 @@
  *   error   error[1] ... error[K]    like l
  *   delta   delta[1] ... delta[K]    like l
  *
- * The caller owns every buffer. A function changes only what is not const, writes all of
- * it when it returns BACKPROP_OK, and keeps no pointer. It prints nothing.
+ * The caller owns every buffer; none overlaps another, and outputs hold anything before. A
+ * function changes only what is not const, writes all of it when it returns BACKPROP_OK, and
+ * keeps no pointer. It prints nothing. All counts are at least 1.
  *
  * A port exports the functions of the dtypes that its manifest lists (_f64 for float64, _f32
  * for float32) and, beside train and step, of the capabilities. It computes in that dtype.
@@ -87,8 +88,8 @@ int backprop_train_f32(const backprop_settings *settings, const float *X, const 
                        const float *state, int64_t checkpoint_count, const int64_t *checkpoints,
                        float *state_out, float *error_out);
 
-/* One update from a state, with every intermediate of its batch; the new state goes to
- * state_out. */
+/* One update from a state, with every intermediate of its batch (l, error and delta have room
+ * for just its rows); the new state goes to state_out. */
 int backprop_step_f64(const backprop_settings *settings, const double *X, const double *y,
                       const double *state, double *l, double *error, double *delta,
                       double *state_out);
@@ -101,7 +102,8 @@ int backprop_predict_f64(const backprop_settings *settings, const double *X, con
 int backprop_predict_f32(const backprop_settings *settings, const float *X, const float *state,
                          float *output);
 
-/* The initial state, with weights drawn from a seed (capability numpy-seed). */
+/* The initial state, with weights drawn from a seed (capability numpy-seed). There are no
+ * samples: settings->samples is 0. */
 int backprop_initial_f64(const backprop_settings *settings, int64_t numpy_seed, double *state_out);
 int backprop_initial_f32(const backprop_settings *settings, int64_t numpy_seed, float *state_out);
 
