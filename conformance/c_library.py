@@ -46,8 +46,7 @@ class CLibrary:
         checkpoints = np.array(request["checkpoints"], dtype=np.int64)
         states = _unwritten(len(checkpoints), sum(w.size for w in state), like=X)
         error = _unwritten(len(checkpoints), like=X)
-        flat = np.concatenate([w.ravel() for w in state])
-        inputs = [X, y, flat, checkpoints]
+        inputs = [X, y, _flat(state), checkpoints]
         self._call("train", request, inputs, [states, error])
         return {
             "checkpoints": [
@@ -62,7 +61,7 @@ class CLibrary:
         shapes = [(batch.stop - batch.start, units) for units in request["layers"][1:]]
         units = sum(a * b for a, b in shapes)
         l, error, delta = (_unwritten(units, like=X) for _ in range(3))
-        flat = np.concatenate([w.ravel() for w in state])
+        flat = _flat(state)
         new = _unwritten(flat.size, like=X)
         self._call("step", request, [X, y, flat], [l, error, delta, new])
         return {
@@ -75,8 +74,7 @@ class CLibrary:
     def predict(self, X: Array, state: list[Array], request: Answer) -> Answer:
         """See Adapter."""
         output = _unwritten(len(X), request["layers"][-1], like=X)
-        flat = np.concatenate([w.ravel() for w in state])
-        self._call("predict", request, [X, flat], [output])
+        self._call("predict", request, [X, _flat(state)], [output])
         return {"output": output.tolist()}
 
     def initial(self, request: Answer) -> Answer:
@@ -141,6 +139,11 @@ def _guarded(buffer: Array) -> bool:
     assert whole is not None
     fence = FENCE[whole.dtype.kind]
     return bool((whole[:GUARD] == fence).all() and (whole[-GUARD:] == fence).all())
+
+
+def _flat(matrices: Sequence[Array]) -> Array:
+    """All of them in one buffer, as the contract has them; `_split` is the way back."""
+    return np.concatenate([matrix.ravel() for matrix in matrices])
 
 
 def _split(flat: Array, shapes: Sequence[tuple[int, ...]]) -> list[Any]:

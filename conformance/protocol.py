@@ -89,7 +89,7 @@ class Client:
 
     def predict(self, question: "Question", X: Array) -> Tensors:
         """Inference on X with the question's weights."""
-        body = {key: value for key, value in question.body.items() if key != "y"}
+        body = question.without("y")
         shape = (len(X), question.case.layers[-1])
         answer = self._ask(
             {"op": "predict", **body, "X": X.tolist()}, ("output",), math.prod(shape)
@@ -98,9 +98,7 @@ class Client:
 
     def initial(self, question: "Question", numpy_seed: int) -> Tensors:
         """The initial state, with weights that the port draws from a seed."""
-        body = {
-            key: question.body[key] for key in question.body if key not in ("X", "y", "weights")
-        }
+        body = question.without("X", "y", "weights")
         shapes = question.state_shapes
         request = {"op": "initial", "numpy_seed": numpy_seed, "shapes": shapes, **body}
         answer = self._ask(request, ("weights",), _numbers_in(shapes))
@@ -158,6 +156,10 @@ class Question:
         rules = case.rules
         if rules.batch_size or rules.dropout or rules.adam:
             self.step_body = {**self.body, "iteration": iteration}
+
+    def without(self, *keys: str) -> dict[str, Any]:
+        """The body of a request that has no use for these keys."""
+        return {key: value for key, value in self.body.items() if key not in keys}
 
 
 def _parse(line: bytes) -> Any:
