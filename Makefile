@@ -5,19 +5,24 @@ CASES    := conformance/cases
 REQUIRE  :=
 RESULTS  := build/results.json
 SEED     :=
+NAME     :=
+KIND     :=
 
 PYTHON   ?= python3
 BIN      := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help conformance test teeth mutation golden golden-check ports lock format clean
+.PHONY: help conformance new-port test teeth mutation golden golden-check ports lock format clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
 
 conformance: .venv/installed ## judge the ports, then time those that pass; PORT= CASES= REQUIRE= RESULTS= SEED=
-	@$(BIN)/python -m pytest conformance -q --no-header --tb=short --port "$(PORT)" \
-	    --cases "$(CASES)" --require "$(REQUIRE)" --results "$(RESULTS)" --seed "$(SEED)"
+	@$(BIN)/python -m conformance check $(PORT) --cases "$(CASES)" --require "$(REQUIRE)" \
+	    --results "$(RESULTS)" --seed "$(SEED)"
+
+new-port: .venv/installed ## a folder to begin a port with; NAME= KIND=c-abi|python|process
+	@$(BIN)/python -m conformance new-port "$(if $(findstring /,$(NAME)),,ports/)$(NAME)" "$(KIND)"
 
 test: .venv/installed ## the project's own tests, lint, types and formats
 	$(BIN)/ruff check

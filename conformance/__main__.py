@@ -1,52 +1,100 @@
-"""`python -m conformance`: what surrounds a run. The run itself is `pytest conformance`."""
+"""The command line: `python -m conformance`, or `backprop-conformance` where pip installed it."""
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 from rich.text import Text
 
-from conformance import build, ports, report, results, teeth
+from conformance import build, ports, report, results, starter, teeth
+from conformance.places import BUILD, CASES, HERE, IN_CLONE, NAME, ROOT
 from conformance.results import Results
 from reference.case import CaseError, load_all
 
 
 def main() -> int:
     """Run one command; a user's mistake ends in one sentence on stderr and status 2."""
-    parser = argparse.ArgumentParser(prog="python -m conformance", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    listing = commands.add_parser("ports", help="what is here and what is missing")
-    listing.add_argument("port", nargs="*", help="names or folders (default: all)")
-    commands.add_parser("schema", help="print the JSON schema of results files")
-    bite = commands.add_parser("teeth", help="measure that bugs are caught and variants are not")
-    bite.add_argument("--cases", type=Path, default=Path(__file__).parent / "cases")
-    bite.add_argument("--results", type=Path, default=Path("build/teeth.json"))
-    arguments = parser.parse_args()
+    arguments = parser().parse_args()
     try:
-        if arguments.command == "schema":
-            print(json.dumps(Results.model_json_schema(), indent=1))
-        elif arguments.command == "ports":
-            list_ports(ports.select(arguments.port))
-        else:
-            return show_teeth(arguments.cases, arguments.results)
+        return int(arguments.run(arguments) or 0)
     except (ports.PortError, CaseError, results.ResultsError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
-    return 0
 
 
-def show_teeth(cases: Path, path: Path) -> int:
+def parser() -> argparse.ArgumentParser:
+    """All commands and their options."""
+    found = argparse.ArgumentParser(prog="python -m conformance" if IN_CLONE else NAME)
+    commands = found.add_subparsers(required=True, metavar="COMMAND")
+
+    check = commands.add_parser("check", help="judge ports, then time those that pass")
+    check.add_argument("ports", nargs="*", metavar="PORT", help="folders, or names from ports/")
+    check.add_argument("--cases", default="", help="a case's id or file, or a folder of them")
+    check.add_argument("--require", default="", metavar="PORTS", help="where a SKIP is a failure")
+    check.add_argument("--results", default="", metavar="FILE", help="where the results go")
+    check.add_argument("--seed", default="", help='of the random case; "none": leave it out')
+    check.add_argument("--no-timing", action="store_true", help="judge only")
+    check.set_defaults(run=check_ports)
+
+    listing = commands.add_parser("ports", help="what is here and what is missing")
+    listing.add_argument("ports", nargs="*", metavar="PORT", help="default: all of ports/")
+    listing.add_argument("--missing", action="store_true", help="only what would install the rest")
+    listing.set_defaults(run=list_ports)
+
+    new = commands.add_parser("new-port", help="write a folder to begin a port with")
+    new.add_argument("folder", type=Path, metavar="FOLDER", help="its last part is the port's name")
+    new.add_argument("kind", metavar="KIND", help=" or ".join(starter.KINDS))
+    new.set_defaults(run=new_port)
+
+    schema = commands.add_parser("schema", help="print the JSON schema of results files")
+    schema.set_defaults(run=print_schema)
+
+    bite = commands.add_parser("teeth", help="measure that bugs are caught and variants are not")
+    bite.add_argument("--cases", type=Path, default=CASES)
+    bite.add_argument("--results", type=Path, default=BUILD / "teeth.json")
+    bite.set_defaults(run=show_teeth)
+    return found
+
+
+def check_ports(arguments: argparse.Namespace) -> int:
+    """Run pytest on the matrix, without the configuration of whatever project is around."""
+    options = [f"--port={name}" for name in arguments.ports]
+    for name in ("cases", "require", "results", "seed"):
+        options.append(f"--{name}={getattr(arguments, name)}")
+    if arguments.no_timing:
+        options.append("--no-timing")
+    alone = ["-c", os.devnull, "--rootdir", str(ROOT), "-p", "no:cacheprovider"]
+    quiet = ["-q", "--no-header", "--tb=short"]
+    return int(pytest.main([str(HERE / "test_ports.py"), *alone, *quiet, *options]))
+
+
+def new_port(arguments: argparse.Namespace) -> None:
+    """Write the folder, and say what is next."""
+    print(starter.write(arguments.folder, arguments.kind))
+
+
+def print_schema(_: argparse.Namespace) -> None:
+    """For whoever reads results files."""
+    print(json.dumps(Results.model_json_schema(), indent=1))
+
+
+def show_teeth(arguments: argparse.Namespace) -> int:
     """Measure, print and write the margins; 1 if one is lost."""
+    if not IN_CLONE:
+        raise ports.PortError("teeth: the C port, of which variants are made, is in a clone only")
+    path = arguments.results
     results.check_writable(path)
     out = report.console()
-    chosen = load_all(cases)
+    chosen = load_all(arguments.cases)
     measured = track(
         teeth.measure(chosen), "measuring", teeth.count(chosen), console=Console(stderr=True)
     )
@@ -74,8 +122,14 @@ def show_teeth(cases: Path, path: Path) -> int:
     return 1 if lost else 0
 
 
-def list_ports(chosen: list[ports.Port]) -> None:
+def list_ports(arguments: argparse.Namespace) -> None:
     """A row a port: its toolchain's version, or the command that would install it."""
+    chosen = ports.select(arguments.ports)
+    if arguments.missing:
+        missing = (p.manifest.toolchain for p in chosen if not build.detect_toolchain(p).ok)
+        for install in dict.fromkeys(toolchain.install for toolchain in missing):
+            print(install)
+        return
     table = Table()
     for heading in ("port", "language", "kind", "toolchain", "device"):
         table.add_column(heading)
@@ -86,8 +140,8 @@ def list_ports(chosen: list[ports.Port]) -> None:
             found = build.detect_device(port) if toolchain.ok else build.Outcome(False, "")
             device = Text(found.text, style="" if found.ok else "dim")
         have = Text(toolchain.text, style="green")
-        missing = Text(f"missing: {port.manifest.toolchain.install}", style="yellow")
-        shown = have if toolchain.ok else missing
+        absent = Text(f"missing: {port.manifest.toolchain.install}", style="yellow")
+        shown = have if toolchain.ok else absent
         table.add_row(port.name, port.manifest.language, port.manifest.kind, shown, device)
     report.console().print(table)
 

@@ -10,12 +10,12 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from conformance.ports import ROOT, Port, Target
+from conformance.places import BUILD, HERE, IN_CLONE, PORTS, ROOT
+from conformance.ports import Port, Target
 from conformance.processes import Tree
 from reference.files import write_atomically
 
-HEADER = Path(__file__).parent / "backprop.h"
-BUILD = ROOT / "build" / "ports"
+HEADER = HERE / "backprop.h"
 DETECT_LIMIT_S = 60
 BUILD_LIMIT_S = 900
 
@@ -113,9 +113,10 @@ def build(port: Port, toolchain: str) -> Outcome:
 
 def build_folder(port: Port) -> Path:
     """Where a port builds: by its name, and by its place too where that is outside ports/."""
-    if port.folder.parent == ROOT / "ports":
-        return BUILD / port.name
-    return BUILD / f"{port.name}-{hashlib.sha256(str(port.folder).encode()).hexdigest()[:8]}"
+    builds = BUILD / "ports"
+    if port.folder.parent == PORTS:
+        return builds / port.name
+    return builds / f"{port.name}-{hashlib.sha256(str(port.folder).encode()).hexdigest()[:8]}"
 
 
 def run_short(command: list[str], port: Port, limit_s: float) -> Outcome:
@@ -138,11 +139,13 @@ def run_short(command: list[str], port: Port, limit_s: float) -> Outcome:
 
 def environment(port: Port, extra: dict[str, str]) -> dict[str, str]:
     """This process's environment, with what ports rely on and what the manifest adds."""
+    # Where the harness is installed, its interpreter finds it, and no other should be made to.
+    path = {"PYTHONPATH": str(ROOT)} if IN_CLONE else {}
     return {
         **os.environ,
-        "PYTHONPATH": str(ROOT),
+        **path,
         "PYTHONDONTWRITEBYTECODE": "1",
-        "NUMBA_CACHE_DIR": str(ROOT / "build" / "numba"),
+        "NUMBA_CACHE_DIR": str(BUILD / "numba"),
         **{key: _fill(port, [value])[0] for key, value in extra.items()},
     }
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from conformance import ports, report, results
-from conformance.run import CASES, Options, Run, progress
+from conformance.places import BUILD
+from conformance.run import Options, Run, progress
 from reference.case import CaseError
 
 HERE = Path(__file__).parent
@@ -19,9 +20,9 @@ INTERRUPTED = 130  # as shells have it: 128 + SIGINT
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("conformance")
     group.addoption("--port", action="append", default=[], help="names or folders of ports")
-    group.addoption("--cases", default="", help="a case file or a folder of them")
+    group.addoption("--cases", default="", help="a case's id or file, or a folder of them")
     group.addoption("--require", action="append", default=[], help='ports, or "all"')
-    group.addoption("--results", default="build/results.json", help="the results file")
+    group.addoption("--results", default="", help="the results file")
     group.addoption("--seed", default="", help='of the random case; "none": leave it out')
     group.addoption("--no-timing", action="store_true", help="judge only")
 
@@ -35,9 +36,9 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     option = config.getoption
     options = Options(
         ports=[name for value in option("port") for name in value.split()],
-        cases=Path(option("cases") or CASES),
+        cases=option("cases"),
         require=[name for value in option("require") for name in value.split()],
-        results=Path(option("results")),
+        results=Path(option("results") or BUILD / "results.json"),
         seed=option("seed"),
         timed=not option("no_timing"),
     )

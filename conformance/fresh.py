@@ -6,12 +6,12 @@ import random
 from collections.abc import Collection
 from typing import Any
 
-from conformance.ports import ROOT
+from conformance.places import BUILD
 from reference.case import Case, load
 from reference.case_checks import implied_needs
 from reference.files import write_atomically
 
-FOLDER = ROOT / "build" / "fresh"
+FOLDER = BUILD / "fresh"
 SEEDS = 10**6
 
 

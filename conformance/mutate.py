@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from types import CodeType
 
 from conformance import build
-from conformance.ports import PORTS, ROOT, Build, Port, load
+from conformance.places import BUILD, PORTS
+from conformance.ports import Build, Port, load
 
 TOOL, VERSION = "universalmutator", "1.14.1"
 PATTERNS = {"c": "*.[ch]", "numba_cpu": "*.py"}
@@ -19,7 +20,7 @@ SOURCES = {
     port: tuple(sorted(path.name for path in (PORTS / port).glob(pattern)))
     for port, pattern in PATTERNS.items()
 }
-FOLDER = ROOT / "build" / "mutation"
+FOLDER = BUILD / "mutation"
 # How C is compiled to be run fast, and to be run with AddressSanitizer.
 QUICK = "-O0 -w"
 SANITIZED = "-O1 -Wall -Wextra -Werror -fsanitize=address"

@@ -11,12 +11,11 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
+from conformance.places import IN_CLONE, PORTS
 from reference.case_data import read_limited
 from reference.case_tables import Capability, DType, Strict
 from reference.sentences import first_error
 
-ROOT = Path(__file__).resolve().parent.parent
-PORTS = ROOT / "ports"
 MANIFEST = "port.toml"
 
 Command = Annotated[list[str], Field(min_length=1)]
@@ -157,12 +156,9 @@ def select(names: list[str]) -> list[Port]:
 
     Raises PortError for an unknown name, a folder without manifest, or two ports of a name.
     """
-    if names:
-        folders = [_folder(name) for name in names]
-    else:
-        folders = sorted(p for p in PORTS.iterdir() if p.is_dir() and p.name != "__pycache__")
+    folders = [_folder(name) for name in names] or _here()
     if not folders:
-        raise PortError(f"{PORTS}: no ports selected: there is no port folder")
+        raise PortError("no ports selected: give the folder of one, as in ./myport")
     ports: dict[str, Port] = {}
     for folder in folders:
         port = load(folder)
@@ -175,9 +171,17 @@ def select(names: list[str]) -> list[Port]:
 
 def _folder(name: str) -> Path:
     """A bare name is a folder of ports/; anything with a slash is a path."""
-    folder = Path(name).resolve() if "/" in name else PORTS / name
+    a_path = "/" in name or name in (".", "..")
+    folder = Path(name).resolve() if a_path else PORTS / name
     if not folder.is_dir():
-        known = ", ".join(sorted(p.name for p in PORTS.iterdir() if p.is_dir()))
-        hint = "give a folder" if "/" in name else f"the ports here are {known}"
+        known = ", ".join(folder.name for folder in _here())
+        hint = f"the ports here are {known}" if known and not a_path else "give a folder"
         raise PortError(f"PORT={name}: there is no such port; {hint}")
     return folder
+
+
+def _here() -> list[Path]:
+    """The folders of ports/, which there is in a clone only."""
+    if not IN_CLONE:
+        return []
+    return sorted(p for p in PORTS.iterdir() if p.is_dir() and p.name != "__pycache__")

@@ -24,10 +24,17 @@ def console() -> Console:
 def show(out: Console, results: Results) -> None:
     """Print verdicts, the reasons for all that is not a PASS, timings, and totals."""
     ports = list(dict.fromkeys(r.port for r in results.results))
+    skipped = {r.case for r in results.results} - {
+        r.case for r in results.results if r.status != "SKIP"
+    }
+    judged = [r for r in results.results if r.case not in skipped]
     columns = max(1, (out.width - NAME_WIDTH) // CELL_WIDTH)
-    out.print("\nVerdicts, with the worst deviation as a multiple of the tolerance")
-    for start in range(0, len(ports), columns):
-        out.print(_verdicts(results.results, ports[start : start + columns]))
+    if judged:
+        out.print("\nVerdicts, with the worst deviation as a multiple of the tolerance")
+        for start in range(0, len(ports), columns):
+            out.print(_verdicts(judged, ports[start : start + columns]))
+    if skipped:
+        out.print(f"Cases left out of this table, since each is a SKIP and no more: {len(skipped)}")
     _accuracies(out, results.results)
     _reasons(out, results.results)
     if results.capabilities:

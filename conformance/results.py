@@ -18,7 +18,8 @@ from pydantic import BaseModel, ConfigDict
 from conformance.build import Ready
 from conformance.diagnose import Check
 from conformance.judge import Judge, Verdict
-from conformance.ports import ROOT, Status
+from conformance.places import IN_CLONE, NAME, ROOT
+from conformance.ports import Status
 from reference.case_tables import DType
 from reference.files import write_atomically
 
@@ -236,6 +237,8 @@ def machine() -> Machine:
 
 
 def _commit() -> str | None:
+    if not IN_CLONE:
+        return f"release {version(NAME)}"
     try:
         command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=12"]
         done = subprocess.run(command, capture_output=True, text=True, timeout=10)

@@ -10,10 +10,9 @@ from typing import get_args
 
 from conformance import build, fresh, ports, results, timing, traces
 from conformance.judge import Judge, Verdict, explain
+from conformance.places import CASES, IN_CLONE, NAME, PORTS
 from reference.case import Case, CaseError, load_all
 from reference.case_tables import Capability, DType
-
-CASES = Path(__file__).parent / "cases"
 
 
 @dataclass(frozen=True)
@@ -21,7 +20,7 @@ class Options:
     """What the user asked for; README.md says what each means."""
 
     ports: list[str]
-    cases: Path
+    cases: str
     require: list[str]
     results: Path
     seed: str
@@ -37,7 +36,10 @@ class Run:
     def __init__(self, options: Options) -> None:
         self.options = options
         chosen = ports.select(options.ports)
-        self.cases = load_all(options.cases) + fresh_case(options.seed, chosen)
+        where = cases_at(options.cases)
+        self.cases = load_all(where)
+        if options.seed or where.is_dir():  # who names a single case means that one
+            self.cases += fresh_case(options.seed, chosen)
         check_known_failures(chosen, self.cases)
         required = required_targets(options.require, chosen)
         results.check_writable(options.results)
@@ -66,8 +68,10 @@ class Run:
     def explain(self, target: str, case: Case, dtype: DType, verdict: Verdict) -> str:
         """What a person needs to know of a failure."""
         port = self.judges[target].target.port
-        word = port.name if port.folder.parent == ports.PORTS else shlex.quote(str(port.folder))
-        reproduce = f"make conformance PORT={word} CASES={shlex.quote(str(case.path))}"
+        reproduce = command(
+            port.name if port.folder.parent == PORTS else str(port.folder),
+            case.id if case.path.resolve().parent == CASES else str(case.path),
+        )
         head = f"{verdict.status}: {target} on {case.id}, {dtype}: "
         if verdict.divergence is None:
             return f"{head}{verdict.reason}\n  reproduce: {reproduce}"
@@ -182,6 +186,20 @@ class Run:
             judge.close()
 
 
+def command(port: str, cases: str) -> str:
+    """What to type for a run of one port on one case."""
+    port, cases = shlex.quote(port), shlex.quote(cases)
+    if IN_CLONE:
+        return f"make conformance PORT={port} CASES={cases}"
+    return f"{NAME} check {port} --cases {cases}"
+
+
+def cases_at(word: str) -> Path:
+    """The cases that a word names: one of the suite's own by its id, a file or a folder."""
+    own = CASES / f"{word}.toml"
+    return own if "/" not in word and own.exists() else Path(word or CASES)
+
+
 def fresh_case(seed: str, chosen: list[ports.Port]) -> list[Case]:
     """The random case of this run, which every selected port can do; none for "none".
 
@@ -227,17 +245,19 @@ def check_known_failures(chosen: list[ports.Port], cases: list[Case]) -> None:
 
 
 def required_targets(words: list[str], chosen: list[ports.Port]) -> list[ports.Target]:
-    """What REQUIRE means: ports, or "PORT:EMULATION", or "all" ports.
+    """What REQUIRE means: ports, or "PORT:EMULATION" with "-" for a space in it.
 
+    "all" are all ports, those that have an emulation by that where their device is missing.
     Raises PortError for one that is not selected.
     """
     by_word = {port.name: ports.Target(port) for port in chosen}
-    if "all" in words:
-        words = [*by_word, *(word for word in words if word != "all")]
     for port in chosen:
         if port.manifest.emulation is not None:
-            word = f"{port.name}:{port.manifest.emulation.name}"
+            word = f"{port.name}:{port.manifest.emulation.name.replace(' ', '-')}"
             by_word[word] = ports.Target(port, emulated=True)
+    if "all" in words:
+        either = {target.port.name: word for word, target in by_word.items()}
+        words = [*either.values(), *(word for word in words if word != "all")]
     for word in words:
         if word not in by_word:
             raise ports.PortError(

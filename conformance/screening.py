@@ -29,11 +29,11 @@ from conformance.compare import compare
 from conformance.diagnose import Answer
 from conformance.judge import Judge, ask
 from conformance.mutate import FOLDER
+from conformance.places import CASES
 from conformance.ports import Port, load
 from conformance.protocol import Client, Failure, Unsupported
 from reference.case import Case, load_all
 
-CASES = Path(__file__).parent / "cases"
 MEMORY_BYTES = 4 * 2**30
 LIMIT_S = 1.5  # for a request; the port itself takes less than a tenth of it
 MOST_NUMBERS = 10_000  # samples times weights: more make the questions long

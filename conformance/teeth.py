@@ -18,7 +18,7 @@ from conformance.compare import Expected, compare
 from conformance.diagnose import Answer, Check
 from conformance.judge import Judge
 from conformance.mutants import Mutant
-from conformance.ports import ROOT
+from conformance.places import BUILD
 from conformance.results import Kill, TeethMutant, TeethVariant
 from conformance.traces import Trace, load
 from reference import golden, network
@@ -33,7 +33,7 @@ MAX_MARGIN = 0.5
 # Replicas of randomised rounding that no tolerance was derived from.
 UNSEEN_REPLICAS = 16
 UNSEEN_SEED = golden.SEED + 1
-FOLDER = ROOT / "build" / "teeth"
+FOLDER = BUILD / "teeth"
 
 
 @dataclass(frozen=True)

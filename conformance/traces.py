@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field, ValidationError
 
 from conformance.compare import Expected
-from conformance.ports import ROOT
+from conformance.places import BUILD
 from reference import golden
 from reference.array import Array
 from reference.case import Case, CaseError
@@ -19,7 +19,7 @@ from reference.golden import checkpoint_tensors, predict_tensors, step_tensors
 from reference.network import Step
 from reference.sentences import first_error
 
-CACHE = ROOT / "build" / "golden"
+CACHE = BUILD / "golden"
 
 
 class _Tensor(Strict):

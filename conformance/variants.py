@@ -7,7 +7,8 @@ from pathlib import Path
 
 from pydantic import Field
 
-from conformance.ports import MANIFEST, PORTS, Port, load
+from conformance.places import PORTS
+from conformance.ports import MANIFEST, Port, load
 from reference.case_tables import Strict
 
 CATALOGUE = Path(__file__).parent / "variants.toml"

@@ -1,6 +1,7 @@
 """The random case of each run: valid, repeatable, and fatal for ports that replay answers."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import get_args
 
@@ -58,18 +59,29 @@ def test_a_port_that_replays_golden_answers_is_found_out(
     assert done.statuses("c") == {"PASS"}
 
 
-def test_a_run_draws_a_case_and_its_seed_repeats_it(conformance: Conformance) -> None:
-    first = conformance("c", options=("--no-timing", "--seed", ""))
+def test_a_run_draws_a_case_and_its_seed_repeats_it(
+    conformance: Conformance, tmp_path: Path
+) -> None:
+    for file in ("cases/one-step.toml", "golden/one-step.json"):
+        (tmp_path / file).parent.mkdir()
+        shutil.copy(CASES.parent / file, tmp_path / file)
+    cases = tmp_path / "cases"
+    first = conformance("c", cases=cases, options=("--no-timing", "--seed", ""))
     assert first.returncode == 0
     assert first.results is not None
     [name] = {r["case"] for r in first.results["results"]} - {"one-step"}
     seed = name.removeprefix("fresh-")
     assert f"SEED={seed} repeats it" in first.stderr
     text = (fresh.FOLDER / f"{name}.toml").read_text()
-    again = conformance("c", options=("--no-timing", "--seed", seed))
+    again = conformance("c", cases=cases, options=("--no-timing", "--seed", seed))
     assert again.results is not None
     assert json.dumps(again.results["results"]) == json.dumps(first.results["results"])
     assert (fresh.FOLDER / f"{name}.toml").read_text() == text
+
+
+def test_a_run_of_a_single_case_draws_none(conformance: Conformance) -> None:
+    done = conformance("c", options=("--no-timing", "--seed", ""))
+    assert {v["case"] for v in done.verdicts("c")} == {"one-step"}
 
 
 def test_a_bad_seed_is_one_sentence(conformance: Conformance) -> None:

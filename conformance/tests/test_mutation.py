@@ -6,8 +6,8 @@ import pytest
 
 from conformance import mutate
 from conformance.mutate import Mutant, difference, make, original, python_fingerprint
-from conformance.mutation import Equivalent, equivalents, settle
-from conformance.ports import PORTS
+from conformance.mutation_outcomes import Equivalent, equivalents, settle
+from conformance.places import PORTS
 from conformance.screening import PASSED, screened
 
 FUNCTION = '''

@@ -1,0 +1,50 @@
+/* A port to begin with: it builds, and its answers are zeros. In another language than C, put in
+ * place of this file one that exports the same two functions, and change port.toml to build it.
+ * backprop.h says what they are given and what they must write; SPEC.md, section 2, has the
+ * formulas.
+ */
+#include "backprop.h"
+
+static void zeros(int64_t count, double *out) {
+    for (int64_t i = 0; i < count; i++) {
+        out[i] = 0;
+    }
+}
+
+/* The numbers in syn[0] ... syn[K-1]; a network has layers 0 ... K. */
+static int64_t weights(const backprop_settings *s) {
+    int64_t count = 0;
+    for (int64_t k = 0; k + 1 < s->layer_count; k++) {
+        count += s->layers[k] * s->layers[k + 1];
+    }
+    return count;
+}
+
+/* The numbers in l[1] ... l[K]; as many are in error and in delta. */
+static int64_t outputs(const backprop_settings *s) {
+    int64_t count = 0;
+    for (int64_t k = 1; k < s->layer_count; k++) {
+        count += s->samples * s->layers[k];
+    }
+    return count;
+}
+
+int backprop_step_f64(const backprop_settings *settings, const double *X, const double *y,
+                      const double *state, double *l, double *error, double *delta,
+                      double *state_out) {
+    (void)X, (void)y, (void)state;
+    zeros(outputs(settings), l);
+    zeros(outputs(settings), error);
+    zeros(outputs(settings), delta);
+    zeros(weights(settings), state_out);
+    return BACKPROP_OK;
+}
+
+int backprop_train_f64(const backprop_settings *settings, const double *X, const double *y,
+                       const double *state, int64_t checkpoint_count, const int64_t *checkpoints,
+                       double *state_out, double *error_out) {
+    (void)X, (void)y, (void)state, (void)checkpoints;
+    zeros(checkpoint_count * weights(settings), state_out);
+    zeros(checkpoint_count, error_out);
+    return BACKPROP_OK;
+}

@@ -1,0 +1,32 @@
+"""A port to begin with: it starts, and its answers are zeros.
+
+In another language than Python, put in place of this file one that reads and answers the same
+lines, and change port.toml to start it. PORTING.md shows the lines; SPEC.md, section 2, has the
+formulas.
+"""
+
+import json
+import sys
+
+
+def zeros(rows, columns):
+    return [[0.0] * columns for _ in range(rows)]
+
+
+def reply(request):
+    if request["op"] == "hello":
+        return {"format": 1, "device": "cpu"}
+    layers, samples = request["layers"], len(request["X"])
+    weights = [zeros(rows, columns) for rows, columns in zip(layers, layers[1:])]
+    if request["op"] == "step":
+        l = [zeros(samples, units) for units in layers[1:]]
+        return {"l": l, "error": l, "delta": l, "weights": weights}
+    checkpoints = [
+        {"iteration": n, "error": 0.0, "weights": weights} for n in request["checkpoints"]
+    ]
+    return {"checkpoints": checkpoints}
+
+
+for line in sys.stdin:
+    request = json.loads(line)
+    print(json.dumps({"id": request["id"], **reply(request)}), flush=True)

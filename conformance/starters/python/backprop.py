@@ -1,0 +1,20 @@
+"""A port to begin with: it starts, and its answers are zeros.
+
+PORTING.md says what the functions are given and must answer; SPEC.md, section 2, has the formulas.
+"""
+
+import numpy as np
+
+
+def step(X, y, state, *, alpha):
+    """One update: l, error and delta of the layers 1 ... K, and the new state."""
+    l = [np.zeros((len(X), syn.shape[1]), X.dtype) for syn in state]
+    error = [np.zeros_like(output) for output in l]
+    delta = [np.zeros_like(output) for output in l]
+    return l, error, delta, [np.zeros_like(syn) for syn in state]
+
+
+def train(X, y, state, checkpoints, *, alpha):
+    """For each checkpoint n, the error and the state after n updates."""
+    for n in checkpoints:
+        yield n, 0.0, [np.zeros_like(syn) for syn in state]
