@@ -113,6 +113,10 @@ class Channel:
         self._tree.end(patience_s=1.0)
         delete_folder(self._folder)
 
+    def interrupt(self) -> None:
+        """Kill the main process: who waits for its answer gets Trouble, and ends the rest."""
+        self._tree.main.kill()
+
     def kill(self) -> None:
         """End the process at once; after trouble, there is nothing to wait for."""
         self._tree.end()

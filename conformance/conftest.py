@@ -65,6 +65,16 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize("case", cases, ids=[case.id for case in cases])
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Have the selected cases judged at once; the tests then wait for their verdicts."""
+    run = session.config.stash.get(RUN, None)
+    if run is not None and not session.config.option.collectonly:
+        chosen: list[Any] = session.items
+        run.begin(
+            [(item.callspec.params["target"], item.callspec.params["case"]) for item in chosen]
+        )
+
+
 @pytest.fixture(scope="session")
 def run(pytestconfig: pytest.Config) -> Run:
     """The conformance run that the options describe."""

@@ -87,6 +87,11 @@ class Judge:
             self._client = client
         return self._client
 
+    def interrupt(self) -> None:
+        """End the process from another thread; what asks it finds that out."""
+        if (channel := self._channel) is not None:
+            channel.interrupt()
+
     def close(self) -> None:
         """End the process; it may be started again."""
         if self._channel is not None:

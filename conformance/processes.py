@@ -115,7 +115,7 @@ class Tree:
                 time.sleep(PAUSE_S)
 
 
-_lock = threading.RLock()  # builds run in threads
+_lock = threading.RLock()  # ports are built and judged in threads
 _trees: dict[str, Tree] = {}
 _owners: dict[psutil.Process, Tree] = {}
 _sessions: dict[int, Tree] = {}
@@ -128,8 +128,10 @@ def watch() -> None:
     It looks at all trees, since a port can go on working while another is asked.
     """
     global _watched
-    if time.monotonic() - _watched < WATCH_S:
-        return
+    with _lock:
+        if time.monotonic() - _watched < WATCH_S:
+            return
+        _watched = time.monotonic()
     for tree, members in _census().items():
         if tree is not None and tree.memory_limit_mb is not None:
             used = sum(map(_resident_bytes, members))
@@ -140,7 +142,6 @@ def watch() -> None:
                 _kill(members)
             tree.suspect = over
         _reap(members)
-    _watched = time.monotonic()
 
 
 def _census() -> dict[Tree | None, list[psutil.Process]]:

@@ -10,6 +10,7 @@ from typing import get_args
 
 from conformance import build, fresh, ports, results, timing, traces
 from conformance.judge import Judge, Verdict, explain
+from conformance.judging import Judging
 from conformance.places import CASES, IN_CLONE, NAME, PORTS
 from reference.case import Case, CaseError, load_all
 from reference.case_tables import Capability, DType
@@ -50,19 +51,23 @@ class Run:
         # An emulation that cannot run, or need not, leaves the port itself to answer for it.
         self.required = {t.name if t.name in self.judges else t.port.name for t in required}
         self.verdicts: dict[tuple[str, str, DType], Verdict] = {}
+        self.judging: Judging | None = None
         self.timings: list[results.Timing] = []
         self.wrong_when_timed = False
 
-    def judge(self, target: str, case: Case) -> dict[DType, Verdict]:
+    def begin(self, wanted: list[tuple[str, Case]]) -> None:
+        """Have these targets and cases judged, several targets at a time."""
+        self.judging = Judging([(self.judges[t], case) for t, case in wanted], self.traces)
+
+    def verdicts_of(self, target: str, case: Case) -> dict[DType, Verdict]:
         """The verdicts of one target and case, by dtype; REQUIRE makes a skip a failure."""
-        judge = self.judges[target]
-        found = {}
-        for dtype in judge.target.port.manifest.dtypes:
-            verdict = judge.judge(case, self.traces[case.id][dtype])
+        assert self.judging is not None
+        found = self.judging.verdicts_of(target, case)
+        for dtype, verdict in found.items():
             if verdict.missing and verdict.status == "SKIP" and target in self.required:
                 reason = f"required, but skipped: {verdict.reason}"
-                verdict = replace(verdict, status="FAIL", reason=reason)
-            found[dtype] = self.verdicts[target, case.id, dtype] = verdict
+                found[dtype] = replace(verdict, status="FAIL", reason=reason)
+            self.verdicts[target, case.id, dtype] = found[dtype]
         return found
 
     def explain(self, target: str, case: Case, dtype: DType, verdict: Verdict) -> str:
@@ -182,6 +187,8 @@ class Run:
 
     def close(self) -> None:
         """End all ports' processes."""
+        if self.judging is not None:
+            self.judging.close()
         for judge in self.judges.values():
             judge.close()
 

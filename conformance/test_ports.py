@@ -8,7 +8,7 @@ from reference.case import Case
 
 def test_port(run: Run, target: str, case: Case) -> None:
     """The port agrees with the case's golden traces, element by element."""
-    verdicts = run.judge(target, case)
+    verdicts = run.verdicts_of(target, case)
     failures = [
         run.explain(target, case, dtype, verdict)
         for dtype, verdict in verdicts.items()
