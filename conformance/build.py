@@ -153,14 +153,15 @@ def environment(port: Port, extra: dict[str, str]) -> dict[str, str]:
 def _ready(target: Target, toolchain: str) -> Ready:
     port, run = target.port, target.port.manifest.run
     worker = [sys.executable, "-m", "conformance.worker"]
-    if run.library is not None:
-        command = [*worker, "c-abi", str(port.folder / _fill(port, [run.library])[0])]
+    emulation = port.manifest.emulation if target.emulated else None
+    library = (emulation and emulation.library) or run.library
+    if library is not None:
+        command = [*worker, "c-abi", str(port.folder / _fill(port, [library])[0])]
     elif run.module is not None:
         command = [*worker, "python", str(port.folder / _fill(port, [run.module])[0])]
     else:
         command = _fill(port, run.command or [])
-    emulation = port.manifest.emulation
-    env = run.env | (emulation.env if emulation and target.emulated else {})
+    env = run.env | (emulation.env if emulation else {})
     commands = [" ".join(command) for command in port.manifest.build.commands]
     return Ready(target, command, environment(port, env), toolchain, commands)
 

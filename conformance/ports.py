@@ -49,6 +49,7 @@ class Emulation(Strict):
     """How to run without the device, on the first `max_iterations` of each case."""
 
     name: str = Field(min_length=1)
+    library: str | None = None  # in place of run.library
     env: dict[str, str] = {}
     max_iterations: int | None = Field(default=None, ge=0)
 
@@ -99,6 +100,8 @@ class Manifest(Strict):
                 raise ValueError(f"kind {self.kind!r} {verb} run.{name}")
         if self.emulation and not self.device:
             raise ValueError("emulation stands in for a device, so [device] is needed, too")
+        if self.emulation and self.emulation.library is not None and self.kind != "c-abi":
+            raise ValueError(f"kind {self.kind!r} has no use for emulation.library")
         return self
 
 

@@ -185,6 +185,24 @@ def test_a_port_with_a_device_that_is_not_here(
     assert emulated["reason"] == "first 0 of 1 iterations"
 
 
+def test_an_emulation_with_a_library_of_its_own(
+    conformance: Conformance, patched_c: PatchedC
+) -> None:
+    folder = patched_c("card")
+    manifest = folder / "port.toml"
+    library = 'library = "{build}/libbackprop.so"'
+    text = manifest.read_text()
+    assert text.count(library) == 1
+    manifest.write_text(
+        text.replace(library, 'library = "{build}/absent.so"')
+        + f'[device]\ndetect = ["false"]\n[emulation]\nname = "imitation"\n{library}\n'
+    )
+    done = conformance(folder, options=("--no-timing", "--require", "card:imitation"))
+    assert done.returncode == 0, done.stdout
+    assert done.statuses("card") == {"SKIP"}
+    assert done.statuses("card (imitation)") == {"PASS"}
+
+
 # Changes to a manifest, and what the message must say.
 MANIFEST_MISTAKES = [
     ('kind = "process"', 'kind = "process"\ncolour = 1', "port.toml: unknown key 'colour'"),
@@ -205,6 +223,11 @@ MANIFEST_MISTAKES = [
         "format = 1",
         'format = 1\nknown_failure = [{case = "no", status = "FAIL", message = "m", reason = "r"}]',
         "there is no case 'no'",
+    ),
+    (
+        "format = 1",
+        'format = 1\ndevice = {detect = ["false"]}\nemulation = {name = "e", library = "e.so"}',
+        "kind 'process' has no use for emulation.library",
     ),
 ]
 
