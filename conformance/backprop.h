@@ -110,4 +110,7 @@ int backprop_initial_f32(const backprop_settings *settings, int64_t numpy_seed, 
 /* Optional: the device that the port computes on, for the report. Without it: "cpu". */
 const char *backprop_device(void);
 
+/* Optional: why the last call did not return BACKPROP_OK, in a sentence, for the report. */
+const char *backprop_reason(void);
+
 #endif

@@ -35,11 +35,7 @@ class CLibrary:
 
     def device(self) -> str:
         """See Adapter."""
-        try:
-            name = self.library.backprop_device()
-        except AttributeError:
-            return "cpu"
-        return bytes(self.ffi.string(name)).decode(errors="replace")
+        return self._text("backprop_device") or "cpu"
 
     def train(self, X: Array, y: Array, state: list[Array], request: Answer) -> Answer:
         """See Adapter."""
@@ -109,12 +105,25 @@ class CLibrary:
             raise FailureError(f"{function_name} changed its inputs")
         if not all(_guarded(a) for a in (*inputs, *outputs)):
             raise FailureError(f"{function_name} wrote beyond the end of a buffer, or before it")
+        if status == self.library.BACKPROP_OK:
+            return
+        reason = self._text("backprop_reason")
         if status == self.library.BACKPROP_UNSUPPORTED:
-            raise UnsupportedError("the port does not do such a network (BACKPROP_UNSUPPORTED)")
+            said = reason or "the port does not do such a network"
+            raise UnsupportedError(f"{said} (BACKPROP_UNSUPPORTED)")
         if status == self.library.BACKPROP_NO_DEVICE:
-            raise UnsupportedError("the port's device is not here (BACKPROP_NO_DEVICE)")
-        if status != self.library.BACKPROP_OK:
-            raise FailureError(f"{function_name} returned status {status}")
+            said = reason or "the port's device is not here"
+            raise UnsupportedError(f"{said} (BACKPROP_NO_DEVICE)")
+        said = f": {reason}" if reason else ""
+        raise FailureError(f"{function_name} returned status {status}{said}")
+
+    def _text(self, function_name: str) -> str | None:
+        """What an optional function says, or None if the port does not have it."""
+        try:
+            text = getattr(self.library, function_name)()
+        except AttributeError:
+            return None
+        return bytes(self.ffi.string(text)).decode(errors="replace") if text else None
 
     def _pointer(self, array: Array) -> Any:
         kind = {"float64": "double *", "float32": "float *", "int64": "int64_t *"}

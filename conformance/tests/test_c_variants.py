@@ -98,6 +98,15 @@ def test_the_first_divergence_is_the_wrong_line(
             "returned status 3",
         ),
         (
+            (
+                "return BACKPROP_OK;\n}\n\nint EXPORT(backprop_step)",
+                "return 4;\n}\n\n#if BITS == 64\n"
+                'const char *backprop_reason(void) { return "it rains"; }\n'
+                "#endif\n\nint EXPORT(backprop_step)",
+            ),
+            "returned status 4: it rains",
+        ),
+        (
             ("int64_t iteration = 0;", "int64_t iteration = 0; ((real *)state)[0] = 0;"),
             "changed its inputs",
         ),
