@@ -1,0 +1,13 @@
+"""Exit with 0 if the library can use a CUDA device, and say which; otherwise with 1, and say why.
+
+python has_device.py LIBRARY
+"""
+
+import ctypes
+import sys
+
+library = ctypes.CDLL(sys.argv[1])
+library.backprop_reason.restype = library.backprop_device.restype = ctypes.c_char_p
+if library.backprop_detect() != 0:
+    sys.exit(library.backprop_reason().decode())
+print(library.backprop_device().decode())
