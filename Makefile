@@ -28,7 +28,7 @@ test: .venv/installed ## the project's own tests, lint, types and formats
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/clang-format --dry-run --Werror $$(git ls-files '*.c' '*.h' '*.cpp' '*.hpp')
+	$(BIN)/clang-format --dry-run --Werror $$(git ls-files '*.c' '*.h' '*.cpp' '*.hpp' '*.cu' '*.cuh')
 	@# Formatters that come with a toolchain, where it is here.
 	@! command -v gofmt >/dev/null || { gofmt -d $$(git ls-files '*.go') | tee /dev/stderr | cmp -s - /dev/null; }
 	$(BIN)/python -m pytest -q -n auto --ignore=reference/tests/test_autodiff.py
@@ -53,7 +53,7 @@ ports: .venv/installed ## what is here, what is missing, and the command that in
 format: .venv/installed ## format all sources
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
-	$(BIN)/clang-format -i $$(git ls-files '*.c' '*.h' '*.cpp' '*.hpp')
+	$(BIN)/clang-format -i $$(git ls-files '*.c' '*.h' '*.cpp' '*.hpp' '*.cu' '*.cuh')
 
 lock: .venv/installed ## resolve pyproject.toml again into requirements.lock
 	@$(PYTHON) -m venv build/uv && build/uv/bin/pip install --quiet uv
