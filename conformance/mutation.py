@@ -4,7 +4,7 @@ The mutation tool universalmutator changes each line of two ports in every way t
 another operator, another number, a statement less. A mutant is run until the first case that
 it does not pass. One that passes them all must stand in `mutation-equivalent.toml`, with the
 reason why nobody could tell it from the port; else there is a hole in the cases, and the exit
-status is 1. `mutation-report.md` gets the outcome.
+status is 1. `mutation-PORT.md` gets the outcome.
 
 Mutants that compile to the same as the port or as another mutant are not run: that they are
 equivalent is then certain (M. Papadakis and others, "Trivial compiler equivalence", ICSE 2015).
@@ -13,7 +13,7 @@ optimisation, in Python uncompiled and for a few iterations. What passes there i
 port. C is then run for float32, and at last with warnings as errors and with AddressSanitizer,
 since a word beyond an array that is read, and does not count, shows in no number.
 
-    python -m conformance.mutation [PORT/FILE ...]
+    python -m conformance.mutation [PORT ...] [PORT/FILE ...]
 
 Without names, it is all files. What came of each mutant is kept under build/mutation, as long as
 the port stays as it is: a run goes on where the last one ended. Only what survived without a reason
@@ -59,10 +59,16 @@ from conformance.mutation_outcomes import (
 )
 from conformance.places import HERE, PORTS
 from conformance.ports import load
-from conformance.screening import PASSED, Sanitized, compiled, screened
+from conformance.screening import COMPILED, PASSED, Sanitized, compiled, screened
 from reference.files import write_atomically
 
-REPORT = HERE / "mutation-report.md"
+# What a mutant must pass to survive.
+EVERYTHING = {
+    "c": "Everything: all cases but the largest (those of the digits), up to iteration 1000, and\n"
+    "with AddressSanitizer the small ones.",
+    "numba_cpu": "Everything: the small cases, uncompiled and up to iteration 10, and compiled\n"
+    f"{', '.join(COMPILED)}.",
+}
 
 
 class Examiner:
@@ -147,59 +153,52 @@ def examine(port: str, files: Iterable[str]) -> None:
     examiner.close()
 
 
-def table(outcomes: dict[str, list[Outcome]]) -> Iterator[str]:
-    """The numbers, as lines of a Markdown table with a column for each port."""
-    counts = {port: Counter(o.fate for o in found) for port, found in outcomes.items()}
-    status = {port: Counter(o.status for o in found) for port, found in outcomes.items()}
-    yield f"| | {' | '.join(outcomes)} |"
-    yield f"|---|{'---:|' * len(outcomes)}"
-
-    def row(name: str, cells: Iterable[object]) -> str:
-        return f"| {name} | {' | '.join(map(str, cells))} |"
-
-    yield row("mutants", (len(found) for found in outcomes.values()))
-    for fate in FATES:
-        yield row(FATES[fate], (counts[port][fate] for port in outcomes))
+def table(outcomes: list[Outcome]) -> Iterator[str]:
+    """The numbers, as lines of a Markdown table."""
+    fates, statuses = Counter(o.fate for o in outcomes), Counter(o.status for o in outcomes)
+    yield from ("| | |", "|---|---:|", f"| mutants | {len(outcomes)} |")
+    yield from (f"| {FATES[fate]} | {fates[fate]} |" for fate in FATES)
     for name in ("FAIL", "CRASH", "TIMEOUT", "GARBAGE", "SKIP"):
-        yield row(f"caught as {name}", (status[port][name] for port in outcomes))
-    minutes = (sum(o.seconds for o in found) / 60 for found in outcomes.values())
-    yield row("minutes", (f"{m:.0f}" for m in minutes))
+        yield f"| caught as {name} | {statuses[name]} |"
+    yield f"| minutes | {sum(o.seconds for o in outcomes) / 60:.0f} |"
 
 
 def text(
-    outcomes: dict[str, list[Outcome]], entries: list[Equivalent], open_files: Iterable[str]
+    port: str, outcomes: list[Outcome], entries: list[Equivalent], open_files: list[str]
 ) -> str:
-    """The report."""
+    """The report on one port."""
     machine = results.machine()
-    tools = [f"{p}: {build.detect_toolchain(load(PORTS / p)).text}" for p in outcomes]
-    files = {port: Counter(o.key[1] for o in found) for port, found in outcomes.items()}
+    tool = build.detect_toolchain(load(PORTS / port)).text
+    files = Counter(o.key[1] for o in outcomes)
+    counted = ", ".join(f"{file} {count}" for file, count in files.items())
+    cases = Counter(o.case or "on start" for o in outcomes if o.fate == "caught")
+    top = ", ".join(f"{case} {count}" for case, count in cases.most_common(10))
     lines = [
-        "# Mutation report",
+        f"# Mutation report: {port}",
         "",
         f"Written by `make mutation` on {machine.date[:10]}, at commit {machine.commit}, with",
-        f"{TOOL} {VERSION}, Python {machine.python} ({'; '.join(tools)}).",
+        f"{TOOL} {VERSION}, Python {machine.python} ({tool}).",
         "",
         *table(outcomes),
         "",
-        "Everything: all cases but the largest (those of the digits), in C up to iteration 1000,",
-        "with AddressSanitizer the small ones. A survivor with a reason is not run on later cases.",
+        EVERYTHING[port],
+        "A survivor with a reason is not run on later cases.",
+        "",
+        f"Mutants of {counted}.",
+        "",
+        f"Caught first in {top}; {len(cases)} cases in all.",
     ]
-    for port, found in outcomes.items():
-        counted = ", ".join(f"{file} {count}" for file, count in files[port].items())
-        cases = Counter(o.case or "on start" for o in found if o.fate == "caught")
-        top = ", ".join(f"{case} {count}" for case, count in cases.most_common(10))
-        lines += ["", f"Mutants of {port}: {counted}."]
-        lines += ["", f"Caught first in, for {port}: {top}; {len(cases)} cases in all."]
-    if left := list(open_files):
-        lines += ["", f"Not examined, or not to the end: {', '.join(left)}."]
-    lines += ["", "## Mutants that no number shows", ""]
-    lines += [f"{shown(o.key)} ({o.case or o.status})" for o in of_fate("sanitizer", outcomes)]
+    if open_files:
+        lines += ["", f"Not examined, or not to the end: {', '.join(open_files)}."]
+    if unseen := [o for o in outcomes if o.fate == "sanitizer"]:
+        lines += ["", "## Mutants that no number shows", ""]
+        lines += [f"{shown(o.key)} ({o.case or o.status})" for o in unseen]
     lines += ["", "## Survivors that cannot be told from the port", ""]
-    survivors = [o.key for o in of_fate("survived", outcomes)]
+    survivors = [o.key for o in outcomes if o.fate == "survived"]
     for entry in entries:
         of_rule = sum(entry.fits(key) for key in survivors)
         count = f"{of_rule} by a rule" if entry.rule else str(len(entry.pairs))
-        lines += [f"* {count} in {entry.port}/{entry.file}: {entry.reason}"]
+        lines += [f"* {count} in {entry.file}: {entry.reason}"]
     for title, keys in zip(
         ("## Survivors without a reason", "## Entries without a survivor"),
         settle(survivors, entries),
@@ -207,11 +206,6 @@ def text(
     ):
         lines += ["", title, "", *map(shown, keys)] if keys else []
     return "\n".join(lines) + "\n"
-
-
-def of_fate(fate: Fate, outcomes: dict[str, list[Outcome]]) -> list[Outcome]:
-    """The outcomes of one kind, of all ports."""
-    return [o for found in outcomes.values() for o in found if o.fate == fate]
 
 
 def shown(key: Key) -> str:
@@ -223,29 +217,31 @@ def shown(key: Key) -> str:
 def main(names: list[str]) -> int:
     """Examine some or all files; 1 if a survivor is not listed, or a listed one is none."""
     equivalents()  # a mistake in it should not show only in the end
+    status = 0
     for port, files in SOURCES.items():
-        every = [f"{port}/{file}" for file in files]
-        if chosen := [name for name in names or every if name in every]:
-            examine(port, [name.partition("/")[2] for name in chosen])
-    kept = {port: [Kept(port, file) for file in files] for port, files in SOURCES.items()}
-    found = {port: [o for file in files for o in file.found()] for port, files in kept.items()}
-    outcomes = {port: outcomes for port, outcomes in found.items() if outcomes}
-    left = [
-        f"{port}/{file.path.stem}"
-        for port, files in kept.items()
-        for file in files
-        if not file.complete
-    ]
-    entries = equivalents()  # as it is now: meanwhile, somebody may have explained a survivor
-    write_atomically(REPORT, text(outcomes, entries, left))
-    unlisted, stale = settle((o.key for o in of_fate("survived", outcomes)), entries)
-    print("\n".join(table(outcomes)))
+        if chosen := [f for f in files if not names or {port, f"{port}/{f}"} & {*names}]:
+            examine(port, chosen)
+            status |= summed_up(port)
+    return status
+
+
+def summed_up(port: str) -> int:
+    """Write the report on a port; 1 if anything is open."""
+    kept = {file: Kept(port, file) for file in SOURCES[port]}
+    outcomes = [outcome for file in kept.values() for outcome in file.found()]
+    left = [name for name, file in kept.items() if not file.complete]
+    # As it is now: meanwhile, somebody may have explained a survivor.
+    entries = [entry for entry in equivalents() if entry.port == port]
+    write_atomically(HERE / f"mutation-{port}.md", text(port, outcomes, entries, left))
+    survivors = (o.key for o in outcomes if o.fate == "survived")
+    unlisted, stale = settle(survivors, entries)
+    print("\n".join([port, *table(outcomes)]))
     for key in unlisted:
         print(f"no reason in {EQUIVALENT.name} why it survived: {shown(key)}")
     for key in stale:
         print(f"in {EQUIVALENT.name}, but it did not survive: {shown(key)}")
     for name in left:
-        print(f"not examined to the end: {name}")
+        print(f"not examined to the end: {port}/{name}")
     return 1 if unlisted or stale or left else 0
 
 
