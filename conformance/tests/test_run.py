@@ -185,6 +185,21 @@ def test_a_port_with_a_device_that_is_not_here(
     assert emulated["reason"] == "first 0 of 1 iterations"
 
 
+def test_all_ports_are_required_by_their_emulation_where_a_device_is_missing(
+    conformance: Conformance, make_port: MakePort
+) -> None:
+    manifest = MANIFEST + '[device]\ndetect = ["false"]\n[emulation]\nname = "an imitation"\n'
+    card = make_port("card", manifest=manifest)
+    done = conformance(card, "c", options=("--no-timing", "--require", "all"))
+    assert done.returncode == 0, done.stdout
+    assert done.statuses("card") == {"SKIP"}
+    named = ("--no-timing", "--require", "card:an-imitation c")
+    assert conformance(card, "c", options=named).returncode == 0
+    itself = conformance(card, "c", options=("--no-timing", "--require", "all card"))
+    assert itself.returncode == 1
+    assert itself.statuses("card") == {"FAIL"}
+
+
 def test_an_emulation_with_a_library_of_its_own(
     conformance: Conformance, patched_c: PatchedC
 ) -> None:
