@@ -1,0 +1,41 @@
+"""Backpropagation in JAX, where autodiff does the backward pass and XLA compiles: the interface.
+
+What comes in are NumPy arrays, and what goes out are JAX's, which NumPy takes for its own.
+"""
+
+import jax
+from batches import batch
+from network import advance, infer, update
+from settings import Settings
+from state import flat, initial_matrices, split
+
+# Without it JAX makes float32 of every float64. Nothing that is float32 becomes float64 by it.
+jax.config.update("jax_enable_x64", True)
+
+# The new state of an update, and all that it was computed from, as one compiled function.
+one_update = jax.jit(update)
+
+
+def train(X, y, state, checkpoints, **settings):
+    settings = Settings.of(X.dtype, **settings)
+    state, iteration = split(state, settings), 0
+    for n in checkpoints:
+        state, error = advance(settings, state, X, y, iteration, n)
+        iteration = n
+        yield n, error, flat(state)
+
+
+def step(X, y, state, *, iteration=0, **settings):
+    settings = Settings.of(X.dtype, **settings)
+    rows = batch(settings, X, y, iteration)
+    state, trace = one_update(settings, split(state, settings), *rows, iteration)
+    return trace.l, trace.error, trace.delta, flat(state)
+
+
+def predict(X, state, **settings):
+    settings = Settings.of(X.dtype, **settings)
+    return infer(settings, split(state, settings), X)
+
+
+def initial(layers, numpy_seed, *, dtype, **settings):
+    return flat(initial_matrices(layers, numpy_seed, dtype, Settings.of(dtype, **settings)))
