@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from random_numbers import kept
 
 # A matrix product of up to so many products of numbers is written as elementwise operations.
-SMALL = 1000
+SMALL = 2000
 
 
 def weighted(settings, l, weights):
