@@ -17,7 +17,7 @@ from reference.initial import initial_state
 from reference.philox import kept
 from reference.rules import Rules
 
-jax = pytest.importorskip("jax", reason="JAX is not installed: reference/tests/requirements.txt")
+jax = pytest.importorskip("jax", reason="JAX is not installed: ports/jax/requirements.txt")
 jnp = jax.numpy
 jax.config.update("jax_enable_x64", True)
 
