@@ -19,6 +19,7 @@ from conformance import processes
 
 STDERR_KEPT = 4000
 SAID = 2000
+SAID_LINES, SAID_LINE = 6, 200
 CHUNK = 2**16
 
 
@@ -158,10 +159,11 @@ class Channel:
         return Trouble("CRASH", f"ended with exit code {code} without answering{self._said()}")
 
     def _said(self) -> str:
-        """The last line on stderr, which often says why."""
+        """The end of what is on stderr, which often says why: some traces begin with the reason."""
         self._drain_stderr()
         lines = self._stderr.decode(errors="replace").strip().splitlines()
-        return f"; its last words: {printable(lines[-1][-300:])}" if lines else ""
+        last = [printable(" ".join(line.split())[:SAID_LINE]) for line in lines[-SAID_LINES:]]
+        return f"; its last words: {' / '.join(last)}" if lines else ""
 
 
 def _signal_name(number: int) -> str:

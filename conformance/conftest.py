@@ -8,7 +8,8 @@ import pytest
 
 from conformance import ports, report, results
 from conformance.places import BUILD
-from conformance.run import Options, Run, progress
+from conformance.run import Options, Run
+from conformance.selection import progress
 from reference.case import CaseError
 
 HERE = Path(__file__).parent
@@ -98,10 +99,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         progress("interrupted: the results are not complete")
         session.exitstatus = INTERRUPTED
     else:
-        problems = run.not_compared() + run.empty_claims()
-        for problem in problems:
-            progress(f"error: {problem}")
-        if problems or run.wrong_when_timed:
+        if run.problems() or run.wrong_when_timed:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
     results.write(run.options.results, run.results(complete))
 
@@ -113,3 +111,5 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     out = report.console()
     report.show(out, run.results(complete=True))
     out.print(f"results: {run.options.results}", soft_wrap=True)
+    for problem in run.problems():
+        progress(f"error: {problem}")

@@ -122,7 +122,8 @@ class Judge:
         if not started:
             # It would end the same way for every case, after the same wait.
             self.close()
-            self._hopeless = replace(verdict, reason=f"on start: {verdict.reason}")
+            hint = "; is each answer flushed?" if verdict.status == "TIMEOUT" else ""
+            self._hopeless = replace(verdict, reason=f"on start: {verdict.reason}{hint}")
             return self._hopeless
         return _with_earlier_answers(verdict, case, trace, answer)
 

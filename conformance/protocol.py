@@ -67,7 +67,10 @@ class Client:
             where = f"checkpoint {n}"
             _keys(where, entry, ("iteration", "error", "weights"))
             if not _is_integer(entry["iteration"], n):
-                raise _garbage(f"{where} has iteration {_short(entry['iteration'])}")
+                raise _garbage(
+                    f"an entry has iteration {_short(entry['iteration'])} where the checkpoint "
+                    f"{n} was asked for"
+                )
             error = _array(f"error at {where}", entry["error"], ())
             state = _arrays(f"weights at {where}", entry["weights"], question.state_shapes)
             result.append((n, checkpoint_tensors(question.case, state, error)))
@@ -172,7 +175,9 @@ def _parse(line: bytes) -> Any:
         return json.loads(line.decode(), object_pairs_hook=unique, parse_int=_integer)
     except (ValueError, RecursionError) as error:
         # UnicodeDecodeError and JSONDecodeError are ValueErrors.
-        raise _garbage(f"answer is not JSON: {_short(line)} ({error})") from error
+        raise _garbage(
+            f"answer is not JSON: {_short(line)} ({error}); only answers may go to stdout"
+        ) from error
 
 
 def _keys(where: str, value: Any, keys: tuple[str, ...]) -> None:

@@ -38,7 +38,7 @@ def show(out: Console, results: Results) -> None:
     _accuracies(out, results.results)
     _reasons(out, results.results)
     if results.capabilities:
-        out.print("\nCapabilities: how many of the cases that need them pass")
+        out.print("\nCapabilities: passed cases that need them, of those with all needs listed")
     for start in range(0, len(ports), columns):
         if results.capabilities:
             out.print(_capabilities(results.capabilities, ports[start : start + columns]))

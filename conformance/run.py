@@ -1,18 +1,23 @@
 """One conformance run: what is judged on what, and what came of it."""
 
-import secrets
 import shlex
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args
 
-from conformance import build, fresh, ports, results, timing, traces
+from conformance import build, ports, results, timing, traces
 from conformance.judge import Judge, Verdict, explain
 from conformance.judging import Judging
 from conformance.places import CASES, IN_CLONE, NAME, PORTS
-from reference.case import Case, CaseError, load_all
+from conformance.selection import (
+    check_known_failures,
+    chosen_cases,
+    fresh_case,
+    progress,
+    required_targets,
+)
+from reference.case import Case
 from reference.case_tables import Capability, DType
 
 
@@ -37,10 +42,10 @@ class Run:
     def __init__(self, options: Options) -> None:
         self.options = options
         chosen = ports.select(options.ports)
-        where = cases_at(options.cases)
-        self.cases = load_all(where)
-        if options.seed or where.is_dir():  # who names a single case means that one
+        self.cases, some = chosen_cases(options.cases)
+        if options.seed or not some:  # who names cases means those
             self.cases += fresh_case(options.seed, chosen)
+        self.some = some
         check_known_failures(chosen, self.cases)
         required = required_targets(options.require, chosen)
         results.check_writable(options.results)
@@ -93,7 +98,8 @@ class Run:
 
     def _capability(self, target: str, judge: Judge, capability: str) -> results.CapabilityResult:
         manifest = judge.target.port.manifest
-        cases = [case.id for case in self.cases if capability in case.needs]
+        listed = {*manifest.capabilities}
+        cases = [c.id for c in self.cases if capability in c.needs and listed.issuperset(c.needs)]
         passed = [
             case
             for case in cases
@@ -110,8 +116,14 @@ class Run:
             cases=len(cases),
         )
 
+    def problems(self) -> list[str]:
+        """Why the run fails, beside verdicts: too little was compared."""
+        return self.not_compared() + self.empty_claims()
+
     def empty_claims(self) -> list[str]:
         """Capabilities that a port lists without passing any case that needs them."""
+        if self.some:
+            return []
         return [
             f"{entry.port} lists the capability {entry.capability}, and passes no case for it"
             for entry in self.capabilities()
@@ -199,80 +211,3 @@ def command(port: str, cases: str) -> str:
     if IN_CLONE:
         return f"make conformance PORT={port} CASES={cases}"
     return f"{NAME} check {port} --cases {cases}"
-
-
-def cases_at(word: str) -> Path:
-    """The cases that a word names: one of the suite's own by its id, a file or a folder."""
-    own = CASES / f"{word}.toml"
-    return own if "/" not in word and own.exists() else Path(word or CASES)
-
-
-def fresh_case(seed: str, chosen: list[ports.Port]) -> list[Case]:
-    """The random case of this run, which every selected port can do; none for "none".
-
-    Raises PortError for a seed that is not one, and CaseError if its case cannot be certified.
-    """
-    if seed == "none":
-        return []
-    if seed and not (seed.isdecimal() and int(seed) < fresh.SEEDS):
-        raise ports.PortError(
-            f'SEED={seed}: is not a whole number below {fresh.SEEDS}, and not "none"'
-        )
-    common = set.intersection(*(set(port.manifest.capabilities) for port in chosen))
-    while True:
-        number = int(seed) if seed else secrets.randbelow(fresh.SEEDS)
-        case = fresh.draw(number, common)
-        try:
-            traces.load(case)
-        except CaseError:  # one in a few hundred has a number that no precision settles
-            if seed:
-                raise
-            continue
-        progress(f"fresh case: SEED={number} repeats it")
-        return [case]
-
-
-def check_known_failures(chosen: list[ports.Port], cases: list[Case]) -> None:
-    """Raise PortError where a manifest foretells a failure that can never occur."""
-    known = {path.stem for path in CASES.glob("*.toml")} | {case.id for case in cases}
-    needs = {case.id: case.needs for case in cases}
-    for port in chosen:
-        for failure in port.manifest.known_failure:
-            where = f"{port.folder / ports.MANIFEST}: known_failure"
-            if failure.case not in known:
-                raise ports.PortError(f"{where}.case: there is no case {failure.case!r}")
-            if failure.dtype is not None and failure.dtype not in port.manifest.dtypes:
-                raise ports.PortError(f"{where}.dtype: the port does not list {failure.dtype}")
-            for capability in needs.get(failure.case, []):
-                if capability not in port.manifest.capabilities:
-                    raise ports.PortError(
-                        f"{where}.case: {failure.case!r} needs the capability {capability!r}, "
-                        f"which the port does not list"
-                    )
-
-
-def required_targets(words: list[str], chosen: list[ports.Port]) -> list[ports.Target]:
-    """What REQUIRE means: ports, or "PORT:EMULATION" with "-" for a space in it.
-
-    "all" are all ports, those that have an emulation by that where their device is missing.
-    Raises PortError for one that is not selected.
-    """
-    by_word = {port.name: ports.Target(port) for port in chosen}
-    for port in chosen:
-        if port.manifest.emulation is not None:
-            word = f"{port.name}:{port.manifest.emulation.name.replace(' ', '-')}"
-            by_word[word] = ports.Target(port, emulated=True)
-    if "all" in words:
-        either = {target.port.name: word for word, target in by_word.items()}
-        words = [*either.values(), *(word for word in words if word != "all")]
-    for word in words:
-        if word not in by_word:
-            raise ports.PortError(
-                f"REQUIRE={word}: there is no such port among those selected: {', '.join(by_word)}"
-            )
-    return [by_word[word] for word in words]
-
-
-def progress(text: str) -> None:
-    """A line about long work, on stderr so that stdout stays for results."""
-    print(text, file=sys.stderr, flush=True)

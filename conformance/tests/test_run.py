@@ -155,6 +155,26 @@ def test_a_required_emulation_that_cannot_run_fails(
     assert done.statuses("card") == {"FAIL"}
 
 
+def test_cases_are_chosen_by_id_and_by_capability(conformance: Conformance) -> None:
+    done = conformance("c", cases="one-step bias")
+    found = {v["case"] for v in done.verdicts("c")}
+    assert {"one-step", "bias-step", "everything"} < found
+    assert "three-layer" not in found
+    refusal = conformance("c", cases="one-stp")
+    assert refusal.returncode == 2
+    assert refusal.stderr.startswith("error: CASES=one-stp: no case, capability, file or folder")
+    assert "did you mean one-step" in refusal.stderr
+
+
+def test_the_end_of_stderr_is_shown_after_a_crash(
+    conformance: Conformance, make_port: MakePort
+) -> None:
+    port = make_port("p", "raise ValueError('the reason is\\nfurther up')")
+    [verdict] = conformance(port).verdicts("p")
+    assert verdict["status"] == "CRASH"
+    assert "ValueError: the reason is / further up" in verdict["reason"]
+
+
 def test_nothing_compared_is_a_failure(conformance: Conformance, make_port: MakePort) -> None:
     done = conformance(missing_toolchain(make_port))
     assert done.returncode == 1

@@ -4,6 +4,7 @@
  * formulas.
  */
 #include "backprop.h"
+#include <string.h>
 
 static void zeros(int64_t count, double *out) {
     for (int64_t i = 0; i < count; i++) {
@@ -32,19 +33,21 @@ static int64_t outputs(const backprop_settings *s) {
 int backprop_step_f64(const backprop_settings *settings, const double *X, const double *y,
                       const double *state, double *l, double *error, double *delta,
                       double *state_out) {
-    (void)X, (void)y, (void)state;
+    (void)X, (void)y;
     zeros(outputs(settings), l);
     zeros(outputs(settings), error);
     zeros(outputs(settings), delta);
-    zeros(weights(settings), state_out);
+    memcpy(state_out, state, weights(settings) * sizeof *state);
     return BACKPROP_OK;
 }
 
 int backprop_train_f64(const backprop_settings *settings, const double *X, const double *y,
                        const double *state, int64_t checkpoint_count, const int64_t *checkpoints,
                        double *state_out, double *error_out) {
-    (void)X, (void)y, (void)state, (void)checkpoints;
-    zeros(checkpoint_count * weights(settings), state_out);
+    (void)X, (void)y, (void)checkpoints;
+    for (int64_t c = 0; c < checkpoint_count; c++) {
+        memcpy(state_out + c * weights(settings), state, weights(settings) * sizeof *state);
+    }
     zeros(checkpoint_count, error_out);
     return BACKPROP_OK;
 }

@@ -11,10 +11,10 @@ def step(X, y, state, *, alpha):
     l = [np.zeros((len(X), syn.shape[1]), X.dtype) for syn in state]
     error = [np.zeros_like(output) for output in l]
     delta = [np.zeros_like(output) for output in l]
-    return l, error, delta, [np.zeros_like(syn) for syn in state]
+    return l, error, delta, [syn.copy() for syn in state]
 
 
 def train(X, y, state, checkpoints, *, alpha):
     """For each checkpoint n, the error and the state after n updates."""
     for n in checkpoints:
-        yield n, 0.0, [np.zeros_like(syn) for syn in state]
+        yield n, 0.0, [syn.copy() for syn in state]
