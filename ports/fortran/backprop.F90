@@ -1,0 +1,77 @@
+! Backpropagation in Fortran, behind the contract of conformance/backprop.h.
+!
+! This file has the exported functions. algorithm.F90 has the algorithm, layers.F90 what a layer
+! does besides the matrix product, optimise.F90 what is done with a descent, network.F90 the
+! matrices, settings.f90 the settings, random.f90 the generators, dtype.h the dtype.
+!
+! From C come addresses without a size: X(*). Sizes follow from the settings.
+#include "dtype.h"
+module MODULE(backprop)
+  use, intrinsic :: iso_c_binding, only: c_int, c_int64_t, wp => REAL_KIND
+  use settings
+  use MODULE(algorithm)
+  implicit none
+  private
+  public :: backprop_initial, backprop_predict, backprop_step, backprop_train
+
+contains
+
+  integer(c_int) function backprop_train(s, X, y, state, checkpoint_count, checkpoints, &
+                                         state_out, error_out) &
+    result(status) bind(c, name="backprop_train_" // SUFFIX)
+    type(backprop_settings), intent(in) :: s
+    real(wp), target, intent(in) :: X(*), y(*)
+    real(wp), intent(in) :: state(*)
+    integer(c_int64_t), value :: checkpoint_count
+    integer(c_int64_t), intent(in) :: checkpoints(checkpoint_count)
+    real(wp), intent(inout) :: state_out(*), error_out(checkpoint_count)
+    type(counts) :: n
+    status = backprop_unsupported
+    if (.not. supported(s)) return
+    n = count_numbers(s, layer_sizes(s))
+    call train(s, X(:s%samples*n%inputs), y(:s%samples*n%outputs), state(:n%state), checkpoints, &
+               state_out(:n%state*checkpoint_count), error_out, status)
+  end function
+
+  integer(c_int) function backprop_step(s, X, y, state, l, error, delta, state_out) &
+    result(status) bind(c, name="backprop_step_" // SUFFIX)
+    type(backprop_settings), intent(in) :: s
+    real(wp), target, intent(in) :: X(*), y(*)
+    real(wp), intent(in) :: state(*)
+    real(wp), target, intent(inout) :: l(*), error(*), delta(*), state_out(*)
+    type(counts) :: n
+    integer(i64) :: numbers
+    status = backprop_unsupported
+    if (.not. supported(s)) return
+    n = count_numbers(s, layer_sizes(s))
+    numbers = s%samples*n%units
+    call step(s, X(:s%samples*n%inputs), y(:s%samples*n%outputs), state(:n%state), &
+              l(:numbers), error(:numbers), delta(:numbers), state_out(:n%state), status)
+  end function
+
+  integer(c_int) function backprop_predict(s, X, state, output) &
+    result(status) bind(c, name="backprop_predict_" // SUFFIX)
+    type(backprop_settings), intent(in) :: s
+    real(wp), target, intent(in) :: X(*), state(*)
+    real(wp), intent(inout) :: output(*)
+    type(counts) :: n
+    status = backprop_unsupported
+    if (.not. supported(s)) return
+    n = count_numbers(s, layer_sizes(s))
+    call predict(s, X(:s%samples*n%inputs), state(:n%state), output(:s%samples*n%outputs), status)
+  end function
+
+  integer(c_int) function backprop_initial(s, numpy_seed, state_out) &
+    result(status) bind(c, name="backprop_initial_" // SUFFIX)
+    type(backprop_settings), intent(in) :: s
+    integer(c_int64_t), value :: numpy_seed
+    real(wp), intent(inout) :: state_out(*)
+    type(counts) :: n
+    status = backprop_unsupported
+    if (.not. supported(s)) return
+    n = count_numbers(s, layer_sizes(s))
+    call initial(s, numpy_seed, state_out(:n%state))
+    status = backprop_ok
+  end function
+
+end module
