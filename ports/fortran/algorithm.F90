@@ -2,7 +2,7 @@
 !
 ! All matrices are the contract's, transposed: l(k) is units x samples, and syn(k) has a row for
 ! each unit of layer k + 1. So the article's l0 @ syn0 is matmul(syn, l).
-#include "dtype.h"
+#include "dtype.inc"
 module MODULE(algorithm)
   use, intrinsic :: iso_c_binding, only: wp => REAL_KIND
   use random, only: mt19937, mt_number, open_mt19937
@@ -141,9 +141,9 @@ contains
   end subroutine
 
   ! The state and the error at each checkpoint.
-  subroutine train(s, x, y, state, checkpoints, state_out, error_out, status)
+  subroutine train(s, X, y, state, checkpoints, state_out, error_out, status)
     type(backprop_settings), intent(in) :: s
-    real(wp), pointer, contiguous, intent(in) :: x(:), y(:)
+    real(wp), pointer, contiguous, intent(in) :: X(:), y(:)
     real(wp), contiguous, intent(in) :: state(:)
     integer(i64), intent(in) :: checkpoints(:)
     real(wp), contiguous, intent(inout) :: state_out(:), error_out(:)
@@ -159,7 +159,7 @@ contains
       status = backprop_no_memory
       return
     end if
-    call open_network(net, s, x, y, now, l, error, delta, status)
+    call open_network(net, s, X, y, now, l, error, delta, status)
     if (status /= backprop_ok) return
     now = state
     iteration = 0
@@ -176,23 +176,23 @@ contains
   end subroutine
 
   ! One update, with every intermediate right in the caller's memory.
-  subroutine step(s, x, y, state, l, error, delta, state_out, status)
+  subroutine step(s, X, y, state, l, error, delta, state_out, status)
     type(backprop_settings), intent(in) :: s
-    real(wp), pointer, contiguous, intent(in) :: x(:), y(:), l(:), error(:), delta(:)
+    real(wp), pointer, contiguous, intent(in) :: X(:), y(:), l(:), error(:), delta(:)
     real(wp), contiguous, intent(in) :: state(:)
     real(wp), pointer, contiguous, intent(in) :: state_out(:)
     integer, intent(out) :: status
     type(network), target :: net
-    call open_network(net, s, x, y, state_out, l, error, delta, status)
+    call open_network(net, s, X, y, state_out, l, error, delta, status)
     if (status /= backprop_ok) return
     state_out = state
     call iterate(net, s%iteration)
   end subroutine
 
   ! Inference changes no state. Nothing goes back: there is no y, and need be no errors and deltas.
-  subroutine predict(s, x, state, output, status)
+  subroutine predict(s, X, state, output, status)
     type(backprop_settings), intent(in) :: s
-    real(wp), pointer, contiguous, intent(in) :: x(:), state(:)
+    real(wp), pointer, contiguous, intent(in) :: X(:), state(:)
     real(wp), contiguous, intent(inout) :: output(:)
     integer, intent(out) :: status
     type(network), target :: net
@@ -202,7 +202,7 @@ contains
     no_y => null()
     n = count_numbers(s, layer_sizes(s))
     allocate (l(s%samples*n%units), stat=status)
-    if (status == 0) call open_network(net, s, x, no_y, state, l, l, l, status)
+    if (status == 0) call open_network(net, s, X, no_y, state, l, l, l, status)
     if (status /= backprop_ok) then
       status = backprop_no_memory
       return

@@ -2,10 +2,10 @@
 !
 ! This file has the exported functions. algorithm.F90 has the algorithm, layers.F90 what a layer
 ! does besides the matrix product, optimise.F90 what is done with a descent, network.F90 the
-! matrices, settings.f90 the settings, random.f90 the generators, dtype.h the dtype.
+! matrices, settings.f90 the settings, random.f90 the generators, dtype.inc the dtype.
 !
 ! From C come addresses without a size: X(*). Sizes follow from the settings.
-#include "dtype.h"
+#include "dtype.inc"
 module MODULE(backprop)
   use, intrinsic :: iso_c_binding, only: c_int, c_int64_t, wp => REAL_KIND
   use settings

@@ -1,7 +1,7 @@
 ! What a layer does besides the matrix product, each operation beside its derivative.
 !
 ! All matrices here are units x rows: a column has one sample.
-#include "dtype.h"
+#include "dtype.inc"
 module MODULE(layers)
   use, intrinsic :: iso_c_binding, only: c_double, wp => REAL_KIND
   use random, only: for_dropout, open_stream, philox_stream, word
@@ -105,15 +105,16 @@ contains
     real(wp), contiguous, intent(inout) :: l(:, :)
     real(wp), contiguous, intent(out) :: active(:, :), factor(:, :)
     type(philox_stream) :: stream
+    real(c_double) :: least
     real(wp) :: scale
     integer(i64) :: i, m, units
     stream = open_stream(s%philox_seed, iteration, k, for_dropout)
+    least = s%dropout*2.0_c_double**32
     scale = 1/(1 - real(s%dropout, wp))
     units = size(l, 1)
-    do i = 1, size(l, 2)
-      do m = 1, units ! words follow each other as the numbers do in memory
-        factor(m, i) = merge(scale, 0.0_wp, &
-                             real(word(stream, (i - 1)*units + m - 1), c_double) >= s%dropout*2d0**32)
+    do i = 0, size(l, 2) - 1 ! words follow each other as the numbers do in memory
+      do m = 0, units - 1
+        factor(m + 1, i + 1) = merge(scale, 0.0_wp, word(stream, i*units + m) >= least)
       end do
     end do
     active = l

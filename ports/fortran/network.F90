@@ -1,9 +1,9 @@
 ! The network that algorithm.F90 works on: flat buffers as matrices, and its batch.
 !
 ! Fortran stores a matrix column after column, and C row after row. So what is samples x units in
-! the contract is units x samples here, in the same memory: every matrix is the transpose of the
+! the contract is units X samples here, in the same memory: every matrix is the transpose of the
 ! contract's, and nothing is copied.
-#include "dtype.h"
+#include "dtype.inc"
 module MODULE(network)
   use, intrinsic :: iso_c_binding, only: wp => REAL_KIND
   use random, only: shuffle
@@ -38,30 +38,30 @@ module MODULE(network)
     real(wp), allocatable :: descents(:)     ! of all parameters
 
     ! The data, which may have no y, and memory for all layers one after another.
-    real(wp), pointer, contiguous, private :: all_x(:, :), all_y(:, :) => null()
+    real(wp), pointer, contiguous, private :: all_X(:, :), all_y(:, :) => null()
     real(wp), pointer, contiguous, private :: l(:), error(:), delta(:)
     real(wp), allocatable, private :: active(:), factor(:), z(:), deviation(:)
     ! With shuffling: the order of the samples in an epoch, and the batch's in that order.
     integer(i64), allocatable, private :: order(:)
     integer(i64), private :: epoch = -1
-    real(wp), allocatable, private :: batch_x(:, :), batch_y(:, :)
+    real(wp), allocatable, private :: batch_X(:, :), batch_y(:, :)
   end type
 
 contains
 
   ! A network of this state, which it changes. It computes into l, error and delta, which have room
   ! for each batch. use_batch or use_all make it usable. All memory is taken here.
-  subroutine open_network(net, s, x, y, state, l, error, delta, status)
+  subroutine open_network(net, s, X, y, state, l, error, delta, status)
     type(network), target, intent(inout) :: net
     type(backprop_settings), intent(in) :: s
-    real(wp), pointer, contiguous, intent(in) :: x(:), y(:), state(:), l(:), error(:), delta(:)
+    real(wp), pointer, contiguous, intent(in) :: X(:), y(:), state(:), l(:), error(:), delta(:)
     integer, intent(out) :: status
     integer(i64) :: dropped, normal, shuffled
     net%s = s
     net%units => layer_sizes(s)
     net%n = count_numbers(s, net%units)
     associate (n => net%n)
-      net%all_x(1:n%inputs, 1:s%samples) => x
+      net%all_X(1:n%inputs, 1:s%samples) => X
       if (associated(y)) net%all_y(1:n%outputs, 1:s%samples) => y
       net%parameters => state(:n%parameters)
       net%memory => state(n%parameters + 1:n%parameters + n%memory)
@@ -74,7 +74,7 @@ contains
       shuffled = merge(s%samples, 0_i64, s%shuffle /= 0)
       allocate (net%layer(0:n%last), net%descents(n%parameters), net%active(dropped), &
                 net%factor(dropped), net%z(normal), net%deviation(n%normal), net%order(shuffled), &
-                net%batch_x(n%inputs, shuffled), net%batch_y(n%outputs, shuffled), stat=status)
+                net%batch_X(n%inputs, shuffled), net%batch_y(n%outputs, shuffled), stat=status)
     end associate
     status = merge(backprop_ok, backprop_no_memory, status == 0)
     if (status == backprop_ok) call lay_out_parameters(net)
@@ -137,7 +137,7 @@ contains
   subroutine use_all(net)
     type(network), target, intent(inout) :: net
     if (net%rows /= net%s%samples) call lay_out_layers(net, net%s%samples)
-    net%layer(0)%l => net%all_x
+    net%layer(0)%l => net%all_X
     net%y => net%all_y
   end subroutine
 
@@ -158,7 +158,7 @@ contains
     if (net%s%shuffle /= 0) then
       call gather(net, iteration/batches, first)
     else
-      net%layer(0)%l => net%all_x(:, first:last)
+      net%layer(0)%l => net%all_X(:, first:last)
       net%y => net%all_y(:, first:last)
     end if
   end subroutine
@@ -172,10 +172,10 @@ contains
     net%epoch = epoch
     do i = 1, net%rows
       sample = net%order(first + i - 1) + 1 ! there, samples count from 0
-      net%batch_x(:, i) = net%all_x(:, sample)
+      net%batch_X(:, i) = net%all_X(:, sample)
       net%batch_y(:, i) = net%all_y(:, sample)
     end do
-    net%layer(0)%l => net%batch_x(:, :net%rows)
+    net%layer(0)%l => net%batch_X(:, :net%rows)
     net%y => net%batch_y(:, :net%rows)
   end subroutine
 

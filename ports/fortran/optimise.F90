@@ -1,5 +1,5 @@
 ! From the descents of all parameters to a step: trimming, decay, momentum, Adam.
-#include "dtype.h"
+#include "dtype.inc"
 module MODULE(optimise)
   use, intrinsic :: iso_c_binding, only: wp => REAL_KIND
   use settings

@@ -73,7 +73,7 @@ contains
     integer(i64), intent(in) :: index
     if (s%block /= index/4) then
       s%block = index/4
-      s%words = [iand(s%block, low), iand(s%time, low), s%layer, s%purpose]
+      s%words = [s%block, s%time, s%layer, s%purpose] ! each below 2**32
       call philox(s%words, s%seed)
     end if
     word = s%words(mod(index, 4_i64))
