@@ -1,7 +1,7 @@
 ! The network that algorithm.F90 works on: flat buffers as matrices, and its batch.
 !
 ! Fortran stores a matrix column after column, and C row after row. So what is samples x units in
-! the contract is units X samples here, in the same memory: every matrix is the transpose of the
+! the contract is units x samples here, in the same memory: every matrix is the transpose of the
 ! contract's, and nothing is copied.
 #include "dtype.inc"
 module MODULE(network)
