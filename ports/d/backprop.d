@@ -1,0 +1,59 @@
+/// Backpropagation in D, behind the contract of conformance/backprop.h.
+///
+/// This file has the exported functions. algorithm.d has the algorithm, layers.d what a layer does
+/// besides the matrix product, optimise.d what is done with a descent, network.d the arrays,
+/// settings.d the settings, random.d the generators.
+module backprop;
+
+import algorithm;
+import settings : Counts, Settings, Status;
+
+/// The functions for one type of numbers. From C come pointers without a length, which follows
+/// from the settings. What is const there is here, too, but not in its type: nothing writes to it.
+mixin template Export(T, string suffix)
+{
+    extern (C) @nogc nothrow:
+
+    pragma(mangle, "backprop_train_" ~ suffix)
+    export Status train(ref const Settings s, T* X, T* y, T* state, long checkpointCount,
+                        const(long)* checkpoints, T* stateOut, T* errorOut)
+    {
+        if (!s.supported) return Status.unsupported;
+        const n = Counts(s);
+        return algorithm.train(s, X[0 .. s.samples * n.inputs], y[0 .. s.samples * n.outputs],
+                               state[0 .. n.state], checkpoints[0 .. checkpointCount],
+                               stateOut[0 .. checkpointCount * n.state],
+                               errorOut[0 .. checkpointCount]);
+    }
+
+    pragma(mangle, "backprop_step_" ~ suffix)
+    export Status step(ref const Settings s, T* X, T* y, T* state, T* l, T* error, T* delta,
+                       T* stateOut)
+    {
+        if (!s.supported) return Status.unsupported;
+        const n = Counts(s);
+        const numbers = s.samples * n.units;
+        return algorithm.step(s, X[0 .. s.samples * n.inputs], y[0 .. s.samples * n.outputs],
+                              state[0 .. n.state], l[0 .. numbers], error[0 .. numbers],
+                              delta[0 .. numbers], stateOut[0 .. n.state]);
+    }
+
+    pragma(mangle, "backprop_predict_" ~ suffix)
+    export Status predict(ref const Settings s, T* X, T* state, T* output)
+    {
+        if (!s.supported) return Status.unsupported;
+        const n = Counts(s);
+        return algorithm.predict(s, X[0 .. s.samples * n.inputs], state[0 .. n.state],
+                                 output[0 .. s.samples * n.outputs]);
+    }
+
+    pragma(mangle, "backprop_initial_" ~ suffix)
+    export Status initial(ref const Settings s, long numpySeed, T* stateOut)
+    {
+        if (!s.supported) return Status.unsupported;
+        return algorithm.initial(s, numpySeed, stateOut[0 .. Counts(s).state]);
+    }
+}
+
+mixin Export!(double, "f64");
+mixin Export!(float, "f32");
