@@ -9,7 +9,7 @@ import settings : Activation, Settings;
 
 @nogc nothrow:
 
-/// Turns weighted inputs into outputs. C's exp and tanh have one function for each type of numbers.
+/// Turns weighted inputs into outputs. exp and tanh are C's, one for each type of numbers.
 void activate(T)(Activation activation, Matrix!T outputs)
 {
     final switch (activation)

@@ -54,8 +54,8 @@ Matrix!T take(T)(ref T[] buffer, size_t rows, size_t columns)
     return Matrix!T(buffer.take(rows * columns), rows, columns);
 }
 
-/// What a pass computes of layer k, (rows of the batch) x units, and the weights from here to layer
-/// k + 1. What the settings do not ask for is empty.
+/// What a pass computes of layer k, (rows of the batch) x units, and the weights from here to
+/// layer k + 1. What the settings do not ask for is empty.
 struct Layer(T)
 {
     size_t units;
@@ -74,7 +74,7 @@ struct Network(T)
 {
     Settings s;
     Counts n;
-    Owned!(Layer!T) layers;      /// 0 ... K; of layer 0 there are only l, the batch's X, and weights
+    Owned!(Layer!T) layers;      /// 0 ... K; layer 0 has only l, which is the batch's X, and syn
     size_t rows;                 /// of the batch
     Matrix!T y;                  /// of the batch
     T[] parameters, memory, averages; /// the state; `memory` is the optimiser's
