@@ -34,7 +34,7 @@ class Settings:
     batch_size: int = static(0)
     shuffle: bool = static(False)
     dropout: np.floating | None = None
-    philox_seed: np.uint64 | None = None
+    philox_seed: np.uint64 = np.uint64(0)  # always there: 0 is a seed like others
     batch_norm: bool = static(False)
     norm_epsilon: np.floating | None = None
     norm_rate: np.floating | None = None
@@ -50,9 +50,8 @@ class Settings:
     adam_epsilon: np.floating | None = None
 
     @classmethod
-    def of(cls, dtype, *, philox_seed=None, **settings):
+    def of(cls, dtype, *, philox_seed=0, **settings):
         """With real numbers of the dtype."""
-        if philox_seed is not None:
-            settings["philox_seed"] = np.uint64(philox_seed)
+        settings["philox_seed"] = np.uint64(philox_seed)
         numbers = {name: np.dtype(dtype).type(settings[name]) for name in settings if name in REAL}
         return cls(**settings | numbers)
