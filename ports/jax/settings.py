@@ -27,6 +27,7 @@ class Settings:
     """conformance/SPEC.md says what each does; each default leaves its capability out."""
 
     alpha: np.floating
+    philox_seed: np.uint64  # always there: 0 is a seed like others
     bias: bool = static(False)
     activation: str = static("sigmoid")
     output: str = static("sigmoid")
@@ -34,7 +35,6 @@ class Settings:
     batch_size: int = static(0)
     shuffle: bool = static(False)
     dropout: np.floating | None = None
-    philox_seed: np.uint64 = np.uint64(0)  # always there: 0 is a seed like others
     batch_norm: bool = static(False)
     norm_epsilon: np.floating | None = None
     norm_rate: np.floating | None = None
