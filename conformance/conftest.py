@@ -99,7 +99,8 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         progress("interrupted: the results are not complete")
         session.exitstatus = INTERRUPTED
     else:
-        if run.problems() or run.wrong_when_timed:
+        run.problems = run.not_compared() + run.empty_claims()
+        if run.problems or run.wrong_when_timed:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
     results.write(run.options.results, run.results(complete))
 
@@ -111,5 +112,5 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     out = report.console()
     report.show(out, run.results(complete=True))
     out.print(f"results: {run.options.results}", soft_wrap=True)
-    for problem in run.problems():
+    for problem in run.problems:
         progress(f"error: {problem}")

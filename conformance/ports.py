@@ -19,6 +19,7 @@ from reference.sentences import first_error
 MANIFEST = "port.toml"
 
 Command = Annotated[list[str], Field(min_length=1)]
+Kind = Literal["c-abi", "python", "process"]
 Status = Literal["PASS", "FAIL", "CRASH", "TIMEOUT", "GARBAGE", "SKIP", "XFAIL"]
 
 
@@ -80,7 +81,7 @@ class Manifest(Strict):
 
     format: Literal[1]
     language: str = Field(min_length=1)
-    kind: Literal["c-abi", "python", "process"]
+    kind: Kind
     dtypes: list[DType] = Field(min_length=1)
     capabilities: list[Capability] = []
     toolchain: Toolchain

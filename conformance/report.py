@@ -24,10 +24,9 @@ def console() -> Console:
 def show(out: Console, results: Results) -> None:
     """Print verdicts, the reasons for all that is not a PASS, timings, and totals."""
     ports = list(dict.fromkeys(r.port for r in results.results))
-    skipped = {r.case for r in results.results} - {
-        r.case for r in results.results if r.status != "SKIP"
-    }
-    judged = [r for r in results.results if r.case not in skipped]
+    told = {r.case for r in results.results if r.status != "SKIP"}
+    judged = [r for r in results.results if r.case in told]
+    skipped = {r.case for r in results.results} - told
     columns = max(1, (out.width - NAME_WIDTH) // CELL_WIDTH)
     if judged:
         out.print("\nVerdicts, with the worst deviation as a multiple of the tolerance")

@@ -1,6 +1,5 @@
 """One conformance run: what is judged on what, and what came of it."""
 
-import shlex
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import get_args
 from conformance import build, ports, results, timing, traces
 from conformance.judge import Judge, Verdict, explain
 from conformance.judging import Judging
-from conformance.places import CASES, IN_CLONE, NAME, PORTS
+from conformance.places import CASES, command
 from conformance.selection import (
     check_known_failures,
     chosen_cases,
@@ -42,10 +41,9 @@ class Run:
     def __init__(self, options: Options) -> None:
         self.options = options
         chosen = ports.select(options.ports)
-        self.cases, some = chosen_cases(options.cases)
-        if options.seed or not some:  # who names cases means those
+        self.cases, self.some = chosen_cases(options.cases)
+        if options.seed or not self.some:  # who names cases means those
             self.cases += fresh_case(options.seed, chosen)
-        self.some = some
         check_known_failures(chosen, self.cases)
         required = required_targets(options.require, chosen)
         results.check_writable(options.results)
@@ -59,6 +57,7 @@ class Run:
         self.judging: Judging | None = None
         self.timings: list[results.Timing] = []
         self.wrong_when_timed = False
+        self.problems: list[str] = []  # why the run fails, beside verdicts; known in the end
 
     def begin(self, wanted: list[tuple[str, Case]]) -> None:
         """Have these targets and cases judged, several targets at a time."""
@@ -77,11 +76,9 @@ class Run:
 
     def explain(self, target: str, case: Case, dtype: DType, verdict: Verdict) -> str:
         """What a person needs to know of a failure."""
-        port = self.judges[target].target.port
-        reproduce = command(
-            port.name if port.folder.parent == PORTS else str(port.folder),
-            case.id if case.path.resolve().parent == CASES else str(case.path),
-        )
+        own = case.path.resolve().parent == CASES
+        folder = self.judges[target].target.port.folder
+        reproduce = command(folder, case.id if own else str(case.path))
         head = f"{verdict.status}: {target} on {case.id}, {dtype}: "
         if verdict.divergence is None:
             return f"{head}{verdict.reason}\n  reproduce: {reproduce}"
@@ -115,10 +112,6 @@ class Run:
             passed=len(passed),
             cases=len(cases),
         )
-
-    def problems(self) -> list[str]:
-        """Why the run fails, beside verdicts: too little was compared."""
-        return self.not_compared() + self.empty_claims()
 
     def empty_claims(self) -> list[str]:
         """Capabilities that a port lists without passing any case that needs them."""
@@ -203,11 +196,3 @@ class Run:
             self.judging.close()
         for judge in self.judges.values():
             judge.close()
-
-
-def command(port: str, cases: str) -> str:
-    """What to type for a run of one port on one case."""
-    port, cases = shlex.quote(port), shlex.quote(cases)
-    if IN_CLONE:
-        return f"make conformance PORT={port} CASES={cases}"
-    return f"{NAME} check {port} --cases {cases}"

@@ -5,13 +5,13 @@ import shutil
 import string
 import tempfile
 from pathlib import Path
+from typing import get_args
 
-from conformance.places import HERE, IN_CLONE, PORTS
-from conformance.ports import PortError
-from conformance.run import command
+from conformance.places import HERE, IN_CLONE, command
+from conformance.ports import Kind, PortError
 
 STARTERS = HERE / "starters"
-KINDS = ("c-abi", "python", "process")
+KINDS = get_args(Kind)
 FIRST_CASE = "one-step"
 
 
@@ -44,10 +44,9 @@ def write(folder: Path, kind: str) -> str:
             raise
     except OSError as error:
         raise PortError(f"{folder}: cannot be written: {error.strerror or error}") from error
-    port = folder.name if folder.parent == PORTS else str(folder)
     guide = "conformance/PORTING.md" if IN_CLONE else str(HERE / "PORTING.md")
     return (
         f"{folder} is a port of kind {kind} that starts; its answers are zeros.\n"
-        f"next: {command(port, FIRST_CASE)}\n"
+        f"next: {command(folder, FIRST_CASE)}\n"
         f"It names the first number that is wrong. {guide} tells the rest."
     )
