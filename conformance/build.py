@@ -49,27 +49,25 @@ class Outcome:
 
 
 def prepare(port: Port) -> list[Ready | NotReady]:
-    """Build a port and say how to start it, one entry a target.
+    """Build a port and say how to start it, one entry a target: itself first.
 
-    A port with a device that is not here gives a SKIP for itself, and its emulation if it
-    has one.
+    A port with a device that is not here gives a SKIP for itself and its rungs, and its
+    emulation if it has one.
     """
-    itself = Target(port)
+    targets = port.targets()
     toolchain = detect_toolchain(port)
     if not toolchain.ok:
         reason = f"{port.manifest.language} is not here: {port.manifest.toolchain.install}"
-        return [NotReady(itself, "SKIP", reason)]
+        return [NotReady(target, "SKIP", reason) for target in targets]
     built = build(port, toolchain.text)
     if not built.ok:
-        return [NotReady(itself, "FAIL", f"does not build: {built.text}")]
-    if port.manifest.device is None:
-        return [_ready(itself, toolchain.text)]
+        return [NotReady(target, "FAIL", f"does not build: {built.text}") for target in targets]
     device = detect_device(port)
     if device.ok:
-        return [_ready(itself, toolchain.text)]
+        return [_ready(target, toolchain.text) for target in targets]
     reason = f"{device.text}; but it builds: {built.text}" if built.text else device.text
-    not_here: list[Ready | NotReady] = [NotReady(itself, "SKIP", reason)]
-    if port.manifest.emulation is not None:
+    not_here: list[Ready | NotReady] = [NotReady(target, "SKIP", reason) for target in targets]
+    if port.manifest.emulation is not None and port.only is None:
         not_here.append(_ready(Target(port, emulated=True), toolchain.text))
     return not_here
 
@@ -81,8 +79,9 @@ def detect_toolchain(port: Port) -> Outcome:
 
 def detect_device(port: Port) -> Outcome:
     """Is the port's device here? The text names it, or says what is missing."""
-    detect = port.manifest.device.detect if port.manifest.device else ["true"]
-    return run_short(_fill(port, detect), port, DETECT_LIMIT_S)
+    if port.manifest.device is None:
+        return Outcome(True, "cpu")
+    return run_short(_fill(port, port.manifest.device.detect), port, DETECT_LIMIT_S)
 
 
 def build(port: Port, toolchain: str) -> Outcome:
@@ -91,7 +90,7 @@ def build(port: Port, toolchain: str) -> Outcome:
     The text of a success is what the last command printed first, if anything.
     """
     folder = build_folder(port)
-    commands = [_fill(port, command) for command in port.manifest.build.commands]
+    commands = [_fill(port, command) for command in _commands(port)]
     stamp, key = folder / "built.txt", _key(port, commands, toolchain)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with open(folder.with_suffix(".lock"), "w") as lock:
@@ -154,16 +153,26 @@ def _ready(target: Target, toolchain: str) -> Ready:
     port, run = target.port, target.port.manifest.run
     worker = [sys.executable, "-m", "conformance.worker"]
     emulation = port.manifest.emulation if target.emulated else None
-    library = (emulation and emulation.library) or run.library
+    rung = target.rung
+    library = (emulation and emulation.library) or (rung and rung.library) or run.library
+    module = (rung and rung.module) or run.module
     if library is not None:
         command = [*worker, "c-abi", str(port.folder / _fill(port, [library])[0])]
-    elif run.module is not None:
-        command = [*worker, "python", str(port.folder / _fill(port, [run.module])[0])]
+    elif module is not None:
+        command = [*worker, "python", str(port.folder / _fill(port, [module])[0])]
     else:
         command = _fill(port, run.command or [])
-    env = run.env | (emulation.env if emulation else {})
-    commands = [" ".join(command) for command in port.manifest.build.commands]
+    env = run.env | (emulation.env if emulation else {}) | (rung.env if rung else {})
+    commands = [
+        " ".join(command) for command in (rung and rung.build) or port.manifest.build.commands
+    ]
     return Ready(target, command, environment(port, env), toolchain, commands)
+
+
+def _commands(port: Port) -> list[list[str]]:
+    """All that builds a port and its rungs, in order."""
+    own = port.manifest.build.commands
+    return [*own, *(command for rung in port.manifest.rung for command in rung.build)]
 
 
 def _fill(port: Port, words: list[str]) -> list[str]:

@@ -60,14 +60,14 @@ class Judge:
     def judge(self, case: Case, trace: Trace) -> Verdict:
         """The verdict for one case in the dtype of `trace`, known failures considered."""
         for capability in case.needs:
-            if capability not in self.target.port.manifest.capabilities:
+            if capability not in self.target.capabilities:
                 return Verdict("SKIP", reason=f"does not list the capability {capability}")
         if isinstance(self.prepared, NotReady):
             status: Status = "SKIP" if self.prepared.status == "SKIP" else "FAIL"
             return Verdict(status, reason=self.prepared.reason, missing=True)
         known = [
             failure
-            for failure in self.target.port.manifest.known_failure
+            for failure in self.target.known_failures
             if failure.case == case.id and failure.dtype in (None, trace.dtype)
         ]
         return with_known_failures(self._attempt(case, trace), known)
@@ -114,8 +114,7 @@ class Judge:
             self.close()
             verdict = Verdict(trouble.status, reason=trouble.reason)
         except Unsupported as reason:
-            # An emulation may leave out what would take it too long.
-            missing = not (started and self.target.emulated)
+            missing = not (started and self.target.may_decline)
             verdict = Verdict("SKIP", reason=str(reason), missing=missing)
         except Failure as reason:
             verdict = Verdict("FAIL", reason=f"the port says: {reason}")

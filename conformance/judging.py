@@ -38,7 +38,7 @@ class Judging:
             try:
                 if self._ended:
                     raise CancelledError
-                dtypes = judge.target.port.manifest.dtypes
+                dtypes = judge.target.dtypes
                 found.set_result({d: judge.judge(case, self._traces[case.id][d]) for d in dtypes})
             except BaseException as error:
                 found.set_exception(error)

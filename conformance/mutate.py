@@ -95,7 +95,7 @@ def make(mutant: Mutant) -> Port:
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(PORTS / mutant.port, folder, ignore=shutil.ignore_patterns("__pycache__"))
     (folder / mutant.file).write_text(mutant.text, encoding="utf-8")
-    return load(folder)
+    return load(folder).without_rungs()
 
 
 def in_one_go(port: Port, flags: str) -> Port:

@@ -5,7 +5,7 @@ mistake becomes a `PortError`: one sentence that names the file, the key and wha
 """
 
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -55,6 +55,21 @@ class Emulation(Strict):
     max_iterations: int | None = Field(default=None, ge=0)
 
 
+class Rung(Strict):
+    """The same algorithm again, made faster, for the networks that its capabilities allow.
+
+    It is shown as PORT:NAME, has no known failures, and may say that a network is not its own.
+    """
+
+    name: str = Field(pattern=r"^[a-z0-9-]+$")
+    dtypes: list[DType] = Field(min_length=1)
+    capabilities: list[Capability] = []
+    build: list[Command] = []  # after the port's own commands
+    library: str | None = None  # in place of run.library
+    module: str | None = None  # in place of run.module
+    env: dict[str, str] = {}
+
+
 class Run(Strict):
     """What to start; which key is needed depends on the port's kind."""
 
@@ -90,6 +105,7 @@ class Manifest(Strict):
     emulation: Emulation | None = None
     run: Run
     known_failure: list[KnownFailure] = []
+    rung: list[Rung] = []
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -103,32 +119,73 @@ class Manifest(Strict):
             raise ValueError("emulation stands in for a device, so [device] is needed, too")
         if self.emulation and self.emulation.library is not None and self.kind != "c-abi":
             raise ValueError(f"kind {self.kind!r} has no use for emulation.library")
+        names = [rung.name for rung in self.rung]
+        for rung in self.rung:
+            if names.count(rung.name) > 1:
+                raise ValueError(f"two rungs are named {rung.name!r}")
+            if key not in {"library", "module"}:
+                raise ValueError(f"kind {self.kind!r} has no rungs")
+            if getattr(rung, key) is None or (rung.library and rung.module):
+                raise ValueError(f"rung {rung.name!r} of kind {self.kind!r} needs just {key}")
         return self
 
 
 @dataclass(frozen=True)
 class Port:
-    """A port's folder and its manifest."""
+    """A port's folder and its manifest; `only` names targets of it, if not all are meant."""
 
     name: str
     folder: Path
     manifest: Manifest
+    only: frozenset[str] | None = None
+
+    def targets(self) -> list["Target"]:
+        """The port itself and its rungs, as far as they are meant."""
+        found = [Target(self), *(Target(self, rung=rung) for rung in self.manifest.rung)]
+        return [target for target in found if self.only is None or target.name in self.only]
+
+    def without_rungs(self) -> "Port":
+        """The port itself alone, for what changes it."""
+        return replace(self, manifest=self.manifest.model_copy(update={"rung": []}))
 
 
 @dataclass(frozen=True)
 class Target:
-    """One way to run a port: itself, or its emulation where its device is not at hand."""
+    """One way to run a port: itself, a rung, or its emulation where its device is not at hand."""
 
     port: Port
     emulated: bool = False
+    rung: Rung | None = None
 
     @property
     def name(self) -> str:
-        """The port's name as shown: "numba_cuda", or "numba_cuda (simulator)"."""
+        """As shown: "numba_cuda", "c:simd", or "numba_cuda (simulator)"."""
+        if self.rung is not None:
+            return f"{self.port.name}:{self.rung.name}"
         emulation = self.port.manifest.emulation
         if not (self.emulated and emulation):
             return self.port.name
         return f"{self.port.name} ({emulation.name})"
+
+    @property
+    def capabilities(self) -> list[Capability]:
+        """What it says it can do."""
+        return (self.rung or self.port.manifest).capabilities
+
+    @property
+    def dtypes(self) -> list[DType]:
+        """The dtypes that it computes in."""
+        return (self.rung or self.port.manifest).dtypes
+
+    @property
+    def known_failures(self) -> list[KnownFailure]:
+        """What the manifest foretells of it."""
+        return [] if self.rung else self.port.manifest.known_failure
+
+    @property
+    def may_decline(self) -> bool:
+        """True where leaving out a network is no lack: too slow to emulate, or not a rung's own."""
+        return self.emulated or self.rung is not None
 
     @property
     def max_iterations(self) -> int | None:
@@ -158,30 +215,41 @@ def load(folder: Path) -> Port:
 def select(names: list[str]) -> list[Port]:
     """The ports of these names or folders, or all of ports/ where none is named.
 
-    Raises PortError for an unknown name, a folder without manifest, or two ports of a name.
+    "PORT:RUNG" means that rung alone. Raises PortError for an unknown name, a folder without
+    manifest, or two ports of a name.
     """
-    folders = [_folder(name) for name in names] or _here()
-    if not folders:
+    chosen = [_parts(name) for name in names] or [(folder, "") for folder in _here()]
+    if not chosen:
         raise PortError("no ports selected: give the folder of one, as in ./myport")
     ports: dict[str, Port] = {}
-    for folder in folders:
+    for folder, rung in chosen:
         port = load(folder)
-        if port.name in ports:
-            other = ports[port.name].folder
-            raise PortError(f"{folder}: a port named {port.name!r} is already at {other}")
+        before = ports.get(port.name)
+        if before and (before.folder != folder or not rung or before.only is None):
+            raise PortError(f"{folder}: a port named {port.name!r} is already at {before.folder}")
+        if rung:
+            rungs = [known.name for known in port.manifest.rung]
+            if rung not in rungs:
+                has = f"its rungs are {', '.join(rungs)}" if rungs else "it has none"
+                raise PortError(f"PORT={port.name}:{rung}: there is no such rung; {has}")
+            also = (before and before.only) or frozenset()
+            port = replace(port, only=also | {f"{port.name}:{rung}"})
         ports[port.name] = port
     return list(ports.values())
 
 
-def _folder(name: str) -> Path:
-    """A bare name is a folder of ports/; anything with a slash is a path."""
-    a_path = "/" in name or name in (".", "..")
-    folder = Path(name).resolve() if a_path else PORTS / name
+def _parts(name: str) -> tuple[Path, str]:
+    """A port's folder, and a rung's name or "". A bare name is a folder of ports/."""
+    if "/" in name or name in (".", ".."):
+        folder, rung = Path(name).resolve(), ""
+    else:
+        bare, _, rung = name.partition(":")
+        folder = PORTS / bare
     if not folder.is_dir():
         known = ", ".join(folder.name for folder in _here())
-        hint = f"the ports here are {known}" if known and not a_path else "give a folder"
+        hint = f"the ports here are {known}" if known and "/" not in name else "give a folder"
         raise PortError(f"PORT={name}: there is no such port; {hint}")
-    return folder
+    return folder, rung
 
 
 def _here() -> list[Path]:

@@ -94,21 +94,20 @@ class Run:
         ]
 
     def _capability(self, target: str, judge: Judge, capability: str) -> results.CapabilityResult:
-        manifest = judge.target.port.manifest
-        listed = {*manifest.capabilities}
+        listed = {*judge.target.capabilities}
         cases = [c.id for c in self.cases if capability in c.needs and listed.issuperset(c.needs)]
         passed = [
             case
             for case in cases
             if all(
                 (verdict := self.verdicts.get((target, case, dtype))) and verdict.status == "PASS"
-                for dtype in manifest.dtypes
+                for dtype in judge.target.dtypes
             )
         ]
         return results.CapabilityResult(
             port=target,
             capability=capability,
-            listed=capability in manifest.capabilities,
+            listed=capability in listed,
             passed=len(passed),
             cases=len(cases),
         )
@@ -129,7 +128,7 @@ class Run:
         skipped = {
             case.id
             for case in self.cases
-            for dtype in judge.target.port.manifest.dtypes
+            for dtype in judge.target.dtypes
             if (verdict := self.verdicts.get((target, case.id, dtype))) is None
             or verdict.status == "SKIP"
         }
@@ -145,7 +144,7 @@ class Run:
         return [
             f"{target} is required, and nothing of it was compared"
             for target in sorted(self.required)
-            if not counted[target]
+            if not (counted[target] or (self.some and self.judges[target].target.rung))
         ]
 
     def time(self) -> None:

@@ -83,18 +83,19 @@ def check_known_failures(chosen: list[ports.Port], cases: list[Case]) -> None:
 
 
 def required_targets(words: list[str], chosen: list[ports.Port]) -> list[ports.Target]:
-    """What REQUIRE means: ports, or "PORT:EMULATION" with "-" for a space in it.
+    """What REQUIRE means: ports, "PORT:RUNG", or "PORT:EMULATION" with "-" for a space in it.
 
-    "all" are all ports, those that have an emulation by that where their device is missing.
+    "all" are all ports and rungs, with an emulation by that where their device is missing.
     Raises PortError for one that is not selected.
     """
-    by_word = {port.name: ports.Target(port) for port in chosen}
+    by_word = {target.name: target for port in chosen for target in port.targets()}
+    either = dict(zip(by_word, by_word, strict=True))
     for port in chosen:
-        if port.manifest.emulation is not None:
+        if port.manifest.emulation is not None and port.only is None:
             word = f"{port.name}:{port.manifest.emulation.name.replace(' ', '-')}"
             by_word[word] = ports.Target(port, emulated=True)
+            either[port.name] = word
     if "all" in words:
-        either = {target.port.name: word for word, target in by_word.items()}
         words = [*either.values(), *(word for word in words if word != "all")]
     for word in words:
         if word not in by_word:
