@@ -54,46 +54,52 @@ def prepare(port: Port) -> list[Ready | NotReady]:
     A port with a device that is not here gives a SKIP for itself and its rungs, and its
     emulation if it has one.
     """
-    targets = port.targets()
     toolchain = detect_toolchain(port)
     if not toolchain.ok:
         reason = f"{port.manifest.language} is not here: {port.manifest.toolchain.install}"
-        return [NotReady(target, "SKIP", reason) for target in targets]
-    built = build(port, toolchain.text)
+        return [NotReady(target, "SKIP", reason) for target in port.targets()]
+    found: list[Ready | NotReady] = []
+    for target in port.targets():
+        found += _prepare(target, toolchain.text)
+    return found
+
+
+def _prepare(target: Target, toolchain: str) -> list[Ready | NotReady]:
+    built = build(target, toolchain)
     if not built.ok:
-        return [NotReady(target, "FAIL", f"does not build: {built.text}") for target in targets]
-    device = detect_device(port)
+        return [NotReady(target, "FAIL", f"does not build: {built.text}")]
+    device = detect_device(target.port)
     if device.ok:
-        return [_ready(target, toolchain.text) for target in targets]
+        return [_ready(target, toolchain)]
     reason = f"{device.text}; but it builds: {built.text}" if built.text else device.text
-    not_here: list[Ready | NotReady] = [NotReady(target, "SKIP", reason) for target in targets]
-    if port.manifest.emulation is not None and port.only is None:
-        not_here.append(_ready(Target(port, emulated=True), toolchain.text))
+    not_here: list[Ready | NotReady] = [NotReady(target, "SKIP", reason)]
+    if target.port.manifest.emulation is not None and target.rung is None:
+        not_here.append(_ready(Target(target.port, emulated=True), toolchain))
     return not_here
 
 
 def detect_toolchain(port: Port) -> Outcome:
     """Is what builds and runs the port here? The text is its version."""
-    return run_short(_fill(port, port.manifest.toolchain.detect), port, DETECT_LIMIT_S)
+    return run_short(_fill(Target(port), port.manifest.toolchain.detect), port, DETECT_LIMIT_S)
 
 
 def detect_device(port: Port) -> Outcome:
     """Is the port's device here? The text names it, or says what is missing."""
     if port.manifest.device is None:
         return Outcome(True, "cpu")
-    return run_short(_fill(port, port.manifest.device.detect), port, DETECT_LIMIT_S)
+    return run_short(_fill(Target(port), port.manifest.device.detect), port, DETECT_LIMIT_S)
 
 
-def build(port: Port, toolchain: str) -> Outcome:
-    """Run the port's build commands, unless nothing has changed since they last succeeded.
+def build(target: Target, toolchain: str) -> Outcome:
+    """Run the build commands of a target, unless nothing has changed since they last succeeded.
 
     The text of a success is what the last command printed first, if anything.
     """
-    folder = build_folder(port)
-    commands = [_fill(port, command) for command in _commands(port)]
+    port, folder = target.port, build_folder(target)
+    commands = [_fill(target, command) for command in _commands(target)]
     stamp, key = folder / "built.txt", _key(port, commands, toolchain)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with open(folder.with_suffix(".lock"), "w") as lock:
+    with open(folder.with_name(f"{folder.name}.lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # until it is closed: another run may build this, too
         if stamp.exists():
             built_key, _, said = stamp.read_text(encoding="utf-8").partition("\n")
@@ -110,18 +116,19 @@ def build(port: Port, toolchain: str) -> Outcome:
     return outcome
 
 
-def build_folder(port: Port) -> Path:
-    """Where a port builds: by its name, and by its place too where that is outside ports/."""
-    builds = BUILD / "ports"
-    if port.folder.parent == PORTS:
-        return builds / port.name
-    return builds / f"{port.name}-{hashlib.sha256(str(port.folder).encode()).hexdigest()[:8]}"
+def build_folder(target: Target) -> Path:
+    """Where a target builds: by its name, and by its place too where that is outside ports/."""
+    port = target.port
+    name = f"{port.name}.{target.rung.name}" if target.rung else port.name
+    if port.folder.parent != PORTS:
+        name += f"-{hashlib.sha256(str(port.folder).encode()).hexdigest()[:8]}"
+    return BUILD / "ports" / name
 
 
 def run_short(command: list[str], port: Port, limit_s: float) -> Outcome:
     """Run a command in the port's folder; no mistake in it raises, and it leaves no process."""
     try:
-        tree = Tree(command, str(port.folder), environment(port, {}), own_session=False)
+        tree = Tree(command, str(port.folder), environment(), own_session=False)
     except (OSError, ValueError) as error:
         return Outcome(False, f"{command[0]}: {error}")
     try:
@@ -136,8 +143,8 @@ def run_short(command: list[str], port: Port, limit_s: float) -> Outcome:
     return Outcome(False, err or out or f"{' '.join(command)} ended with {code}")
 
 
-def environment(port: Port, extra: dict[str, str]) -> dict[str, str]:
-    """This process's environment, with what ports rely on and what the manifest adds."""
+def environment() -> dict[str, str]:
+    """This process's environment, with what ports rely on."""
     # Where the harness is installed, its interpreter finds it, and no other should be made to.
     path = {"PYTHONPATH": str(ROOT)} if IN_CLONE else {}
     return {
@@ -145,7 +152,6 @@ def environment(port: Port, extra: dict[str, str]) -> dict[str, str]:
         **path,
         "PYTHONDONTWRITEBYTECODE": "1",
         "NUMBA_CACHE_DIR": str(BUILD / "numba"),
-        **{key: _fill(port, [value])[0] for key, value in extra.items()},
     }
 
 
@@ -157,29 +163,26 @@ def _ready(target: Target, toolchain: str) -> Ready:
     library = (emulation and emulation.library) or (rung and rung.library) or run.library
     module = (rung and rung.module) or run.module
     if library is not None:
-        command = [*worker, "c-abi", str(port.folder / _fill(port, [library])[0])]
+        command = [*worker, "c-abi", str(port.folder / _fill(target, [library])[0])]
     elif module is not None:
-        command = [*worker, "python", str(port.folder / _fill(port, [module])[0])]
+        command = [*worker, "python", str(port.folder / _fill(target, [module])[0])]
     else:
-        command = _fill(port, run.command or [])
-    env = run.env | (emulation.env if emulation else {}) | (rung.env if rung else {})
-    commands = [
-        " ".join(command) for command in (rung and rung.build) or port.manifest.build.commands
-    ]
-    return Ready(target, command, environment(port, env), toolchain, commands)
+        command = _fill(target, run.command or [])
+    added = run.env | (emulation.env if emulation else {}) | (rung.env if rung else {})
+    env = environment() | {key: _fill(target, [value])[0] for key, value in added.items()}
+    commands = [" ".join(command) for command in _commands(target)]
+    return Ready(target, command, env, toolchain, commands)
 
 
-def _commands(port: Port) -> list[list[str]]:
-    """All that builds a port and its rungs, in order."""
-    own = port.manifest.build.commands
-    return [*own, *(command for rung in port.manifest.rung for command in rung.build)]
+def _commands(target: Target) -> list[list[str]]:
+    return target.rung.build if target.rung else target.port.manifest.build.commands
 
 
-def _fill(port: Port, words: list[str]) -> list[str]:
+def _fill(target: Target, words: list[str]) -> list[str]:
     """Replace the placeholders that a manifest may use."""
     places = {
-        "{port}": str(port.folder),
-        "{build}": str(build_folder(port)),
+        "{port}": str(target.port.folder),
+        "{build}": str(build_folder(target)),
         "{include}": str(HEADER.parent),
         "{python}": sys.executable,
     }

@@ -61,9 +61,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if not {"target", "case"} <= set(metafunc.fixturenames):
         return
     run = metafunc.config.stash.get(RUN, None)
-    cases = run.cases if run else []
-    metafunc.parametrize("target", list(run.judges) if run else [])
-    metafunc.parametrize("case", cases, ids=[case.id for case in cases])
+    pairs = run.matrix() if run else []
+    ids = [f"{target}-{case.id}" for target, case in pairs]
+    metafunc.parametrize(("target", "case"), pairs, ids=ids)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -12,7 +12,7 @@ from types import CodeType
 
 from conformance import build
 from conformance.places import BUILD, PORTS
-from conformance.ports import Build, Port, load
+from conformance.ports import Build, Port, Target, load
 
 TOOL, VERSION = "universalmutator", "1.14.1"
 PATTERNS = {"c": "*.[ch]", "numba_cpu": "*.py"}
@@ -95,7 +95,7 @@ def make(mutant: Mutant) -> Port:
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(PORTS / mutant.port, folder, ignore=shutil.ignore_patterns("__pycache__"))
     (folder / mutant.file).write_text(mutant.text, encoding="utf-8")
-    return load(folder).without_rungs()
+    return load(folder).alone()
 
 
 def in_one_go(port: Port, flags: str) -> Port:
@@ -116,9 +116,9 @@ def fingerprint(mutant: Mutant, port: Port) -> str | None:
     """Equal for mutants that compile to the same; None for one that does not compile."""
     if mutant.file.endswith(".py"):
         return python_fingerprint(mutant.text)
-    if not build.build(port, "").ok:
+    if not build.build(Target(port), "").ok:
         return None
-    folder = build.build_folder(port)
+    folder = build.build_folder(Target(port))
     objects = sorted(folder.glob("*.o")) or [folder / "libbackprop.so"]
     return hashlib.sha256(b"".join(path.read_bytes() for path in objects)).hexdigest()
 

@@ -58,7 +58,7 @@ from conformance.mutation_outcomes import (
     settle,
 )
 from conformance.places import HERE, PORTS
-from conformance.ports import load
+from conformance.ports import Target, load
 from conformance.screening import COMPILED, PASSED, Sanitized, compiled, screened
 from reference.files import write_atomically
 
@@ -107,7 +107,7 @@ class Examiner:
         if (found := screened(whole if both else in_float32(whole))) != PASSED or both:
             return "survived" if found == PASSED else "caught", *found
         guarded = in_one_go(whole, SANITIZED)
-        if not build.build(guarded, "").ok:
+        if not build.build(Target(guarded), "").ok:
             return "sanitizer", "", "warning"
         found = self.sanitized.screened(guarded)
         return "survived" if found == PASSED else "sanitizer", *found

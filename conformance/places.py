@@ -15,9 +15,10 @@ NAME = "backprop-conformance"  # of the command that pip installs
 BUILD = ROOT / "build" if IN_CLONE else user_cache_path(NAME)
 
 
-def command(port: Path, cases: str) -> str:
-    """What to type for a run of the port in this folder on these cases."""
-    word, cases = shlex.quote(port.name if port.parent == PORTS else str(port)), shlex.quote(cases)
+def command(port: Path, cases: str, rung: str = "") -> str:
+    """What to type for a run of the port in this folder, or a rung of it, on these cases."""
+    name = port.name if port.parent == PORTS else str(port)
+    word, cases = shlex.quote(f"{name}:{rung}" if rung else name), shlex.quote(cases)
     if IN_CLONE:
         return f"make conformance PORT={word} CASES={cases}"
     return f"{NAME} check {word} --cases {cases}"

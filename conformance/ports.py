@@ -144,9 +144,9 @@ class Port:
         found = [Target(self), *(Target(self, rung=rung) for rung in self.manifest.rung)]
         return [target for target in found if self.only is None or target.name in self.only]
 
-    def without_rungs(self) -> "Port":
-        """The port itself alone, for what changes it."""
-        return replace(self, manifest=self.manifest.model_copy(update={"rung": []}))
+    def alone(self) -> "Port":
+        """The port without its rungs."""
+        return replace(self, only=frozenset({self.name}))
 
 
 @dataclass(frozen=True)
@@ -215,39 +215,40 @@ def load(folder: Path) -> Port:
 def select(names: list[str]) -> list[Port]:
     """The ports of these names or folders, or all of ports/ where none is named.
 
-    "PORT:RUNG" means that rung alone. Raises PortError for an unknown name, a folder without
-    manifest, or two ports of a name.
+    A named port is meant without its rungs; "PORT:RUNG" is one of them. Raises PortError for an
+    unknown name, a folder without manifest, or two ports of a name.
     """
-    chosen = [_parts(name) for name in names] or [(folder, "") for folder in _here()]
-    if not chosen:
-        raise PortError("no ports selected: give the folder of one, as in ./myport")
+    if not names:
+        if not (here := _here()):
+            raise PortError("no ports selected: give the folder of one, as in ./myport")
+        return [load(folder) for folder in here]
     ports: dict[str, Port] = {}
-    for folder, rung in chosen:
-        port = load(folder)
-        before = ports.get(port.name)
-        if before and (before.folder != folder or not rung or before.only is None):
-            raise PortError(f"{folder}: a port named {port.name!r} is already at {before.folder}")
+    for name in names:
+        folder, rung = _parts(name)
+        port = load(folder).alone()
+        target = port.name
         if rung:
+            target = f"{port.name}:{rung}"
             rungs = [known.name for known in port.manifest.rung]
             if rung not in rungs:
                 has = f"its rungs are {', '.join(rungs)}" if rungs else "it has none"
-                raise PortError(f"PORT={port.name}:{rung}: there is no such rung; {has}")
-            also = (before and before.only) or frozenset()
-            port = replace(port, only=also | {f"{port.name}:{rung}"})
-        ports[port.name] = port
+                raise PortError(f"PORT={target}: there is no such rung; {has}")
+        before = ports.get(port.name)
+        already = before.only if before and before.only else frozenset()
+        if before and (before.folder != folder or target in already):
+            raise PortError(f"{folder}: a port named {target!r} is already at {before.folder}")
+        ports[port.name] = replace(port, only=already | {target})
     return list(ports.values())
 
 
 def _parts(name: str) -> tuple[Path, str]:
     """A port's folder, and a rung's name or "". A bare name is a folder of ports/."""
-    if "/" in name or name in (".", ".."):
-        folder, rung = Path(name).resolve(), ""
-    else:
-        bare, _, rung = name.partition(":")
-        folder = PORTS / bare
+    a_path = "/" in name or name in (".", "..")
+    bare, _, rung = (name, "", "") if Path(name).is_dir() else name.partition(":")
+    folder = Path(bare).resolve() if a_path else PORTS / bare
     if not folder.is_dir():
         known = ", ".join(folder.name for folder in _here())
-        hint = f"the ports here are {known}" if known and "/" not in name else "give a folder"
+        hint = f"the ports here are {known}" if known and not a_path else "give a folder"
         raise PortError(f"PORT={name}: there is no such port; {hint}")
     return folder, rung
 

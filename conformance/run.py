@@ -59,6 +59,15 @@ class Run:
         self.wrong_when_timed = False
         self.problems: list[str] = []  # why the run fails, beside verdicts; known in the end
 
+    def matrix(self) -> list[tuple[str, Case]]:
+        """What is judged on what: ports on all cases, rungs on those that can be theirs."""
+        return [
+            (name, case)
+            for case in self.cases
+            for name, judge in self.judges.items()
+            if not judge.target.rung or {*case.needs} <= {*judge.target.capabilities}
+        ]
+
     def begin(self, wanted: list[tuple[str, Case]]) -> None:
         """Have these targets and cases judged, several targets at a time."""
         self.judging = Judging([(self.judges[t], case) for t, case in wanted], self.traces)
@@ -77,8 +86,9 @@ class Run:
     def explain(self, target: str, case: Case, dtype: DType, verdict: Verdict) -> str:
         """What a person needs to know of a failure."""
         own = case.path.resolve().parent == CASES
-        folder = self.judges[target].target.port.folder
-        reproduce = command(folder, case.id if own else str(case.path))
+        found = self.judges[target].target
+        rung = found.rung.name if found.rung else ""
+        reproduce = command(found.port.folder, case.id if own else str(case.path), rung)
         head = f"{verdict.status}: {target} on {case.id}, {dtype}: "
         if verdict.divergence is None:
             return f"{head}{verdict.reason}\n  reproduce: {reproduce}"
@@ -90,7 +100,7 @@ class Run:
             self._capability(target, judge, capability)
             for capability in get_args(Capability)
             for target, judge in self.judges.items()
-            if any(capability in case.needs for case in self.cases)
+            if not judge.target.rung and any(capability in case.needs for case in self.cases)
         ]
 
     def _capability(self, target: str, judge: Judge, capability: str) -> results.CapabilityResult:

@@ -30,7 +30,7 @@ from conformance.diagnose import Answer
 from conformance.judge import Judge, ask
 from conformance.mutate import FOLDER
 from conformance.places import CASES
-from conformance.ports import Port, load
+from conformance.ports import Port, Target, load
 from conformance.protocol import Client, Failure, Unsupported
 from reference.case import Case, load_all
 
@@ -136,7 +136,9 @@ def contract() -> CLibrary:
 def _load(port: Port) -> worker.Adapter:
     if port.manifest.run.library:
         library = copy.copy(contract())
-        library.library = library.ffi.dlopen(str(build.build_folder(port) / "libbackprop.so"))
+        library.library = library.ffi.dlopen(
+            str(build.build_folder(Target(port)) / "libbackprop.so")
+        )
         return library
     config = importlib.import_module("numba").config
     config.DISABLE_JIT = True

@@ -41,7 +41,7 @@ def make(variant: Variant, folder: Path) -> Port:
     text = manifest.read_text(encoding="utf-8").replace('["gcc", "', f'["{variant.compiler}", "')
     manifest.write_text(text.replace('"-O2"', flags), encoding="utf-8")
     patch(folder, variant.patches)
-    return load(folder).without_rungs()
+    return load(folder).alone()
 
 
 def patch(folder: Path, patches: Sequence[Sequence[str]]) -> None:

@@ -1,0 +1,85 @@
+/* The contract for the rungs of the 3-4-1 network, and the choice of a processor's code. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "backprop.h"
+#include "rung.h"
+
+updates_function updates_portable;
+#ifdef __x86_64__
+updates_function updates_avx2, updates_avx512;
+#define HAS_AVX512 (__builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))
+#define HAS_AVX2 (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+#else
+#define updates_avx2 updates_portable
+#define updates_avx512 updates_portable
+#define HAS_AVX512 0
+#define HAS_AVX2 0
+#endif
+
+enum processor { PORTABLE, AVX2, AVX512 };
+
+/* The best that this processor has, or less if the variable BACKPROP_CPU asks for it. */
+static enum processor processor(void) {
+    const char *wanted = getenv("BACKPROP_CPU");
+    if (wanted && !strcmp(wanted, "portable")) return PORTABLE;
+    if (HAS_AVX512 && !(wanted && !strcmp(wanted, "avx2"))) return AVX512;
+    return HAS_AVX2 ? AVX2 : PORTABLE;
+}
+
+static updates_function *chosen(void) {
+    updates_function *all[] = {
+        [PORTABLE] = updates_portable, [AVX2] = updates_avx2, [AVX512] = updates_avx512};
+    return all[processor()];
+}
+
+static int fits(const backprop_settings *s) {
+    return s->layer_count == 3 && s->layers[0] == INPUTS && s->layers[1] == HIDDEN &&
+           s->layers[2] == 1 && s->samples == SAMPLES &&
+           (s->batch_size == 0 || s->batch_size >= SAMPLES);
+}
+
+int backprop_train_f64(const backprop_settings *settings, const double *X, const double *y,
+                       const double *state, int64_t checkpoint_count, const int64_t *checkpoints,
+                       double *state_out, double *error_out) {
+    if (!fits(settings)) return BACKPROP_UNSUPPORTED;
+    const problem p = {X, y, settings->alpha};
+    updates_function *updates = chosen();
+    double now[SYN], next[SYN];
+    trace t;
+    memcpy(now, state, sizeof now);
+    for (int64_t c = 0, done = 0; c < checkpoint_count; done = checkpoints[c++]) {
+        updates(&p, now, checkpoints[c] - done, NULL);
+        memcpy(state_out + c * SYN, now, sizeof now);
+        /* The errors are those of the next update's forward pass. */
+        memcpy(next, now, sizeof now);
+        updates(&p, next, 1, &t);
+        const double *e = t.error + SAMPLES * HIDDEN;
+        error_out[c] = (fabs(e[0]) + fabs(e[1]) + fabs(e[2]) + fabs(e[3])) / SAMPLES;
+    }
+    return BACKPROP_OK;
+}
+
+int backprop_step_f64(const backprop_settings *settings, const double *X, const double *y,
+                      const double *state, double *l, double *error, double *delta,
+                      double *state_out) {
+    if (!fits(settings)) return BACKPROP_UNSUPPORTED;
+    const problem p = {X, y, settings->alpha};
+    trace t;
+    memcpy(state_out, state, SYN * sizeof *state);
+    chosen()(&p, state_out, 1, &t);
+    memcpy(l, t.l, sizeof t.l);
+    memcpy(error, t.error, sizeof t.error);
+    memcpy(delta, t.delta, sizeof t.delta);
+    return BACKPROP_OK;
+}
+
+const char *backprop_device(void) {
+    const char *names[] = {
+        [PORTABLE] = "cpu, portable code", [AVX2] = "cpu, AVX2", [AVX512] = "cpu, AVX-512"};
+    return names[processor()];
+}
+
+const char *backprop_reason(void) {
+    return "This rung is for 3-4-1 networks that learn from all of 4 samples at once.";
+}
