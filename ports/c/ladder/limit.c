@@ -9,20 +9,18 @@
 #include <stdlib.h>
 #include <time.h>
 
-typedef double vector __attribute__((vector_size(32)));
-
-/* Makes the compiler believe that v changes, so that it computes each v from the last one. */
-#ifdef __aarch64__
-#define CHANGED(v) __asm__ volatile("" : "+m"(v))
-#else
-#define CHANGED(v) __asm__ volatile("" : "+x"(v))
-#endif
-
-/* Nor does this file need flags of the compiler. */
+/* As wide as the processor's vectors. CHANGED makes the compiler believe that v changes, so that it
+ * computes each v from the last one. */
 #ifdef __x86_64__
-#define WIDE __attribute__((target("avx2,fma")))
+#define AS_WIDE __attribute__((target("avx2,fma")))
+#define CHANGED(v) __asm__ volatile("" : "+x"(v))
+typedef double vector __attribute__((vector_size(32)));
+#define EXCHANGED(v) __builtin_shufflevector(v, v, 2, 3, 0, 1)
 #else
-#define WIDE
+#define AS_WIDE
+#define CHANGED(v) __asm__ volatile("" : "+w"(v))
+typedef double vector __attribute__((vector_size(16)));
+#define EXCHANGED(v) __builtin_shufflevector(v, v, 1, 0)
 #endif
 
 enum { LENGTH = 2000, TRIALS = 101 };
@@ -40,9 +38,9 @@ static int by_value(const void *a, const void *b) {
 
 /* Defines a function: the median time in nanoseconds of an operation on v, one of many in a row. */
 #define TIMED(name, operation)                                                                     \
-    WIDE static double name(void) {                                                                \
+    AS_WIDE static double name(void) {                                                             \
         double times[TRIALS];                                                                      \
-        vector v = {1, 1, 1, 1}, one = v, little = v * 0x1p-60;                                    \
+        vector v = (vector){} + 1, one = v, little = v * 0x1p-60;                                  \
         CHANGED(one);                                                                              \
         CHANGED(little);                                                                           \
         for (int trial = 0; trial < TRIALS; trial++) {                                             \
@@ -64,7 +62,7 @@ TIMED(addition, v + little)
 TIMED(product, v *one)
 TIMED(product_and_sum, v *one + little)
 TIMED(division, one / v)
-TIMED(exchange, __builtin_shufflevector(v, v, 2, 3, 0, 1))
+TIMED(exchange, EXCHANGED(v))
 
 int main(void) {
     int powers = 5; /* products and sums on the way through 2^z */
