@@ -91,7 +91,7 @@ def required_targets(words: list[str], chosen: list[ports.Port]) -> list[ports.T
     by_word = {target.name: target for port in chosen for target in port.targets()}
     either = dict(zip(by_word, by_word, strict=True))
     for port in chosen:
-        if port.manifest.emulation is not None and port.only is None:
+        if port.manifest.emulation is not None and port.name in either:
             word = f"{port.name}:{port.manifest.emulation.name.replace(' ', '-')}"
             by_word[word] = ports.Target(port, emulated=True)
             either[port.name] = word
