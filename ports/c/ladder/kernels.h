@@ -1,0 +1,147 @@
+/* The loops of general.c for one set of instructions. general.c includes this file once for each
+ * level, with these set:
+ *
+ *   LEVEL(name)  name with the level's name added
+ *   NAME, TITLE  its names in `kernels`
+ *   TARGET       the attribute that lets the compiler use the instructions in a function
+ *   BYTES        of a vector
+ *   HEIGHT       rows of the largest tile, which is two vectors wide. All of its sums must fit
+ *                the registers, and be so many that none has to wait for its last addition.
+ */
+#define VECTOR LEVEL(vector)
+#define LANES ((int64_t)(BYTES / sizeof(real)))
+#define WIDE (2 * LANES)
+#define INLINE TARGET static inline __attribute__((always_inline))
+
+/* LANES numbers that lie side by side, anywhere. */
+typedef real VECTOR __attribute__((vector_size(BYTES), aligned(sizeof(real)), may_alias));
+
+/* One tile of c, height rows and width vectors: a b, or c + factor a b. a[i, p] is at
+ * a[i * a_row + p * a_step], b[p, j] at b[p * b_row + j]. Where this is called, height and width
+ * are constants, so that `sum` is in registers. */
+INLINE void LEVEL(tile)(const int height, const int width, int64_t inner, const real *a,
+                        int64_t a_row, int64_t a_step, const real *b, int64_t b_row, real *c,
+                        int64_t c_row, real factor, int add) {
+    VECTOR sum[HEIGHT][2] = {{{0}}};
+    for (int64_t p = 0; p < inner; p++) {
+        VECTOR b_row_p[2];
+        for (int j = 0; j < width; j++) b_row_p[j] = *(const VECTOR *)(b + p * b_row + j * LANES);
+        UNROLL for (int i = 0; i < height; i++) {
+            for (int j = 0; j < width; j++) sum[i][j] += a[i * a_row + p * a_step] * b_row_p[j];
+        }
+    }
+    UNROLL for (int i = 0; i < height; i++) {
+        for (int j = 0; j < width; j++) {
+            VECTOR *out = (VECTOR *)(c + i * c_row + j * LANES);
+            if (add) sum[i][j] = *out + factor * sum[i][j];
+            *out = sum[i][j];
+        }
+    }
+}
+
+/* rows of c, width vectors wide, as tiles: from one of a to the next it is a_tile numbers. */
+TARGET static void LEVEL(panel)(int64_t width, int64_t rows, int64_t inner, const real *a,
+                                int64_t a_row, int64_t a_step, int64_t a_tile, const real *b,
+                                int64_t b_row, real *c, int64_t c_row, real factor, int add) {
+#define TILE(height, width)                                                                        \
+    LEVEL(tile)(height, width, inner, from, a_row, a_step, b, b_row, c + i * c_row, c_row, factor, \
+                add)
+    int64_t height;
+    for (int64_t i = 0; i < rows; i += height) {
+        const real *from = a + i / HEIGHT * a_tile + i % HEIGHT * a_row;
+        height = rows - i >= HEIGHT ? HEIGHT : rows - i >= 4 ? 4 : 1;
+        if (height == HEIGHT && width == 2)
+            TILE(HEIGHT, 2);
+        else if (height == HEIGHT)
+            TILE(HEIGHT, 1);
+        else if (height == 4 && width == 2)
+            TILE(4, 2);
+        else if (height == 4)
+            TILE(4, 1);
+        else if (width == 2)
+            TILE(1, 2);
+        else
+            TILE(1, 1);
+    }
+#undef TILE
+}
+
+/* Copies x, count x inner, to tiles: `size` of its rows, with the numbers of one column side by
+ * side. x[i, p] is at x[i * row + p * step]. What the last tile has too many is 0. */
+INLINE void LEVEL(copy)(const int size, int64_t count, int64_t inner, const real *x, int64_t row,
+                        int64_t step, real *restrict to) {
+    for (int64_t first = 0; first < count; first += size, x += size * row) {
+        const int64_t here = least(count - first, size);
+        for (int64_t p = 0; p < inner; p++, to += size) {
+            if (here == size && row == 1)
+                for (int64_t i = 0; i < size; i++) to[i] = x[i + p * step];
+            else
+                for (int64_t i = 0; i < size; i++) to[i] = i < here ? x[i * row + p * step] : 0;
+        }
+    }
+}
+
+/* c = a b, or c += factor a b, with a rows x inner and b inner x columns.
+ *
+ * a[i, p] is at a[i * a_row + p * a_step], b[p, j] at b[p * b_row + j * b_step], c[i, j] at
+ * c[i * c_row + j]. c, and b if its b_step is 1, are padded to whole vectors, and so much of them
+ * is computed.
+ *
+ * The loops go over blocks that fit a cache. What is read many times, or lies badly, is first
+ * copied to `room`, with the numbers that a tile needs next side by side. */
+TARGET static void LEVEL(multiply)(int64_t rows, int64_t columns, int64_t inner, const real *a,
+                                   int64_t a_row, int64_t a_step, const real *b, int64_t b_row,
+                                   int64_t b_step, real *c, int64_t c_row, real factor, int add,
+                                   real *room) {
+    const int copy_b = b_step != 1 || (rows > 4 * HEIGHT && inner * b_row > LITTLE);
+    const int copy_a = columns > 2 * WIDE && rows * inner > LITTLE;
+    real *const b_copy = room, *const a_copy = room + INNER_BLOCK * COLUMN_BLOCK;
+    for (int64_t j0 = 0; j0 < columns; j0 += COLUMN_BLOCK) {
+        const int64_t j_count = least(columns - j0, COLUMN_BLOCK);
+        for (int64_t p0 = 0; p0 < inner; p0 += INNER_BLOCK) {
+            const int64_t p_count = least(inner - p0, INNER_BLOCK);
+            const real *b_block = b + p0 * b_row + j0 * b_step;
+            if (copy_b) LEVEL(copy)(WIDE, j_count, p_count, b_block, b_step, b_row, b_copy);
+            for (int64_t i0 = 0; i0 < rows; i0 += ROW_BLOCK) {
+                const int64_t i_count = least(rows - i0, ROW_BLOCK);
+                const real *a_block = a + i0 * a_row + p0 * a_step;
+                if (copy_a) LEVEL(copy)(HEIGHT, i_count, p_count, a_block, a_row, a_step, a_copy);
+                for (int64_t j = 0; j < j_count; j += WIDE)
+                    LEVEL(panel)(j_count - j > LANES ? 2 : 1, i_count, p_count,
+                                 copy_a ? a_copy : a_block, copy_a ? 1 : a_row,
+                                 copy_a ? HEIGHT : a_step, HEIGHT * (copy_a ? p_count : a_row),
+                                 copy_b ? b_copy + j * p_count : b_block + j, copy_b ? WIDE : b_row,
+                                 c + i0 * c_row + j0 + j, c_row, factor, add || p0 > 0);
+            }
+        }
+    }
+}
+
+/* l = sigmoid(l) */
+TARGET static void LEVEL(activate)(int64_t count, real *l) {
+    for (int64_t i = 0; i < count; i++) l[i] = sigmoid(l[i]);
+}
+
+/* error = y - l */
+TARGET static void LEVEL(subtract)(int64_t count, const real *y, const real *l, real *error) {
+    for (int64_t i = 0; i < count; i++) error[i] = y[i] - l[i];
+}
+
+/* delta = error * slope; error may be delta. */
+TARGET static void LEVEL(slope)(int64_t count, const real *error, const real *l, real *delta) {
+    for (int64_t i = 0; i < count; i++) delta[i] = error[i] * (l[i] * (1 - l[i]));
+}
+
+static const kernels LEVEL(level) = {
+    NAME, TITLE, LANES, LEVEL(multiply), LEVEL(activate), LEVEL(subtract), LEVEL(slope)};
+
+#undef VECTOR
+#undef LANES
+#undef WIDE
+#undef INLINE
+#undef LEVEL
+#undef NAME
+#undef TITLE
+#undef TARGET
+#undef BYTES
+#undef HEIGHT
