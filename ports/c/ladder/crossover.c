@@ -18,7 +18,9 @@
 #error "without a BLAS there is nothing to compare"
 #endif
 
+/* Of one thread, time of the processor: other programs then do not count. */
 static double now(void) {
+    if (BLAS(openblas_get_num_threads)() == 1) return 1e9 * (double)clock() / CLOCKS_PER_SEC;
     struct timespec t;
     timespec_get(&t, TIME_UTC);
     return 1e9 * (double)t.tv_sec + (double)t.tv_nsec;
@@ -47,15 +49,15 @@ static void product(const method *how, int which, layer x) {
     }
 }
 
-/* Nanoseconds of one product: the least mean of several rounds, each of 2 ms or more. */
+/* Nanoseconds of one product: the least mean of several rounds, each of half a ms or more. */
 static double measure(const method *how, int which, layer x) {
     double least_ns = INFINITY, count = 1;
-    for (int round = 0; round < 5;) {
+    for (int round = 0; round < 9;) {
         const double start = now();
         for (int i = 0; i < (int)count; i++) product(how, which, x);
         const double took = now() - start;
-        if (took < 2e6) {
-            count = ceil(count * fmin(100, 3e6 / took));
+        if (took < 5e5) {
+            count = ceil(count * fmin(100, 7e5 / took));
             continue;
         }
         least_ns = fmin(least_ns, took / count);
@@ -65,7 +67,7 @@ static double measure(const method *how, int which, layer x) {
 }
 
 static matrix filled(int64_t rows, int64_t columns) {
-    const int64_t row = (columns + LANES_OF_LINE - 1) / LANES_OF_LINE * LANES_OF_LINE;
+    const int64_t row = padded(columns);
     real *at = aligned_alloc(LINE, (size_t)(rows * row) * sizeof(real));
     if (!at) exit(1);
     for (int64_t i = 0; i < rows * row; i++) at[i] = (real)1e-3;
@@ -101,8 +103,10 @@ int main(void) {
                 for (int which = 0; which < PRODUCTS; which++, measured++) {
                     const double a = measure(&own, which, x), z = measure(&blas, which, x);
                     printf("  %10.0f/%-10.0f", a, z);
+                    const int few = which == BACKWARD && x.samples < FEW;
                     for (int i = 0; i < LIMITS; i++) {
-                        const double lost = log((work > ldexp(1, i) ? z : a) / fmin(a, z));
+                        const double chosen = few || work > ldexp(1, i) ? z : a;
+                        const double lost = log(chosen / fmin(a, z));
                         sum[i] += lost;
                         worst[i] = fmax(worst[i], lost);
                     }

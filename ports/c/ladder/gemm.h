@@ -20,9 +20,6 @@ typedef uint32_t whole;
 #define PRODUCT BLAS(cblas_sgemm)
 #endif
 
-/* Products of more multiply-adds go to BLAS: measured by crossover.c, see README.md. */
-enum { CROSSOVER = 1 << 20 };
-
 /* Rows of matrices begin at whole cache lines, in bytes and in numbers; no vector is longer. */
 enum { LINE = 64, LANES_OF_LINE = LINE / sizeof(real) };
 
@@ -35,7 +32,7 @@ enum { ROOM = INNER_BLOCK * (ROW_BLOCK + COLUMN_BLOCK) };
 /* One set of instructions. LEVEL(multiply) and so on in kernels.h say what the loops do. */
 typedef struct {
     const char *name, *title; /* in BACKPROP_CPU, and to be shown */
-    int64_t lanes;            /* numbers in a vector */
+    double limit;             /* of multiply-adds: larger products go to BLAS */
     void (*multiply)(int64_t rows, int64_t columns, int64_t inner, const real *a, int64_t a_row,
                      int64_t a_step, const real *b, int64_t b_row, int64_t b_step, real *c,
                      int64_t c_row, real factor, int add, real *room);
@@ -45,6 +42,13 @@ typedef struct {
 } kernels;
 
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+
+/* Numbers from one row of a matrix to the next: whole lines, and not a multiple of 1024 bytes, at
+ * which distance many rows would compete for the same places of a cache. */
+static int64_t padded(int64_t columns) {
+    const int64_t lines = (columns + LANES_OF_LINE - 1) / LANES_OF_LINE;
+    return (lines % 16 ? lines : lines + 1) * LANES_OF_LINE;
+}
 
 /* 1 / (1 + exp(-x)), with an exp that becomes vector instructions: no call, no branch.
  *
@@ -108,15 +112,18 @@ static inline __attribute__((always_inline)) real sigmoid(real x) {
 #endif
 
 #if defined __x86_64__
+/* Where BLAS begins to be faster: measured by crossover.c, README.md has its table. */
 #define LEVEL(name) avx512_##name
+#define LIMIT 0x1p22
 #define NAME "avx512"
 #define TITLE "AVX-512"
 #define TARGET __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,avx2,fma")))
 #define BYTES 64
-#define HEIGHT 12
+#define HEIGHT 8
 #include "kernels.h"
 
 #define LEVEL(name) avx2_##name
+#define LIMIT 0x1p22
 #define NAME "avx2"
 #define TITLE "AVX2"
 #define TARGET __attribute__((target("avx2,fma")))
@@ -127,6 +134,7 @@ static inline __attribute__((always_inline)) real sigmoid(real x) {
 
 /* What every processor of the kind has: SSE2, or NEON on ARM. */
 #define LEVEL(name) portable_##name
+#define LIMIT 0x1p12
 #define NAME "portable"
 #define TITLE "portable loops"
 #define TARGET
@@ -188,13 +196,17 @@ typedef struct {
     int transposed;
 } matrix;
 
+/* In own loops a transposed b is copied, which does not pay for so few rows of a. */
+enum { FEW = 8 };
+
 /* c = a b, or c += factor a b, with a rows x inner and b inner x columns. `room` has ROOM numbers.
  */
 static void multiply(const method *how, int64_t rows, int64_t columns, int64_t inner, matrix a,
                      matrix b, matrix c, real factor, int add, real *room) {
 #ifdef BLAS
-    const int large = (double)rows * (double)columns * (double)inner > CROSSOVER;
-    if (how->products == BY_BLAS || (how->products == BY_SIZE && large)) {
+    const int large = (double)rows * (double)columns * (double)inner > how->level->limit;
+    if (how->products == BY_BLAS ||
+        (how->products == BY_SIZE && (large || (b.transposed && rows < FEW)))) {
         PRODUCT(CblasRowMajor, a.transposed ? CblasTrans : CblasNoTrans,
                 b.transposed ? CblasTrans : CblasNoTrans, (int)rows, (int)columns, (int)inner,
                 factor, a.at, (int)a.row, b.at, (int)b.row, (real)add, c.at, (int)c.row);

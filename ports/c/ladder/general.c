@@ -77,8 +77,7 @@ static int take_all(network *net, int keep_errors) {
     if (!net->row || !net->l || !net->owned) return 0;
     net->error = net->l + layers, net->delta = net->error + layers, net->syn = net->delta + layers;
     for (int64_t k = 0; k <= net->last; k++) {
-        const int64_t needed = net->units[k] + (k < net->last ? net->bias : 0);
-        net->row[k] = (needed + LANES_OF_LINE - 1) / LANES_OF_LINE * LANES_OF_LINE;
+        net->row[k] = padded(net->units[k] + (k < net->last ? net->bias : 0));
         net->l[k] = take(net, samples, net->row[k]);
         if (k == 0) continue;
         net->delta[k] = take(net, samples, net->row[k]);

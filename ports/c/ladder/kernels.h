@@ -3,67 +3,78 @@
  *
  *   LEVEL(name)  name with the level's name added
  *   NAME, TITLE  its names in `kernels`
+ *   LIMIT        multiply-adds from which on BLAS is better
  *   TARGET       the attribute that lets the compiler use the instructions in a function
  *   BYTES        of a vector
  *   HEIGHT       rows of the largest tile, which is two vectors wide. All of its sums must fit
  *                the registers, and be so many that none has to wait for its last addition.
  */
 #define VECTOR LEVEL(vector)
+#define HALF LEVEL(half)
 #define LANES ((int64_t)(BYTES / sizeof(real)))
 #define WIDE (2 * LANES)
 #define INLINE TARGET static inline __attribute__((always_inline))
 
-/* LANES numbers that lie side by side, anywhere. */
+/* LANES numbers that lie side by side, anywhere; and half as many. */
 typedef real VECTOR __attribute__((vector_size(BYTES), aligned(sizeof(real)), may_alias));
+typedef real HALF __attribute__((vector_size(BYTES / 2), aligned(sizeof(real)), may_alias));
 
-/* One tile of c, height rows and width vectors: a b, or c + factor a b. a[i, p] is at
- * a[i * a_row + p * a_step], b[p, j] at b[p * b_row + j]. Where this is called, height and width
- * are constants, so that `sum` is in registers. */
-INLINE void LEVEL(tile)(const int height, const int width, int64_t inner, const real *a,
+/* One tile of c, height rows and as many halves of vectors: a b, or c + factor a b. a[i, p] is at
+ * a[i * a_row + p * a_step], b[p, j] at b[p * b_row + j]. Where this is called, height and halves
+ * are constants, so that all sums are in registers. */
+INLINE void LEVEL(tile)(const int height, const int halves, int64_t inner, const real *a,
                         int64_t a_row, int64_t a_step, const real *b, int64_t b_row, real *c,
                         int64_t c_row, real factor, int add) {
+    const int width = halves / 2, odd = halves % 2;
     VECTOR sum[HEIGHT][2] = {{{0}}};
-    for (int64_t p = 0; p < inner; p++) {
-        VECTOR b_row_p[2];
-        for (int j = 0; j < width; j++) b_row_p[j] = *(const VECTOR *)(b + p * b_row + j * LANES);
+    HALF rest[HEIGHT] = {{0}};
+    for (int64_t p = 0; p < inner; p++, b += b_row) {
         UNROLL for (int i = 0; i < height; i++) {
-            for (int j = 0; j < width; j++) sum[i][j] += a[i * a_row + p * a_step] * b_row_p[j];
+            const real x = a[i * a_row + p * a_step];
+            for (int j = 0; j < width; j++) sum[i][j] += x * *(const VECTOR *)(b + j * LANES);
+            if (odd) rest[i] += x * *(const HALF *)(b + width * LANES);
         }
     }
-    UNROLL for (int i = 0; i < height; i++) {
+    UNROLL for (int i = 0; i < height; i++, c += c_row) {
         for (int j = 0; j < width; j++) {
-            VECTOR *out = (VECTOR *)(c + i * c_row + j * LANES);
+            VECTOR *out = (VECTOR *)(c + j * LANES);
             if (add) sum[i][j] = *out + factor * sum[i][j];
             *out = sum[i][j];
         }
+        HALF *out = (HALF *)(c + width * LANES);
+        if (odd && add) rest[i] = *out + factor * rest[i];
+        if (odd) *out = rest[i];
     }
 }
 
-/* rows of c, width vectors wide, as tiles: from one of a to the next it is a_tile numbers. */
-TARGET static void LEVEL(panel)(int64_t width, int64_t rows, int64_t inner, const real *a,
+/* A panel of c, rows high and so many halves of vectors wide, as tiles: from one of a to the next
+ * it is a_tile numbers. */
+TARGET static void LEVEL(panel)(int64_t halves, int64_t rows, int64_t inner, const real *a,
                                 int64_t a_row, int64_t a_step, int64_t a_tile, const real *b,
                                 int64_t b_row, real *c, int64_t c_row, real factor, int add) {
-#define TILE(height, width)                                                                        \
-    LEVEL(tile)(height, width, inner, from, a_row, a_step, b, b_row, c + i * c_row, c_row, factor, \
-                add)
-    int64_t height;
-    for (int64_t i = 0; i < rows; i += height) {
+    for (int64_t i = 0, height; i < rows; i += height) {
         const real *from = a + i / HEIGHT * a_tile + i % HEIGHT * a_row;
+        real *to = c + i * c_row;
         height = rows - i >= HEIGHT ? HEIGHT : rows - i >= 4 ? 4 : 1;
-        if (height == HEIGHT && width == 2)
-            TILE(HEIGHT, 2);
-        else if (height == HEIGHT)
-            TILE(HEIGHT, 1);
-        else if (height == 4 && width == 2)
-            TILE(4, 2);
-        else if (height == 4)
-            TILE(4, 1);
-        else if (width == 2)
-            TILE(1, 2);
-        else
-            TILE(1, 1);
+#define TILE(height, halves)                                                                       \
+    LEVEL(tile)(height, halves, inner, from, a_row, a_step, b, b_row, to, c_row, factor, add)
+#define TILES(height)                                                                              \
+    switch (halves) {                                                                              \
+    case 1: TILE(height, 1); break;                                                                \
+    case 2: TILE(height, 2); break;                                                                \
+    case 3: TILE(height, 3); break;                                                                \
+    default: TILE(height, 4);                                                                      \
     }
+        if (height == HEIGHT) {
+            TILES(HEIGHT)
+        } else if (height == 4) {
+            TILES(4)
+        } else {
+            TILES(1)
+        }
+#undef TILES
 #undef TILE
+    }
 }
 
 /* Copies x, count x inner, to tiles: `size` of its rows, with the numbers of one column side by
@@ -107,7 +118,7 @@ TARGET static void LEVEL(multiply)(int64_t rows, int64_t columns, int64_t inner,
                 const real *a_block = a + i0 * a_row + p0 * a_step;
                 if (copy_a) LEVEL(copy)(HEIGHT, i_count, p_count, a_block, a_row, a_step, a_copy);
                 for (int64_t j = 0; j < j_count; j += WIDE)
-                    LEVEL(panel)(j_count - j > LANES ? 2 : 1, i_count, p_count,
+                    LEVEL(panel)(least((j_count - j + LANES / 2 - 1) / (LANES / 2), 4), i_count, p_count,
                                  copy_a ? a_copy : a_block, copy_a ? 1 : a_row,
                                  copy_a ? HEIGHT : a_step, HEIGHT * (copy_a ? p_count : a_row),
                                  copy_b ? b_copy + j * p_count : b_block + j, copy_b ? WIDE : b_row,
@@ -133,15 +144,17 @@ TARGET static void LEVEL(slope)(int64_t count, const real *error, const real *l,
 }
 
 static const kernels LEVEL(level) = {
-    NAME, TITLE, LANES, LEVEL(multiply), LEVEL(activate), LEVEL(subtract), LEVEL(slope)};
+    NAME, TITLE, LIMIT, LEVEL(multiply), LEVEL(activate), LEVEL(subtract), LEVEL(slope)};
 
 #undef VECTOR
+#undef HALF
 #undef LANES
 #undef WIDE
 #undef INLINE
 #undef LEVEL
 #undef NAME
 #undef TITLE
+#undef LIMIT
 #undef TARGET
 #undef BYTES
 #undef HEIGHT
