@@ -1,8 +1,8 @@
 /* Measures from which size on a product should go to BLAS, on this machine:
  *
  *     python find_blas.py blas.flags
- *     gcc -std=c11 -O3 -ffp-contract=fast -DBITS=64 @blas.flags crossover.c @blas.flags -o crossover
- *     OPENBLAS_NUM_THREADS=1 ./crossover
+ *     gcc -std=c11 -O3 -ffp-contract=fast -DBITS=64 @blas.flags crossover.c @blas.flags -o
+ * crossover OPENBLAS_NUM_THREADS=1 ./crossover
  *
  * (-DBITS=32 for float32). It takes a minute or two, and prints a line for each network of `hidden`
  * units before a layer of `outputs`: the nanoseconds of its forward, backward and update product by
@@ -38,14 +38,14 @@ static void product(const method *how, int which, layer x) {
     matrix back = x.syn, l = x.l;
     back.transposed = l.transposed = 1;
     switch (which) {
-    case FORWARD:
-        multiply(how, x.samples, x.outputs, x.inputs, x.l, x.syn, x.next, 1, 0, x.room);
-        break;
-    case BACKWARD:
-        multiply(how, x.samples, x.inputs, x.outputs, x.next, back, x.l, 1, 0, x.room);
-        break;
-    default:
-        multiply(how, x.inputs, x.outputs, x.samples, l, x.next, x.syn, (real)1e-9, 1, x.room);
+        case FORWARD:
+            multiply(how, x.samples, x.outputs, x.inputs, x.l, x.syn, x.next, 1, 0, x.room);
+            break;
+        case BACKWARD:
+            multiply(how, x.samples, x.inputs, x.outputs, x.next, back, x.l, 1, 0, x.room);
+            break;
+        default:
+            multiply(how, x.inputs, x.outputs, x.samples, l, x.next, x.syn, (real)1e-9, 1, x.room);
     }
 }
 
@@ -95,8 +95,13 @@ int main(void) {
         for (int wide = 0; wide < 2; wide++) {
             for (int b = 0; b < 6; b++) {
                 const int64_t outputs = wide ? sizes[h] : 10;
-                layer x = {batches[b], sizes[h], outputs, filled(batches[b], sizes[h]),
-                           filled(batches[b], outputs), filled(sizes[h], outputs), NULL};
+                layer x = {batches[b],
+                           sizes[h],
+                           outputs,
+                           filled(batches[b], sizes[h]),
+                           filled(batches[b], outputs),
+                           filled(sizes[h], outputs),
+                           NULL};
                 x.room = filled(1, ROOM).at;
                 const double work = (double)x.samples * (double)x.inputs * (double)x.outputs;
                 printf("%6d %7d %6d", (int)x.inputs, (int)outputs, (int)x.samples);

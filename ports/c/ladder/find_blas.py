@@ -17,7 +17,8 @@ PROGRAM = """
 #include <cblas.h>
 int main(void) {
     double a = 2, b = 3, c = 0;
-    BLAS(cblas_dgemm)(CblasRowMajor, CblasNoTrans, CblasNoTrans, 1, 1, 1, 1, &a, 1, &b, 1, 0, &c, 1);
+    const enum CBLAS_TRANSPOSE plain = CblasNoTrans;
+    BLAS(cblas_dgemm)(CblasRowMajor, plain, plain, 1, 1, 1, 1, &a, 1, &b, 1, 0, &c, 1);
     return c == 6 ? 0 : 1;
 }
 """

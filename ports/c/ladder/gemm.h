@@ -23,10 +23,10 @@ typedef uint32_t whole;
 /* Rows of matrices begin at whole cache lines, in bytes and in numbers; no vector is longer. */
 enum { LINE = 64, LANES_OF_LINE = LINE / sizeof(real) };
 
-/* The blocks of an own product, in numbers: a block of a (ROW x INNER) is for the second cache. A
- * matrix of up to LITTLE numbers lies in the first, however it lies. ROW_BLOCK is a multiple of
- * the height of every tile, COLUMN_BLOCK of every width. */
-enum { ROW_BLOCK = 96, INNER_BLOCK = 256, COLUMN_BLOCK = 1024, LITTLE = 4096 };
+/* The blocks of an own product, in numbers: ROW x INNER of a is for the second cache. ROW_BLOCK is
+ * a multiple of the height of every tile, COLUMN_BLOCK of every width. From LARGE numbers on, a is
+ * copied block by block. */
+enum { ROW_BLOCK = 48, INNER_BLOCK = 512, COLUMN_BLOCK = 1024, LARGE = 1 << 18 };
 enum { ROOM = INNER_BLOCK * (ROW_BLOCK + COLUMN_BLOCK) };
 
 /* One set of instructions. LEVEL(multiply) and so on in kernels.h say what the loops do. */
@@ -61,19 +61,20 @@ static int64_t padded(int64_t columns) {
  * it stays exp(lowest): 1 + that is 1, as with any smaller number. NaN passes through. */
 static inline __attribute__((always_inline)) real exponential(real t) {
 #if BITS == 64
-    const real MAGIC = 0x1.8p52, most = 710, lowest = -708;
+    const real MAGIC = 0x1.8p52, most = 710, lowest = -707;
     const real LOG2_HIGH = 0x1.62e42fefa2p-1, LOG2_LOW = 0x1.9ef35793c7673p-41;
     enum { MANTISSA = 52, BIAS = 1023 };
 #else
-    const real MAGIC = 0x1.8p23f, most = 89, lowest = -86.5f;
+    const real MAGIC = 0x1.8p23f, most = 89, lowest = -86;
     const real LOG2_HIGH = 0x1.62e4p-1f, LOG2_LOW = 0x1.7f7d1cp-20f;
     enum { MANTISSA = 23, BIAS = 127 };
 #endif
     t = t > most ? most : t;
     t = t < lowest ? lowest : t;
     const real shifted = t * (real)1.4426950408889634 + MAGIC, k = shifted - MAGIC;
-    /* k times LOG2_HIGH is exact: its last bits are 0. */
-    const real r = (t - k * LOG2_HIGH) - k * LOG2_LOW;
+    /* k times LOG2_HIGH is exact, since its last bits are 0, and so is high. The rounding of r only
+     * counts in its powers; what 1 + high loses is added later. */
+    const real high = t - k * LOG2_HIGH, low = k * LOG2_LOW, r = high - low;
 #define TERM(n_factorial) (real)(1.0 / n_factorial)
 #if BITS == 64
     real sum = TERM(6227020800.0);
@@ -91,7 +92,8 @@ static inline __attribute__((always_inline)) real exponential(real t) {
     sum = sum * r + TERM(24.0);
     sum = sum * r + TERM(6.0);
     sum = sum * r + TERM(2.0);
-    sum = 1 + (r + r * r * sum);
+    const real one = 1 + high;
+    sum = one + ((high - (one - 1)) + (r * r * sum - low));
 #undef TERM
     whole power;
     memcpy(&power, &shifted, sizeof power);

@@ -60,10 +60,10 @@ TARGET static void LEVEL(panel)(int64_t halves, int64_t rows, int64_t inner, con
     LEVEL(tile)(height, halves, inner, from, a_row, a_step, b, b_row, to, c_row, factor, add)
 #define TILES(height)                                                                              \
     switch (halves) {                                                                              \
-    case 1: TILE(height, 1); break;                                                                \
-    case 2: TILE(height, 2); break;                                                                \
-    case 3: TILE(height, 3); break;                                                                \
-    default: TILE(height, 4);                                                                      \
+        case 1: TILE(height, 1); break;                                                            \
+        case 2: TILE(height, 2); break;                                                            \
+        case 3: TILE(height, 3); break;                                                            \
+        default: TILE(height, 4);                                                                  \
     }
         if (height == HEIGHT) {
             TILES(HEIGHT)
@@ -98,14 +98,15 @@ INLINE void LEVEL(copy)(const int size, int64_t count, int64_t inner, const real
  * c[i * c_row + j]. c, and b if its b_step is 1, are padded to whole vectors, and so much of them
  * is computed.
  *
- * The loops go over blocks that fit a cache. What is read many times, or lies badly, is first
- * copied to `room`, with the numbers that a tile needs next side by side. */
+ * The loops go over blocks, so that what is soon read again is still in a cache. What lies badly
+ * (a transposed b, and an a so large that its rows are on too many pages) is first copied to
+ * `room`, with the numbers that a tile needs next side by side. */
 TARGET static void LEVEL(multiply)(int64_t rows, int64_t columns, int64_t inner, const real *a,
                                    int64_t a_row, int64_t a_step, const real *b, int64_t b_row,
                                    int64_t b_step, real *c, int64_t c_row, real factor, int add,
                                    real *room) {
-    const int copy_b = b_step != 1 || (rows > 4 * HEIGHT && inner * b_row > LITTLE);
-    const int copy_a = columns > 2 * WIDE && rows * inner > LITTLE;
+    const int copy_b = b_step != 1;
+    const int copy_a = columns > 2 * WIDE && rows * inner > LARGE;
     real *const b_copy = room, *const a_copy = room + INNER_BLOCK * COLUMN_BLOCK;
     for (int64_t j0 = 0; j0 < columns; j0 += COLUMN_BLOCK) {
         const int64_t j_count = least(columns - j0, COLUMN_BLOCK);
@@ -118,8 +119,8 @@ TARGET static void LEVEL(multiply)(int64_t rows, int64_t columns, int64_t inner,
                 const real *a_block = a + i0 * a_row + p0 * a_step;
                 if (copy_a) LEVEL(copy)(HEIGHT, i_count, p_count, a_block, a_row, a_step, a_copy);
                 for (int64_t j = 0; j < j_count; j += WIDE)
-                    LEVEL(panel)(least((j_count - j + LANES / 2 - 1) / (LANES / 2), 4), i_count, p_count,
-                                 copy_a ? a_copy : a_block, copy_a ? 1 : a_row,
+                    LEVEL(panel)(least((j_count - j + LANES / 2 - 1) / (LANES / 2), 4), i_count,
+                                 p_count, copy_a ? a_copy : a_block, copy_a ? 1 : a_row,
                                  copy_a ? HEIGHT : a_step, HEIGHT * (copy_a ? p_count : a_row),
                                  copy_b ? b_copy + j * p_count : b_block + j, copy_b ? WIDE : b_row,
                                  c + i0 * c_row + j0 + j, c_row, factor, add || p0 > 0);
