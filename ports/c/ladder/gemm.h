@@ -32,7 +32,7 @@ enum { ROOM = INNER_BLOCK * (ROW_BLOCK + COLUMN_BLOCK) };
 /* One set of instructions. LEVEL(multiply) and so on in kernels.h say what the loops do. */
 typedef struct {
     const char *name, *title; /* in BACKPROP_CPU, and to be shown */
-    double limit;             /* of multiply-adds: larger products go to BLAS */
+    double limit;             /* of multiply-adds: larger ones go to BLAS on one thread */
     void (*multiply)(int64_t rows, int64_t columns, int64_t inner, const real *a, int64_t a_row,
                      int64_t a_step, const real *b, int64_t b_row, int64_t b_step, real *c,
                      int64_t c_row, real factor, int add, real *room);
@@ -116,7 +116,7 @@ static inline __attribute__((always_inline)) real sigmoid(real x) {
 #if defined __x86_64__
 /* Where BLAS begins to be faster: measured by crossover.c, README.md has its table. */
 #define LEVEL(name) avx512_##name
-#define LIMIT 0x1p22
+#define LIMIT 0x1p26
 #define NAME "avx512"
 #define TITLE "AVX-512"
 #define TARGET __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,avx2,fma")))
@@ -125,7 +125,7 @@ static inline __attribute__((always_inline)) real sigmoid(real x) {
 #include "kernels.h"
 
 #define LEVEL(name) avx2_##name
-#define LIMIT 0x1p22
+#define LIMIT 0x1p26
 #define NAME "avx2"
 #define TITLE "AVX2"
 #define TARGET __attribute__((target("avx2,fma")))
@@ -148,6 +148,7 @@ static inline __attribute__((always_inline)) real sigmoid(real x) {
 typedef struct {
     const kernels *level;
     enum { BY_SIZE, OWN, BY_BLAS } products;
+    double limit; /* by size: products of more multiply-adds go to BLAS */
 } method;
 
 /* The best level that this processor has, or the one that is wanted; or else why there is none. */
@@ -173,6 +174,9 @@ static const char *find_level(const char *wanted, const kernels **level) {
     return "BACKPROP_CPU must be avx512, avx2 or portable, as far as the kind of processor has it.";
 }
 
+/* With more threads BLAS begins to be faster at products so many times smaller. */
+enum { THREADS_WIN = 16 };
+
 /* What the environment asks for (BACKPROP_CPU, BACKPROP_GEMM), or the best; NULL if it is here. */
 static const char *find_method(method *how) {
     const char *wanted = getenv("BACKPROP_GEMM");
@@ -188,7 +192,13 @@ static const char *find_method(method *how) {
     if (how->products == BY_BLAS) return "BACKPROP_GEMM=blas, but no BLAS was here to build with.";
     how->products = OWN;
 #endif
-    return find_level(getenv("BACKPROP_CPU"), &how->level);
+    const char *missing = find_level(getenv("BACKPROP_CPU"), &how->level);
+    how->limit = how->level->limit;
+#ifdef OPENBLAS
+    /* The own loops have one thread. */
+    if (BLAS(openblas_get_num_threads)() > 1) how->limit /= THREADS_WIN;
+#endif
+    return missing;
 }
 
 /* A matrix, or its transpose: rows are `row` numbers apart, and padded to whole vectors. */
@@ -206,7 +216,7 @@ enum { FEW = 8 };
 static void multiply(const method *how, int64_t rows, int64_t columns, int64_t inner, matrix a,
                      matrix b, matrix c, real factor, int add, real *room) {
 #ifdef BLAS
-    const int large = (double)rows * (double)columns * (double)inner > how->level->limit;
+    const int large = (double)rows * (double)columns * (double)inner > how->limit;
     if (how->products == BY_BLAS ||
         (how->products == BY_SIZE && (large || (b.transposed && rows < FEW)))) {
         PRODUCT(CblasRowMajor, a.transposed ? CblasTrans : CblasNoTrans,
