@@ -51,10 +51,12 @@ def works(flags: list[str]) -> bool:
     with tempfile.TemporaryDirectory() as folder:
         source, program = Path(folder, "try.c"), Path(folder, "try")
         source.write_text(PROGRAM, encoding="utf-8")
-        command = ["gcc", str(source), "-o", str(program), *flags]
-        if subprocess.run(command, capture_output=True, check=False).returncode:
+        try:
+            command = ["gcc", str(source), "-o", str(program), *flags]
+            subprocess.run(command, capture_output=True, check=True)
+            return subprocess.run([str(program)], check=False).returncode == 0
+        except (OSError, subprocess.CalledProcessError):
             return False
-        return subprocess.run([str(program)], check=False).returncode == 0
 
 
 def main() -> None:
