@@ -66,13 +66,14 @@ def parser() -> argparse.ArgumentParser:
 
 
 def check_ports(arguments: argparse.Namespace) -> int:
-    """Run pytest on the matrix, without the configuration of whatever project is around."""
+    """Run pytest on the matrix, without the configuration and plugins of what is around."""
     options = [f"--port={name}" for name in arguments.ports]
     for name in ("cases", "require", "results", "seed"):
         options.append(f"--{name}={getattr(arguments, name)}")
     if arguments.no_timing:
         options.append("--no-timing")
     alone = ["-c", os.devnull, "--rootdir", str(ROOT), "-p", "no:cacheprovider"]
+    alone.append("--disable-plugin-autoload")  # Hypothesis alone takes a second at the end
     quiet = ["-q", "--no-header", "--tb=short"]
     return int(pytest.main([str(HERE / "test_ports.py"), *alone, *quiet, *options]))
 

@@ -10,8 +10,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from scipy.stats import theilslopes
-
 from conformance.compare import compare
 from conformance.judge import Divergence, Judge, one_line
 from conformance.protocol import Question
@@ -83,6 +81,8 @@ def _one_round(
 
 def fit(samples: list[tuple[int, float]]) -> Line:
     """The Theil-Sen line through (iterations, seconds), with a 95 % interval of the slope."""
+    from scipy.stats import theilslopes  # here, since it takes a second that most runs can spare
+
     counts, seconds = zip(*samples, strict=True)
     found = theilslopes(seconds, counts, alpha=0.95)
     return Line(
