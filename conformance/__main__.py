@@ -4,9 +4,9 @@ import argparse
 import json
 import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import pytest
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -67,6 +67,8 @@ def parser() -> argparse.ArgumentParser:
 
 def check_ports(arguments: argparse.Namespace) -> int:
     """Run pytest on the matrix, without the configuration and plugins of what is around."""
+    import pytest  # here, since the other commands can spare it
+
     options = [f"--port={name}" for name in arguments.ports]
     for name in ("cases", "require", "results", "seed"):
         options.append(f"--{name}={getattr(arguments, name)}")
@@ -126,25 +128,31 @@ def show_teeth(arguments: argparse.Namespace) -> int:
 def list_ports(arguments: argparse.Namespace) -> None:
     """A row a port: its toolchain's version, or the command that would install it."""
     chosen = ports.select(arguments.ports)
+    with ThreadPoolExecutor() as pool:  # some take seconds to say their version
+        found = list(zip(chosen, pool.map(_detect, chosen), strict=True))
     if arguments.missing:
-        missing = (p.manifest.toolchain for p in chosen if not build.detect_toolchain(p).ok)
+        missing = [port.manifest.toolchain for port, (toolchain, _) in found if not toolchain.ok]
         for install in dict.fromkeys(toolchain.install for toolchain in missing):
             print(install)
         return
     table = Table()
     for heading in ("port", "language", "kind", "toolchain", "device"):
         table.add_column(heading)
-    for port in chosen:
-        toolchain = build.detect_toolchain(port)
-        device = Text("cpu")
-        if port.manifest.device is not None:
-            found = build.detect_device(port) if toolchain.ok else build.Outcome(False, "")
-            device = Text(found.text, style="" if found.ok else "dim")
+    for port, (toolchain, device) in found:
         have = Text(toolchain.text, style="green")
         absent = Text(f"missing: {port.manifest.toolchain.install}", style="yellow")
         shown = have if toolchain.ok else absent
-        table.add_row(port.name, port.manifest.language, port.manifest.kind, shown, device)
+        where = Text(device.text, style="" if device.ok else "dim")
+        table.add_row(port.name, port.manifest.language, port.manifest.kind, shown, where)
     report.console().print(table)
+
+
+def _detect(port: ports.Port) -> tuple[build.Outcome, build.Outcome]:
+    """A port's toolchain, and its device: looked for only where the toolchain is."""
+    toolchain = build.detect_toolchain(port)
+    if port.manifest.device is not None and not toolchain.ok:
+        return toolchain, build.Outcome(False, "")
+    return toolchain, build.detect_device(port)
 
 
 if __name__ == "__main__":
