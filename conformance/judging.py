@@ -13,12 +13,20 @@ Verdicts = dict[DType, Verdict]
 
 
 class Judging:
-    """A thread for each port, as many at a time as there are cores; its port does the work."""
+    """A thread for each port, as many at a time as there are cores; its port does the work.
+
+    A port's process ends after its last case, unless `kept` says that it will be asked again.
+    """
 
     def __init__(
-        self, wanted: Iterable[tuple[Judge, Case]], traces: dict[str, dict[DType, Trace]]
+        self,
+        wanted: Iterable[tuple[Judge, Case]],
+        traces: dict[str, dict[DType, Trace]],
+        *,
+        kept: bool,
     ) -> None:
         self._traces = traces
+        self._kept = kept
         self._ended = False
         self._found: dict[tuple[str, str], Future[Verdicts]] = {}
         self._pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)))
@@ -39,7 +47,10 @@ class Judging:
                 if self._ended:
                     raise CancelledError
                 dtypes = judge.target.dtypes
-                found.set_result({d: judge.judge(case, self._traces[case.id][d]) for d in dtypes})
+                verdicts = {d: judge.judge(case, self._traces[case.id][d]) for d in dtypes}
+                if case is cases[-1] and not self._kept:
+                    judge.close()  # each process that lives costs time: it is watched
+                found.set_result(verdicts)
             except BaseException as error:
                 found.set_exception(error)
 

@@ -185,7 +185,7 @@ def _is_orphan(process: psutil.Process) -> bool:
 
     What the harness itself starts is in its own session, or the main process of a tree.
     """
-    if process.ppid() != os.getpid() or process.pid in _main_processes():
+    if process.pid in _main_processes() or process.ppid() != os.getpid():
         return False
     return process in _owners or os.getsid(process.pid) != os.getsid(0)
 
@@ -208,7 +208,7 @@ def _reap(members: list[psutil.Process]) -> None:
     """Let go of the orphans that have ended."""
     for member in members:
         with contextlib.suppress(psutil.Error, OSError):
-            if member.status() == psutil.STATUS_ZOMBIE and _is_orphan(member):
+            if _is_orphan(member) and member.status() == psutil.STATUS_ZOMBIE:
                 os.waitpid(member.pid, os.WNOHANG)
 
 

@@ -220,11 +220,12 @@ def _array(where: str, value: Any, shape: tuple[int, ...]) -> Array:
                 shown = " x ".join(map(str, shape))
                 raise _garbage(f"{where} is not {shown}: dimension {dimension} has {found}")
         flat = [item for part in flat for item in part]
-    try:
-        numbers = [float("nan") if item is None else _number(item) for item in flat]
-    except TypeError as error:
-        raise _garbage(f"{where} holds {error}, which is not a number") from None
-    return np.array(numbers, dtype=np.float64).reshape(shape)
+    if set(map(type, flat)) != {float}:  # else nothing is to be converted, or could be wrong
+        try:
+            flat = [float("nan") if item is None else _number(item) for item in flat]
+        except TypeError as error:
+            raise _garbage(f"{where} holds {error}, which is not a number") from None
+    return np.array(flat, dtype=np.float64).reshape(shape)
 
 
 def _number(item: Any) -> float:

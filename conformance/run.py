@@ -70,7 +70,9 @@ class Run:
 
     def begin(self, wanted: list[tuple[str, Case]]) -> None:
         """Have these targets and cases judged, several targets at a time."""
-        self.judging = Judging([(self.judges[t], case) for t, case in wanted], self.traces)
+        timed = self.options.timed and any(case.timing for case in self.cases)
+        judged = [(self.judges[t], case) for t, case in wanted]
+        self.judging = Judging(judged, self.traces, kept=timed)
 
     def verdicts_of(self, target: str, case: Case) -> dict[DType, Verdict]:
         """The verdicts of one target and case, by dtype; REQUIRE makes a skip a failure."""

@@ -59,6 +59,8 @@ def conformance(tmp_path: Path) -> Conformance:
         file.unlink(missing_ok=True)
         command = [sys.executable, "-m", "pytest", "conformance", "-q", "--cases", str(cases)]
         command += ["--results", str(file), "-p", "no:cacheprovider", "--seed", "none", *options]
+        if "-n" not in options:  # of a plugin
+            command.append("--disable-plugin-autoload")  # as `python -m conformance` does
         for port in ports:
             command += ["--port", str(port)]
         done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=1200)
