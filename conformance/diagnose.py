@@ -70,28 +70,35 @@ def start_of(case: Case, trace: Trace) -> Start:
     return Start(case, trace.dtype, X, y, state, {n: trace.state(n) for n, _ in trace.checkpoints})
 
 
-_answers: dict[tuple[str, str, str, str], list[Tensors]] = {}
+Asked = tuple[Check, int]
+_answers: dict[tuple[str, str, str, frozenset[Asked]], dict[Asked, Tensors]] = {}
 
 
-def _remembered(mutant: Mutant, start: Start, checks: list[tuple[Check, int]]) -> list[Tensors]:
+def _remembered(mutant: Mutant, start: Start, checks: list[Asked]) -> list[Tensors]:
     """What a mutant answers; several wrong ports may be held against the same one."""
-    key = (mutant.id, start.case.sha256, start.dtype, str(checks))
+    key = (mutant.id, start.case.sha256, start.dtype, frozenset(checks))
     if key not in _answers:
-        _answers[key] = mutants.answer(mutant, start, checks)
-    return _answers[key]
+        _answers[key] = dict(zip(checks, mutants.answer(mutant, start, checks), strict=True))
+    return [_answers[key][check] for check in checks]
 
 
 def _distance(
     port: list[tuple[Check, int, Tensors, list[Expected]]], mutant: Mutant, start: Start
 ) -> float | None:
-    """The mean distance over tensors where either is wrong; None if neither is anywhere."""
+    """The mean distance over tensors where either is wrong; None if neither is anywhere.
+
+    Infinite as soon as it is sure to be beyond THRESHOLD, as it is for most mutants.
+    """
     distances = []
+    most = sum(len(expected) for _, _, _, expected in port)
     like = _remembered(mutant, start, [(check, n) for check, n, _, _ in port])
     for (_, _, got, expected), answer in zip(port, like, strict=True):
         for (_, p), (_, m), golden in zip(got, answer, expected, strict=True):
             distance = _tensor_distance(np.asarray(p), np.asarray(m, dtype=np.float64), golden)
             if distance is not None:
                 distances.append(distance)
+        if sum(distances) > THRESHOLD * most:
+            return np.inf
     return float(np.mean(distances)) if distances else None
 
 

@@ -103,7 +103,7 @@ def test_no_hostile_port_can_harm_a_run(
     beats = tmp_path / "made" / "runaway" / "beats"
     count = beats.stat().st_size
     time.sleep(0.5)
-    assert 10 < count == beats.stat().st_size
+    assert 0 < count == beats.stat().st_size  # it ran, until its last case was done
     assert wrong == []
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
