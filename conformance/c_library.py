@@ -71,7 +71,7 @@ class CLibrary:
         """See Adapter."""
         output = _unwritten(len(X), request["layers"][-1], like=X)
         self._call("predict", request, [X, _flat(state)], [output])
-        return {"output": output.tolist()}
+        return {"output": output}
 
     def initial(self, request: Answer) -> Answer:
         """See Adapter."""
@@ -155,8 +155,8 @@ def _flat(matrices: Sequence[Array]) -> Array:
     return np.concatenate([matrix.ravel() for matrix in matrices])
 
 
-def _split(flat: Array, shapes: Sequence[tuple[int, ...]]) -> list[Any]:
-    """Cut a flat buffer into nested lists of these shapes."""
+def _split(flat: Array, shapes: Sequence[tuple[int, ...]]) -> list[Array]:
+    """Cut a flat buffer into matrices of these shapes."""
     ends = np.cumsum([int(np.prod(shape)) for shape in shapes])
     parts = np.split(flat, ends[:-1])
-    return [part.reshape(shape).tolist() for part, shape in zip(parts, shapes, strict=True)]
+    return [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]

@@ -1,5 +1,6 @@
 """Judges one port: runs a case on it and says PASS, FAIL, CRASH, TIMEOUT, GARBAGE or SKIP."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -47,10 +48,16 @@ class Verdict:
 
 
 class Judge:
-    """Holds one target's process between cases, and restarts it after trouble."""
+    """Holds one target's process between cases, and restarts it after trouble.
 
-    def __init__(self, prepared: Ready | NotReady) -> None:
+    `client` is what asks it: Client, or one that asks in another way.
+    """
+
+    def __init__(
+        self, prepared: Ready | NotReady, client: Callable[[Channel, float], Client] = Client
+    ) -> None:
         self.prepared = prepared
+        self._make_client = client
         self.target = prepared.target
         self.device: str | None = None
         self._channel: Channel | None = None
@@ -82,7 +89,7 @@ class Judge:
                 raise Unsupported(self.prepared.reason)
             run = self.target.port.manifest.run
             self._channel = Channel(self.prepared.command, self.prepared.env, run.memory_limit_mb)
-            client = Client(self._channel, run.time_limit_s)
+            client = self._make_client(self._channel, run.time_limit_s)
             self.device = client.hello()
             self._client = client
         return self._client
@@ -190,7 +197,7 @@ def verdict_of(case: Case, trace: Trace, answer: Answer) -> Verdict:
         if comparison.first is not None:
             name = comparison.first.tensor
             line = line_of(case, name) if check == "step" else None
-            bugs = probable_bugs(case, trace, answer)
+            bugs = probable_bugs(case, trace, answer) if trace.diagnosed else []
             divergence = Divergence(check, n, comparison.first, line, tuple(bugs))
             return Verdict("FAIL", margin, one_line(divergence), numbers, divergence)
     reached = max((n for check, n, _, _ in answer.checked if check == "run"), default=0)

@@ -9,6 +9,7 @@ import json
 import math
 import reprlib
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,7 @@ class Client:
 
     def hello(self) -> str:
         """Greet the port; returns the name of the device that it runs on."""
-        answer = self._ask({"op": "hello", "format": FORMAT}, ("format", "device"))
+        answer = self.ask({"op": "hello", "format": FORMAT}, ("format", "device"))
         if not _is_integer(answer["format"], FORMAT):
             raise _garbage(f"speaks format {_short(answer['format'])} of the protocol, not 1")
         if not isinstance(answer["device"], str):
@@ -60,7 +61,7 @@ class Client:
         """The free run: (iteration, tensors) at each checkpoint."""
         request = {"op": "train", **question.body, "checkpoints": checkpoints}
         numbers = len(checkpoints) * (1 + _numbers_in(question.state_shapes))
-        answer = self._ask(request, ("checkpoints",), numbers)
+        answer = self.ask(request, ("checkpoints",), numbers)
         entries = _list("checkpoints", answer["checkpoints"], len(checkpoints))
         result = []
         for n, entry in zip(checkpoints, entries, strict=True):
@@ -81,7 +82,7 @@ class Client:
         shapes = question.layer_shapes
         numbers = 3 * _numbers_in(shapes) + _numbers_in(question.state_shapes)
         keys = ("l", "error", "delta", "weights")
-        answer = self._ask({"op": "step", **question.step_body}, keys, numbers)
+        answer = self.ask({"op": "step", **question.step_body}, keys, numbers)
         step = Step(
             l=_arrays("l", answer["l"], shapes),
             error=_arrays("error", answer["error"], shapes),
@@ -94,9 +95,7 @@ class Client:
         """Inference on X with the question's weights."""
         body = question.without("y")
         shape = (len(X), question.case.layers[-1])
-        answer = self._ask(
-            {"op": "predict", **body, "X": X.tolist()}, ("output",), math.prod(shape)
-        )
+        answer = self.ask({"op": "predict", **body, "X": X.tolist()}, ("output",), math.prod(shape))
         return predict_tensors(question.case, _array("output", answer["output"], shape))
 
     def initial(self, question: "Question", numpy_seed: int) -> Tensors:
@@ -104,13 +103,14 @@ class Client:
         body = question.without("X", "y", "weights")
         shapes = question.state_shapes
         request = {"op": "initial", "numpy_seed": numpy_seed, "shapes": shapes, **body}
-        answer = self._ask(request, ("weights",), _numbers_in(shapes))
+        answer = self.ask(request, ("weights",), _numbers_in(shapes))
         state = _arrays("weights", answer["weights"], shapes)
         return list(zip(question.case.state_names, state, strict=True))
 
-    def _ask(
+    def ask(
         self, request: dict[str, Any], keys: tuple[str, ...], numbers: int = 0
     ) -> dict[str, Any]:
+        """The answer to a request: an object with just these keys and the right id."""
         request = {"id": self._id, **request}
         self._id += 1
         max_bytes = BYTES_PER_NUMBER * numbers + BYTES_BESIDES
@@ -147,18 +147,25 @@ class Question:
         self.state_shapes = [w.shape for w in initial]
         rows = case.batch_rows(iteration)
         self.layer_shapes = [(rows, units) for units in case.layers[1:]]
-        self.body = {
-            "dtype": dtype,
-            "layers": case.layers,
-            "X": X.tolist(),
-            "y": y.tolist(),
-            "weights": [w.tolist() for w in state],
-            **case.settings(dtype),
-        }
-        self.step_body = self.body
-        rules = case.rules
+        self.dtype = dtype
+        self.iteration = iteration
+        self.arrays = X, y, state
+        self.settings = {"dtype": dtype, "layers": case.layers, **case.settings(dtype)}
+
+    @cached_property
+    def body(self) -> dict[str, Any]:
+        """All of it, as it goes into a request."""
+        X, y, state = self.arrays
+        weights = [w.tolist() for w in state]
+        return {**self.settings, "X": X.tolist(), "y": y.tolist(), "weights": weights}
+
+    @property
+    def step_body(self) -> dict[str, Any]:
+        """The body of a request for a step, with the update's number where that matters."""
+        rules = self.case.rules
         if rules.batch_size or rules.dropout or rules.adam:
-            self.step_body = {**self.body, "iteration": iteration}
+            return {**self.body, "iteration": self.iteration}
+        return self.body
 
     def without(self, *keys: str) -> dict[str, Any]:
         """The body of a request that has no use for these keys."""

@@ -80,7 +80,7 @@ class Inside(Channel):
         question = json.loads(request)
         answer = {"id": question["id"], **worker.answer(self._adapter, question)}
         signal.setitimer(signal.ITIMER_REAL, 0)
-        return json.dumps(answer).encode()
+        return worker.encoded(answer).encode()
 
 
 def screened(port: Port, *, sanitized: bool = False) -> tuple[str, str]:

@@ -65,7 +65,8 @@ class _File(Strict):
 class Trace:
     """What is expected of one case in one dtype: (iteration, tensors) in order.
 
-    `drawn` has seeds for iterations; `correct` is how many held-out samples are learned.
+    `drawn` has seeds for iterations; `correct` is how many held-out samples are learned. What is
+    wrong is compared with the known bugs if it is to be `diagnosed`, which takes a run of each.
     """
 
     dtype: DType
@@ -74,6 +75,7 @@ class Trace:
     predictions: list[tuple[int, list[Expected]]] = field(default_factory=list)
     drawn: list[tuple[int, list[Expected]]] = field(default_factory=list)
     correct: int | None = None
+    diagnosed: bool = True
 
     def state(self, iteration: int) -> list[Array]:
         """The golden state at a checkpoint, rounded to the dtype: where a step starts."""

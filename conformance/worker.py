@@ -5,8 +5,14 @@
 
 A port's crash ends this process and no other. What a port prints goes to stderr, so that it
 cannot be taken for an answer. conformance/PORTING.md describes the protocol.
+
+Beside it, this worker knows a bulk form of `train`, for networks whose data would be many megabytes
+of JSON: it has "bulk", a folder, in place of X, y and weights. They are X.npy, y.npy and
+state-K.npy in that folder, in the dtype of the request, and are read once. The answer has file
+names in place of weights: those of .npy files in the folder's subfolder "answer".
 """
 
+import functools
 import importlib.util
 import json
 import os
@@ -106,12 +112,12 @@ def _content(arguments: Any) -> Any:
     return arguments.tobytes() if isinstance(arguments, np.ndarray) else None
 
 
-def _numbers(value: Any) -> Any:
-    """Nested lists of floats from an array of numbers, and of nothing else."""
+def _numbers(value: Any) -> Array:
+    """A float64 array from an array of numbers, and of nothing else."""
     array = np.asarray(value)
     if array.dtype.kind not in "fiu":
         raise FailureError(f"returned {array.dtype} where numbers are due")
-    return array.astype(np.float64).tolist()
+    return array.astype(np.float64)
 
 
 def answer(adapter: Adapter, request: Answer) -> Answer:
@@ -121,6 +127,8 @@ def answer(adapter: Adapter, request: Answer) -> Answer:
             return {"format": FORMAT, "device": adapter.device()}
         if request["op"] == "initial":
             return adapter.initial(request)
+        if "bulk" in request:
+            return _train_in_bulk(adapter, request)
         dtype = request["dtype"]
         X = np.array(request["X"], dtype=dtype)
         state = [np.array(w, dtype=dtype) for w in request["weights"]]
@@ -135,6 +143,32 @@ def answer(adapter: Adapter, request: Answer) -> Answer:
         return {"failure": str(error)}
     except Exception as error:
         return {"failure": f"{type(error).__name__}: {error}"}
+
+
+def encoded(found: Answer) -> str:
+    """An answer as JSON, with nested lists for arrays."""
+    return json.dumps(found, default=np.ndarray.tolist)
+
+
+def _train_in_bulk(adapter: Adapter, request: Answer) -> Answer:
+    """The answer to a free run, with files for matrices."""
+    folder = Path(request["bulk"])
+    X, y, state = _loaded(folder)
+    found = adapter.train(X, y, state, {**request, "X": X})
+    for entry in found["checkpoints"]:
+        names = [f"{entry['iteration']}-{k}.npy" for k in range(len(entry["weights"]))]
+        for name, matrix in zip(names, entry["weights"], strict=True):
+            np.save(folder / "answer" / name, matrix)
+        entry["weights"] = names
+    return found
+
+
+@functools.cache
+def _loaded(folder: Path) -> tuple[Array, Array, list[Array]]:
+    """X, y and the state in a folder of a bulk request."""
+    matrices = len(list(folder.glob("state-*.npy")))
+    state = [np.load(folder / f"state-{k}.npy") for k in range(matrices)]
+    return np.load(folder / "X.npy"), np.load(folder / "y.npy"), state
 
 
 def main() -> int:
@@ -153,7 +187,7 @@ def main() -> int:
         return 1
     for line in requests:
         request = json.loads(line)
-        answers.write(json.dumps({"id": request["id"], **answer(adapter, request)}) + "\n")
+        answers.write(encoded({"id": request["id"], **answer(adapter, request)}) + "\n")
         answers.flush()
     return 0
 
