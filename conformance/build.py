@@ -17,6 +17,7 @@ from reference.files import write_atomically
 
 HEADER = HERE / "backprop.h"
 DETECT_LIMIT_S = 60
+LATENCY_LIMIT_S = 120
 BUILD_LIMIT_S = 900
 
 
@@ -88,6 +89,12 @@ def detect_device(port: Port) -> Outcome:
     if port.manifest.device is None:
         return Outcome(True, "cpu")
     return run_short(_fill(Target(port), port.manifest.device.detect), port, DETECT_LIMIT_S)
+
+
+def measure_limit(target: Target) -> Outcome:
+    """Run the program of a rung that says how fast it could be; the text is what it says."""
+    limit = target.rung.limit if target.rung else None
+    return run_short(_fill(target, limit or ["false"]), target.port, LATENCY_LIMIT_S)
 
 
 def build(target: Target, toolchain: str) -> Outcome:

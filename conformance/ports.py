@@ -59,6 +59,8 @@ class Rung(Strict):
     """The same algorithm again, made faster, for the networks that its capabilities allow.
 
     It is shown as PORT:NAME, has no known failures, and may say that a network is not its own.
+    `limit` is a program that says how fast 3-4-1 in float64 could be at most, from what it
+    measures: conformance/bench/limits.py has the line that it prints.
     """
 
     name: str = Field(pattern=r"^[a-z0-9-]+$")
@@ -68,6 +70,7 @@ class Rung(Strict):
     library: str | None = None  # in place of run.library
     module: str | None = None  # in place of run.module
     env: dict[str, str] = {}
+    limit: Command | None = None
 
 
 class Run(Strict):
