@@ -4,14 +4,16 @@ What comes in are NumPy arrays, and so is what goes out; in between all are tens
 dtype, and settings are Python's numbers: a tensor times such a number keeps its own dtype.
 """
 
+import os
 from typing import NamedTuple
 
 import torch
 from network import infer, mean_error, update
 from state import State, initial_matrices
 
-# The networks are small: a second thread would only be waited for.
-torch.set_num_threads(1)
+# The networks of the cases are small: a second thread would only be waited for.
+if "OMP_NUM_THREADS" not in os.environ:
+    torch.set_num_threads(1)
 
 
 class Settings(NamedTuple):
