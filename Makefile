@@ -12,7 +12,7 @@ PYTHON   ?= python3
 BIN      := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help conformance new-port test teeth mutation golden golden-check ports lock format clean
+.PHONY: help conformance bench new-port test teeth mutation golden golden-check ports lock format clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
@@ -23,6 +23,10 @@ conformance: .venv/installed ## judge the ports, then time those that pass; PORT
 
 new-port: .venv/installed ## a folder to begin a port with; NAME= KIND=c-abi|python|process
 	@$(BIN)/python -m conformance new-port "$(if $(findstring /,$(NAME)),,ports/)$(NAME)" "$(KIND)"
+
+bench: .venv/installed ## time ports on networks of three sizes, as far as they are right; PORT= RESULTS=
+	@$(BIN)/python -m conformance bench $(PORT) \
+	    --results "$(if $(filter file,$(origin RESULTS)),build/bench.json,$(RESULTS))"
 
 test: .venv/installed ## the project's own tests, lint, types and formats
 	$(BIN)/ruff check

@@ -7,6 +7,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from pydantic import BaseModel
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -56,7 +57,18 @@ def parser() -> argparse.ArgumentParser:
     new.set_defaults(run=new_port)
 
     schema = commands.add_parser("schema", help="print the JSON schema of results files")
+    schema.add_argument("--bench", action="store_true", help="of the files of bench")
     schema.set_defaults(run=print_schema)
+
+    race = commands.add_parser("bench", help="time ports on networks of three sizes")
+    race.add_argument("ports", nargs="*", metavar="PORT", help="default: all of ports/")
+    race.add_argument("--workload", default="", metavar="NAMES", help="only these, as in 3-4-1")
+    race.add_argument("--dtype", default="", help="only float64, or only float32")
+    race.add_argument("--threads", default="", metavar="N", help="for all; else 1, or all cores")
+    race.add_argument("--rounds", default="", metavar="N", help="interleaved ones, 3 at least")
+    race.add_argument("--results", default="", metavar="FILE", help="where the results go")
+    race.add_argument("--plot", default="", metavar="FILE.svg", help="where the plot goes")
+    race.set_defaults(run=bench)
 
     bite = commands.add_parser("teeth", help="measure that bugs are caught and variants are not")
     bite.add_argument("--cases", type=Path, default=CASES)
@@ -80,14 +92,26 @@ def check_ports(arguments: argparse.Namespace) -> int:
     return int(pytest.main([str(HERE / "test_ports.py"), *alone, *quiet, *options]))
 
 
+def bench(arguments: argparse.Namespace) -> int:
+    """Time ports; 1 if one was wrong, or none was timed."""
+    from conformance.bench import command  # SciPy's statistics take long to import
+
+    return command.main(arguments)
+
+
 def new_port(arguments: argparse.Namespace) -> None:
     """Write the folder, and say what is next."""
     print(starter.write(arguments.folder, arguments.kind))
 
 
-def print_schema(_: argparse.Namespace) -> None:
+def print_schema(arguments: argparse.Namespace) -> None:
     """For whoever reads results files."""
-    print(json.dumps(Results.model_json_schema(), indent=1))
+    model: type[BaseModel] = Results
+    if arguments.bench:
+        from conformance.bench.files import Bench  # SciPy's statistics take long to import
+
+        model = Bench
+    print(json.dumps(model.model_json_schema(), indent=1))
 
 
 def show_teeth(arguments: argparse.Namespace) -> int:

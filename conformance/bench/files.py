@@ -1,0 +1,145 @@
+"""The file that `make bench` writes. Its JSON schema is conformance/bench.schema.json."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from conformance.bench.statistics import Estimate
+from conformance.results import Machine, PortInfo
+from reference.case_tables import DType
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Interval(_Model):
+    """A median over rounds, with its 95 % bootstrap interval."""
+
+    value: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, found: Estimate) -> "Interval":
+        """An estimate as it stands in the file."""
+        return cls(**found._asdict())
+
+
+class Round(_Model):
+    """The line through one round: nanoseconds an iteration, and milliseconds besides."""
+
+    ns_per_iteration: float
+    fixed_ms: float
+
+
+class Timed(_Model):
+    """The speed of one target. A ratio is how many times faster than NumPy it is, round by round.
+
+    `of_limit` is the limit's time over this one's. `of_gemm` is the speed of its matrix products,
+    were they all that it does, over the measured peak times the products' share of the work.
+    """
+
+    counts: list[int]
+    ns_per_iteration: Interval
+    fixed_ms: Interval
+    ratio_to_numpy: Interval | None
+    of_limit: float | None
+    of_gemm: float | None
+    rounds: list[Round]
+
+
+class Row(_Model):
+    """One target on one workload: what came of it, and its speed if it was timed.
+
+    `margin` is the worst deviation as a multiple of the tolerance.
+    """
+
+    port: str
+    workload: str
+    dtype: DType
+    status: Literal["PASS", "FAIL", "CRASH", "TIMEOUT", "GARBAGE", "SKIP", "XFAIL"]
+    margin: float | None
+    reason: str
+    timed: Timed | None
+
+
+class Link(_Model):
+    """A kind of operation in the chain that an iteration cannot do without."""
+
+    name: str
+    count: Annotated[float, Field(ge=0)]
+    ns: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class Said(_Model):
+    """What the program of a rung prints: the least time of an iteration, and what it adds up."""
+
+    limit_ns: Positive
+    links: list[Link]
+
+
+class Latency(_Model):
+    """The least time of an iteration of 3-4-1 in float64, as a rung states it.
+
+    Its program ran before all rounds and after them; the smaller limit counts.
+    """
+
+    port: str
+    workload: str
+    limit_ns: float
+    runs: list[Said]
+
+
+class Roofline(_Model):
+    """The least time of an iteration of a large network, from what the machine can do.
+
+    conformance/bench/limits.py has the formulas. `samples` are what each round measured.
+    """
+
+    workload: str
+    dtype: DType
+    gflops_peak: float
+    gbytes_per_s: float
+    gflop: float
+    gbytes: float
+    gemm_share: float
+    limit_ns: float
+    rounds_gflops: list[float]
+    rounds_gbytes_per_s: list[float]
+
+
+class Setting(_Model):
+    """How a workload was run."""
+
+    workload: str
+    samples: int
+    threads: int
+    cores: list[int]
+    environment: dict[str, str]
+    gflop: float
+
+
+class LeftOut(_Model):
+    """What was not run, and why: in one dtype or in both, on one workload or on "all"."""
+
+    name: str
+    workload: str
+    reason: str
+    dtype: DType | None = None
+
+
+class Bench(_Model):
+    """The whole file; not `complete` if the run was interrupted."""
+
+    format: Literal[1] = 1
+    complete: bool
+    machine: Machine
+    settings: list[Setting]
+    ports: list[PortInfo]
+    rows: list[Row]
+    latencies: list[Latency]
+    rooflines: list[Roofline]
+    left_out: list[LeftOut]

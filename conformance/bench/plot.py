@@ -1,0 +1,72 @@
+"""The plot of `make bench`: a panel for each workload, time on a logarithmic axis."""
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from conformance.bench.files import Bench
+
+INSTALL = "pip install matplotlib"
+COLOURS = {"float64": "tab:blue", "float32": "tab:orange"}
+INCHES_PER_ROW = 0.24
+
+
+def draw(bench: Bench, path: Path) -> str | None:
+    """Write the plot, and say where it is, or why there is none; None where nothing was timed."""
+    if not any(row.timed for row in bench.rows):
+        return None
+    try:
+        matplotlib = import_module("matplotlib")
+    except ImportError:
+        return f"no plot, since Matplotlib is not here: {INSTALL}"
+    matplotlib.use("svg")
+    # The same numbers make the same file.
+    matplotlib.rcParams.update({"svg.hashsalt": "bench", "font.size": 8})
+    pyplot = import_module("matplotlib.pyplot")
+    names = [s.workload for s in bench.settings if any(_timed(bench, s.workload))]
+    heights = [len(_timed(bench, name)) + 4 for name in names]
+    figure, panels = pyplot.subplots(
+        len(names),
+        squeeze=False,
+        height_ratios=heights,
+        figsize=(8, INCHES_PER_ROW * sum(heights)),
+        layout="constrained",
+    )
+    for panel, name in zip(panels[:, 0], names, strict=True):
+        _panel(panel, bench, name)
+    figure.savefig(path, format="svg", metadata={"Date": None})
+    pyplot.close(figure)
+    return f"plot: {path}"
+
+
+def _timed(bench: Bench, workload: str) -> list[Any]:
+    """Rows with their speed, the slowest first, since the vertical axis points upwards."""
+    rows = [row for row in bench.rows if row.workload == workload and row.timed]
+    return sorted(rows, key=lambda row: -row.timed.ns_per_iteration.value if row.timed else 0)
+
+
+def _panel(panel: Any, bench: Bench, workload: str) -> None:
+    rows = _timed(bench, workload)
+    for height, row in enumerate(rows):
+        ns = row.timed.ns_per_iteration
+        interval = [[ns.value - ns.low], [ns.high - ns.value]]
+        colour = COLOURS[row.dtype]
+        panel.errorbar(ns.value, height, xerr=interval, fmt="o", markersize=3, color=colour)
+    limits: dict[str, float] = {
+        r.dtype: r.limit_ns for r in bench.rooflines if r.workload == workload
+    }
+    for latency in bench.latencies:
+        if latency.workload == workload:
+            limits["float64"] = min(latency.limit_ns, limits.get("float64", latency.limit_ns))
+    for dtype, limit in limits.items():
+        panel.axvline(limit, color=COLOURS[dtype], linestyle="--", linewidth=1)
+    for dtype, colour in COLOURS.items():
+        panel.plot([], [], "o", markersize=3, color=colour, label=dtype)
+    if limits:
+        panel.plot([], [], "--", linewidth=1, color="gray", label="limit")
+    panel.set_xscale("log")
+    panel.set_yticks(range(len(rows)), [row.port for row in rows])
+    panel.set_title(workload)
+    panel.set_xlabel("ns an iteration, with 95 % interval")
+    panel.grid(axis="x", which="both", alpha=0.3)
+    panel.legend(loc="lower left")

@@ -1,0 +1,215 @@
+"""A run of `make bench`: gets all ready, has each workload raced, and gathers the results."""
+
+import os
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+from conformance import build, ports, results
+from conformance.bench import limits
+from conformance.bench.client import BulkClient
+from conformance.bench.files import Bench, Latency, LeftOut, Roofline, Row, Said, Setting
+from conformance.bench.race import SLOW_S, Contender, pinned, race
+from conformance.bench.summary import rows
+from conformance.bench.workloads import Workload
+from conformance.build import NotReady, Ready
+from conformance.judge import Judge
+from conformance.protocol import Client
+from conformance.selection import progress
+from conformance.traces import Trace
+from reference.case_tables import DType
+
+# What libraries read to know how many threads they may have; NPROC is for XLA.
+VARIABLES = (
+    *("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS"),
+    *("VECLIB_MAXIMUM_THREADS", "NUMBA_NUM_THREADS", "GOMAXPROCS", "RAYON_NUM_THREADS", "NPROC"),
+)
+MOST_NUMBERS = 100_000  # of data in JSON lines
+
+# Well-known libraries in C that do other work, so that their time would say nothing.
+OTHER_WORK = [
+    LeftOut(
+        name="genann",
+        workload="all",
+        reason="it changes the weights after each sample, and not after each batch, and its "
+        "sigmoid is the nearest of 4096 entries of a table",
+    ),
+    LeftOut(
+        name="FANN",
+        workload="all",
+        reason="it computes the sigmoid's slope from an output that is clipped to 0.01 ... 0.99, "
+        "and each of its layers has a bias unit",
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user asked for; no ports are all of them, and no threads those of the workload."""
+
+    ports: list[str]
+    workloads: Sequence[Workload]
+    dtypes: Sequence[DType]
+    threads: int | None
+    rounds: int
+
+
+@dataclass
+class Run:
+    """One run; the fields are what is known so far. Raises PortError for a user's mistake."""
+
+    options: Options
+    settings: list[Setting] = field(default_factory=list)
+    infos: dict[str, results.PortInfo] = field(default_factory=dict)
+    rows: list[Row] = field(default_factory=list)
+    latencies: list[Latency] = field(default_factory=list)
+    rooflines: list[Roofline] = field(default_factory=list)
+    left_out: list[LeftOut] = field(default_factory=lambda: list(OTHER_WORK))
+
+    def __post_init__(self) -> None:
+        chosen = ports.select(self.options.ports)
+        progress(f"building {len(chosen)} ports, where that is not done yet")
+        with ThreadPoolExecutor() as pool:
+            prepared = [ready for group in pool.map(build.prepare, chosen) for ready in group]
+        self._prepared: list[Ready | NotReady] = []
+        for one in prepared:
+            if isinstance(one, NotReady) and one.status == "SKIP":
+                self._leave_out(one.target.name, "all", one.reason)
+            elif not one.target.emulated:  # its time says nothing of the device
+                self._prepared.append(one)
+
+    def time(self) -> None:
+        """Race the workloads, one after the other."""
+        for workload in self.options.workloads:
+            allowed = sorted(os.sched_getaffinity(0))
+            threads = self.options.threads or (len(allowed) if workload.all_cores else 1)
+            setting = Setting(
+                workload=workload.name,
+                samples=workload.samples,
+                threads=threads,
+                cores=allowed[-threads:],  # the first ones have the system's own work
+                environment=dict.fromkeys(VARIABLES, str(threads)),
+                gflop=workload.flops / 1e9,
+            )
+            self.settings.append(setting)
+            # The harness itself keeps away from what it times, where there is room.
+            away = set(allowed) - set(setting.cores) or set(allowed)
+            with tempfile.TemporaryDirectory(prefix="bench-") as folder, pinned(away):
+                self._race(workload, setting, Path(folder))
+
+    def file(self, *, complete: bool) -> Bench:
+        """Everything so far."""
+        return Bench(
+            complete=complete,
+            machine=results.machine(),
+            settings=self.settings,
+            ports=list(self.infos.values()),
+            rows=self.rows,
+            latencies=self.latencies,
+            rooflines=self.rooflines,
+            left_out=self.left_out,
+        )
+
+    def _race(self, workload: Workload, setting: Setting, folder: Path) -> None:
+        judges = self._judges(workload, setting, folder)
+        said: dict[str, list[Said]] = {}
+        probes: list[limits.Probe] = []
+        contenders: list[Contender] = []
+
+        def between() -> None:
+            if workload.generated:
+                with pinned(setting.cores):
+                    probes.append(limits.probe(setting.threads, setting.environment))
+
+        try:
+            contenders = self._contenders(workload, judges, setting)
+            self._measure_latencies(workload, setting, said)
+            race(contenders, self.options.rounds, between, progress)
+            self._measure_latencies(workload, setting, said)
+        finally:
+            for judge in judges:
+                judge.close()
+                self.infos[judge.target.name] = results.port_info(judge)
+            self.latencies += [limits.latency(name, workload, runs) for name, runs in said.items()]
+            if probes:
+                dtypes = dict.fromkeys(contender.dtype for contender in contenders)
+                self.rooflines += [limits.roofline(workload, dtype, probes) for dtype in dtypes]
+            judged = [c for c in contenders if c.verdict.status != "SKIP"]
+            for c in contenders:
+                if c.verdict.status == "SKIP":
+                    self._leave_out(c.name, workload.name, c.verdict.reason, c.dtype)
+            self.rows += rows(judged, self.options.rounds, self.latencies, self.rooflines)
+
+    def _judges(self, workload: Workload, setting: Setting, folder: Path) -> list[Judge]:
+        """What asks each target, but for those to which the workload cannot be told."""
+        judges = []
+        for one in self._prepared:
+            in_json = one.target.port.manifest.kind == "process"
+            numbers = workload.samples * workload.layers[0]
+            if isinstance(one, NotReady):
+                judges.append(Judge(one))
+            elif in_json and numbers > MOST_NUMBERS:
+                reason = f"it speaks JSON lines, and a request would have {numbers:,} numbers"
+                self._leave_out(one.target.name, workload.name, reason)
+            else:
+                one = replace(one, env=one.env | setting.environment)
+                bulk = workload.generated and not in_json
+                judges.append(Judge(one, partial(BulkClient, folder=folder) if bulk else Client))
+        return judges
+
+    def _contenders(
+        self, workload: Workload, judges: list[Judge], setting: Setting
+    ) -> list[Contender]:
+        """Each target in each dtype, but for those of which it is known that they are too slow."""
+        traces: dict[DType, Trace] = {}
+        found = []
+        for judge in judges:
+            for dtype in (dtype for dtype in self.options.dtypes if dtype in judge.target.dtypes):
+                name = judge.target.name
+                if (reason := self._too_slow(name, dtype, workload)) is not None:
+                    self._leave_out(name, workload.name, reason, dtype)
+                    continue
+                if dtype not in traces:
+                    progress(f"{workload.name}: what is expected in {dtype}")
+                    traces[dtype] = workload.trace(dtype)
+                found.append(Contender(judge, workload, traces[dtype], set(setting.cores)))
+        return found
+
+    def _too_slow(self, name: str, dtype: DType, workload: Workload) -> str | None:
+        """Why a target that is not named is not tried: a smaller network says how slow it is."""
+        if self.options.ports or not workload.generated:
+            return None
+        smaller = {w.name: w for w in self.options.workloads if w.generated}
+        for row in self.rows:
+            if (row.port, row.dtype) == (name, dtype) and row.timed and row.workload in smaller:
+                ns_per_flop = row.timed.ns_per_iteration.value / smaller[row.workload].flops
+                seconds = ns_per_flop * workload.flops / 1e9
+                if seconds > SLOW_S:
+                    return (
+                        f"after {row.workload}, an iteration would take about {seconds:.0f} s; "
+                        f"it is tried where it is named"
+                    )
+        return None
+
+    def _measure_latencies(
+        self, workload: Workload, setting: Setting, said: dict[str, list[Said]]
+    ) -> None:
+        """Run the programs of rungs that state a limit; where one fails, there is none."""
+        for one in self._prepared:
+            rung = one.target.rung
+            if isinstance(one, NotReady) or workload.generated or not (rung and rung.limit):
+                continue
+            name = one.target.name
+            progress(f"{workload.name}: measuring the limit of {name}")
+            try:
+                with pinned(setting.cores):
+                    measured = limits.measure_latency(one.target)
+                said.setdefault(name, []).append(measured)
+            except limits.LimitError as error:
+                self._leave_out(f"limit of {name}", workload.name, str(error))
+
+    def _leave_out(self, name: str, workload: str, reason: str, dtype: DType | None = None) -> None:
+        self.left_out.append(LeftOut(name=name, workload=workload, reason=reason, dtype=dtype))

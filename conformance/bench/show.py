@@ -1,0 +1,117 @@
+"""The tables that a person reads after `make bench`."""
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from conformance.bench.files import Bench, Interval, Row, Setting, Timed
+from conformance.report import STYLES
+from reference.golden import DTYPES
+
+COLUMNS = ("an iteration", "x NumPy", "fixed", "of limit", "of GEMM")
+UNITS = (("s", 1e9), ("ms", 1e6), ("us", 1e3), ("ns", 1.0))
+
+
+def show(out: Console, bench: Bench) -> None:
+    """Print tables for each workload, the limits, and the reasons for all that is not in them."""
+    out.print("\nTime an iteration, in brackets the 95 % interval; fixed: what a run takes besides")
+    for setting in bench.settings:
+        threads = f"{setting.threads} thread" + "s" * (setting.threads > 1)
+        for dtype in DTYPES:
+            rows = [r for r in bench.rows if r.workload == setting.workload and r.dtype == dtype]
+            if rows:
+                batch = f"batch {setting.samples}"
+                out.print(f"\n{setting.workload}, {batch}, {dtype}, {threads}")
+                out.print(_table(rows))
+        for line in _limits(bench, setting):
+            out.print(line, soft_wrap=True)
+    for row in bench.rows:
+        if row.reason:
+            where = f"{row.port} on {row.workload}, {row.dtype}"
+            style = STYLES.get(row.status, "bold red")
+            out.print(f"{row.status} {where}: {row.reason}", style=style, soft_wrap=True)
+    # Each reason once, with where it holds.
+    grouped: dict[tuple[str, str], dict[str, None]] = {}
+    for left in bench.left_out:
+        grouped.setdefault((left.name, left.reason), {})[left.workload] = None
+    for (name, reason), workloads in grouped.items():
+        where = "" if "all" in workloads else f" on {', '.join(workloads)}"
+        out.print(f"left out: {name}{where}: {reason}", style="dim", soft_wrap=True)
+
+
+def _table(rows: Sequence[Row]) -> Table:
+    """The fastest first; what was not timed comes last. Empty columns are left out."""
+    timed = [(row.port, row.timed) for row in rows if row.timed]
+    timed.sort(key=lambda pair: pair[1].ns_per_iteration.value)
+    lines = [[port, *_cells(speed)] for port, speed in timed]
+    kept = [i for i, _ in enumerate(COLUMNS, 1) if any(line[i] != "-" for line in lines)]
+    table = Table()
+    table.add_column("port", no_wrap=True)
+    for i in kept:
+        table.add_column(COLUMNS[i - 1], justify="right")
+    for line in lines:
+        table.add_row(Text(line[0]), *(line[i] for i in kept))
+    for row in rows:
+        if not row.timed:
+            table.add_row(Text(row.port), Text(row.status, STYLES.get(row.status, "bold red")))
+    return table
+
+
+def _cells(timed: Timed) -> list[str]:
+    """What stands under COLUMNS; "-" where it is not known, or lost in the noise."""
+    ratio, fixed = timed.ratio_to_numpy, timed.fixed_ms.value
+    return [
+        _time(timed.ns_per_iteration),
+        f"{_digits(ratio.value)} ({_digits(ratio.low)} - {_digits(ratio.high)})" if ratio else "-",
+        f"{fixed:.2f} ms" if fixed > 0 else "-",
+        f"{timed.of_limit:.1%}" if timed.of_limit is not None else "-",
+        f"{timed.of_gemm:.1%}" if timed.of_gemm is not None else "-",
+    ]
+
+
+def _time(ns: Interval) -> str:
+    """As in "22.8 us (22.5 - 23.1)"."""
+    size = _unit(ns.value)[1]
+    return f"{_scaled(ns.value)} ({_digits(ns.low / size)} - {_digits(ns.high / size)})"
+
+
+def _scaled(ns: float) -> str:
+    unit, size = _unit(ns)
+    return f"{_digits(ns / size)} {unit}"
+
+
+def _unit(ns: float) -> tuple[str, float]:
+    """The largest unit of which there is one at least, and its nanoseconds."""
+    return next(((unit, size) for unit, size in UNITS if abs(ns) >= size), UNITS[-1])
+
+
+def _digits(value: float) -> str:
+    """Three digits; or two of what is small; or all before the point."""
+    return (
+        f"{value:,.0f}"
+        if abs(value) >= 100
+        else f"{value:#.3g}"
+        if abs(value) >= 0.1
+        else f"{value:.2g}"
+    )
+
+
+def _limits(bench: Bench, setting: Setting) -> list[str]:
+    """What the limits of a workload are made of."""
+    lines = []
+    for roof in bench.rooflines:
+        if roof.workload == setting.workload:
+            lines.append(
+                f"limit in {roof.dtype}: {_scaled(roof.limit_ns)}: {roof.gflop:.3g} GFLOP of "
+                f"matrix products at {roof.gflops_peak:.1f} GFLOP/s, {roof.gbytes:.3g} GB besides "
+                f"at {roof.gbytes_per_s:.1f} GB/s; of GEMM: of that peak, times the products' "
+                f"share of the work, {roof.gemm_share:.1%}"
+            )
+    for latency in bench.latencies:
+        if latency.workload == setting.workload:
+            best = min(latency.runs, key=lambda said: said.limit_ns)
+            links = ", ".join(f"{x.count:g} x {x.name} {x.ns:.2f} ns" for x in best.links)
+            lines.append(f"limit in float64, by {latency.port}: {best.limit_ns:.1f} ns: {links}")
+    return lines

@@ -1,0 +1,192 @@
+"""The workloads: networks from tiny to large, and what is expected of each.
+
+`3-4-1` is the case three-layer, with its certified golden data. For the others ball arithmetic
+would take hours, so what is expected is the reference's run in float64, from inputs that are
+rounded to the dtype that is judged. The tolerance is derived as for golden data, from how far
+correct runs stray, with the same factor: only that here the correct runs are of the reference in
+that dtype, on REPLICAS networks with samples, inputs and hidden units in another order.
+Mathematically that is the same network, and each of its sums is made in another order. `noise` is
+the farthest that any of them, or the run in the given order, strays, for each checkpoint and tensor
+by itself; at least one unit in the last place.
+"""
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from conformance import traces
+from conformance.compare import Expected
+from conformance.places import CASES
+from conformance.traces import Trace
+from reference import network
+from reference.array import Array
+from reference.case import Case, load
+from reference.case_tables import DType
+from reference.golden import Tensors, checkpoint_tensors, tolerance
+from reference.rules import Rules
+
+REPLICAS = 3
+SEED = 2015
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A network with sigmoid units, one hidden layer, full batches and squared error.
+
+    `counts` are the iteration counts that may be timed, each checked; a target is timed for about
+    `turn_s` seconds a round. `generated` tells those from the case three-layer.
+    """
+
+    layers: tuple[int, int, int]
+    samples: int
+    alpha: float
+    counts: tuple[int, ...]
+    turn_s: float
+    all_cores: bool = True
+    generated: bool = True
+
+    @property
+    def name(self) -> str:
+        """Its layers, as in "3-4-1"."""
+        return "-".join(map(str, self.layers))
+
+    @property
+    def flops(self) -> int:
+        """Floating-point operations in the matrix products of an iteration.
+
+        Each of the two weight matrices, (n_k, n_{k+1}), takes part in the forward product l[k]
+        syn[k] and in the update's l[k]^T delta[k+1]; the second one also in delta[2] syn[1]^T. The
+        first has no such product, since no error goes back to the data. Each is m n_k n_{k+1}
+        multiply-adds.
+        """
+        inputs, hidden, outputs = self.layers
+        return 2 * self.samples * (2 * inputs * hidden + 3 * hidden * outputs)
+
+    @cached_property
+    def case(self) -> Case:
+        """What ports are asked."""
+        return self._generated() if self.generated else load(CASES / "three-layer.toml")
+
+    def _generated(self) -> Case:
+        """Weights and data from NumPy's generator.
+
+        The data are in [0, 1), and the weights so small that units begin far from saturation.
+        Targets are classes.
+        """
+        random = np.random.default_rng(SEED)
+        inputs, hidden, outputs = self.layers
+        X = random.random((self.samples, inputs))
+        y = np.eye(outputs)[random.integers(outputs, size=self.samples)]
+        weights = [
+            (2 * random.random((a, b)) - 1) / np.sqrt(a)
+            for a, b in itertools.pairwise((inputs, hidden, outputs))
+        ]
+        return Case.model_validate(
+            {
+                "format": 1,
+                "id": self.name,
+                "title": f"{self.name}, batch {self.samples}",
+                "purpose": "To be timed.",
+                "needs": ["alpha", "layers"],
+                "network": {"layers": list(self.layers)},
+                "training": {"iterations": self.counts[-1], "alpha": self.alpha},
+                "init": {"weights": [w.tolist() for w in weights]},
+                "data": {"X": X.tolist(), "y": y.tolist()},
+                "trace": {"checkpoints": list(self.counts), "steps": []},
+            }
+        )
+
+    def trace(self, dtype: DType) -> Trace:
+        """What is expected: the golden trace, or one that is derived now."""
+        return derived(self.case, dtype) if self.generated else traces.load(self.case)[dtype]
+
+
+WORKLOADS = [
+    Workload(
+        (3, 4, 1),
+        samples=4,
+        alpha=1.0,
+        counts=(1, 10, 100, 300, 1000, 3000, 10000, 20000, 30000, 40000, 50000, 60000),
+        turn_s=0.5,
+        all_cores=False,
+        generated=False,
+    ),
+    Workload(
+        (64, 128, 10),
+        samples=64,
+        alpha=1e-3,
+        counts=(1, 2, 5, 10, 20, 50, 100, 200, 500),
+        turn_s=0.5,
+    ),
+    Workload((784, 1024, 10), samples=4096, alpha=2e-6, counts=(1, 2, 3, 4), turn_s=1.5),
+]
+
+
+def derived(case: Case, dtype: DType) -> Trace:
+    """The expected run and its tolerances in one dtype, as the text above says."""
+    random = np.random.default_rng([SEED, 1])
+    exact = list(_run(case, dtype, "float64", None))
+    noise = [[_last_place(value, dtype) for _, value in tensors] for _, tensors in exact]
+    # One after the other, since each may be a large network.
+    for order in (None, *[random] * REPLICAS):
+        for found, (_, values), (_, strayed) in zip(
+            noise, exact, _run(case, dtype, dtype, order), strict=True
+        ):
+            for i, ((_, a), (_, b)) in enumerate(zip(values, strayed, strict=True)):
+                found[i] = max(found[i], float(np.abs(a - b).max()))
+    return Trace(
+        dtype,
+        checkpoints=[
+            (
+                n,
+                [
+                    Expected(name, value, tolerance(strayed, dtype))
+                    for (name, value), strayed in zip(tensors, found, strict=True)
+                ],
+            )
+            for (n, tensors), found in zip(exact, noise, strict=True)
+        ],
+        steps=[],
+        diagnosed=False,
+    )
+
+
+def _last_place(value: Array, dtype: DType) -> float:
+    """One unit in the last place of the largest element: the least noise that there can be.
+
+    What is expected is rounded, and so is what a port says, each by up to half of it.
+    """
+    return float(np.spacing(np.abs(value).max().astype(dtype)))
+
+
+def _run(
+    case: Case, dtype: DType, arithmetic: DType, random: np.random.Generator | None
+) -> Iterator[tuple[int, Tensors]]:
+    """The reference's free run; with samples, inputs and hidden units in another order if asked.
+
+    The inputs and alpha are rounded to `dtype`. The tensors are in float64, in the given order.
+    """
+    X, y, start = case.arrays(dtype)
+    sizes = len(X), *case.layers[:2]
+    if random is None:
+        rows, inputs, hidden = (np.arange(size) for size in sizes)
+    else:
+        rows, inputs, hidden = (random.permutation(size) for size in sizes)
+    there = [np.ix_(inputs, hidden), np.ix_(hidden, np.arange(case.layers[2]))]
+    back = [np.ix_(*(np.argsort(axis.ravel()) for axis in axes)) for axes in there]
+    X, y = X[np.ix_(rows, inputs)].astype(arithmetic), y[rows].astype(arithmetic)
+    rules = Rules(**case.settings(dtype))
+    state = rules.split([w[axes].astype(arithmetic) for w, axes in zip(start, there, strict=True)])
+    for n in range(case.trace.checkpoints[-1] + 1):
+        # In such a network, what an update first computes is what inference does.
+        l, _, _, new = network.update(X, y, state, rules, n)
+        if n in case.trace.checkpoints:
+            found = [w[axes].astype(np.float64) for w, axes in zip(state.syn, back, strict=True)]
+            # NumPy's mean adds in pairs, in any order of samples; most loops add one by one.
+            absolute = np.abs(y - l[-1])
+            mean = absolute.mean() if random is None else np.cumsum(absolute)[-1] / absolute.size
+            yield n, checkpoint_tensors(case, found, np.float64(mean))
+        state = new
