@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 from pathlib import Path
 from typing import cast, get_args
 
@@ -35,6 +36,7 @@ def main(arguments: argparse.Namespace) -> int:
     picture = Path(arguments.plot or file.with_suffix(".svg"))
     for path in (file, picture):
         results.check_writable(path)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that ports are ended, too
     run = Run(options)
     complete = False
     try:

@@ -360,12 +360,14 @@ def test_nothing_timed_is_a_failure(
     port, file = make_port("p", manifest=manifest), tmp_path / "bench.json"
     argv = ["conformance", "bench", str(port), "--results", str(file), "--workload", "3-4-1"]
     monkeypatch.setattr(sys, "argv", argv)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
     assert main() == 1
     assert capsys.readouterr().err.endswith("error: nothing was timed, and that is a failure\n")
     assert Bench.model_validate_json(file.read_text()).rows == []
 
 
-def test_an_interrupted_run_says_so(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_says_so(tmp_path: Path, number: signal.Signals) -> None:
     file = tmp_path / "bench.json"
     words = [sys.executable, "-m", "conformance", "bench", "c", "--workload", "3-4-1"]
     running = subprocess.Popen(
@@ -374,7 +376,7 @@ def test_an_interrupted_run_says_so(tmp_path: Path) -> None:
     assert running.stderr is not None
     while "round 2" not in running.stderr.readline():
         pass
-    running.send_signal(signal.SIGINT)
+    running.send_signal(number)
     assert running.wait(60) == 130
     assert "Traceback" not in running.stderr.read()
     running.stderr.close()
