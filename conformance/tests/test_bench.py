@@ -233,6 +233,15 @@ def test_a_port_that_is_slow_or_cannot_be_told_is_named(
     assert "speaks JSON lines" in bench.left_out[-1].reason
 
 
+def test_a_network_that_is_not_a_ports_own_is_left_out(timed: Any, make_port: MakePort) -> None:
+    says = "answer = {'id': request['id'], 'unsupported': 'only 3-4-1'}"
+    bench, rows = timed(make_port("narrow", f"if op == 'train':\n    {says}"), "c")
+    assert set(rows) == {("c", "float64"), ("c", "float32")}
+    left = bench.left_out[-1]
+    assert (left.name, left.workload, left.dtype) == ("narrow", "2-3-2", "float64")
+    assert left.reason == "only 3-4-1"
+
+
 def test_what_is_not_here_and_what_does_not_build(
     timed: Any, make_port: MakePort, patched_c: PatchedC
 ) -> None:
