@@ -61,7 +61,7 @@ format: .venv/installed ## format all sources
 
 lock: .venv/installed ## resolve pyproject.toml again into requirements.lock
 	@$(PYTHON) -m venv build/uv && build/uv/bin/pip install --quiet uv
-	@build/uv/bin/uv pip compile pyproject.toml --extra test --universal --python-version 3.11 \
+	@build/uv/bin/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 \
 	    --generate-hashes --quiet --custom-compile-command "make lock" -o requirements.lock
 
 clean: ## delete what was built, and the virtual environment
