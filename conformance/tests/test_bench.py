@@ -277,26 +277,29 @@ print(json.dumps({"limit_ns": limit, "links": [{"name": "divide", "count": 2, "n
 """
 
 
-def with_limit(patched_c: PatchedC, program: str) -> Path:
+def with_limit(patched_c: PatchedC, program: str) -> tuple[Path, str]:
+    """A copy of the C port, and a rung of it that is the same again and states a limit."""
     folder = patched_c("stub")
     (folder / "limit.py").write_text(program)
     rung = (
         '[[rung]]\nname = "again"\ndtypes = ["float64"]\ncapabilities = ["alpha"]\n'
+        'build = [["gcc", "-std=c11", "-O1", "-fPIC", "-shared", "-I{include}", "-DBITS=64", '
+        '"backprop.c", "-lm", "-o", "{build}/libbackprop.so"]]\n'
         'library = "{build}/libbackprop.so"\n'
         'limit = ["{python}", "{port}/limit.py", "{build}/before"]\n'
     )
     with (folder / "port.toml").open("a") as manifest:
         manifest.write(rung)
-    return folder
+    return folder, f"{folder}:again"
 
 
 def test_the_command_shows_the_limit_that_a_rung_states(
     patched_c: PatchedC, tmp_path: Path
 ) -> None:
     file = tmp_path / "out" / "bench.json"
-    folder = with_limit(patched_c, LIMIT)
+    both = with_limit(patched_c, LIMIT)
     options = ("--workload", "3-4-1", "--rounds", str(ROUNDS), "--results", file)
-    done = command(folder, *options)
+    done = command(*both, *options)
     assert done.returncode == 0, done.stderr
     bench = Bench.model_validate_json(file.read_text())
     assert bench.complete
@@ -325,7 +328,7 @@ def test_a_limit_that_is_none_is_named(
     timed: Any, patched_c: PatchedC, program: str, says: str
 ) -> None:
     workload = dataclasses.replace(WORKLOADS[0], turn_s=0.02)
-    bench, rows = timed(with_limit(patched_c, program), workload=workload)
+    bench, rows = timed(*with_limit(patched_c, program), workload=workload)
     assert not bench.latencies
     assert f"stub:again: {says}" in bench.left_out[-1].reason
     assert rows["stub:again", "float64"].timed.of_limit is None
