@@ -38,9 +38,9 @@ def show(out: Console, results: Results) -> None:
     _reasons(out, results.results)
     if results.capabilities:
         out.print("\nCapabilities: passed cases that need them, of those with all needs listed")
-    for start in range(0, len(ports), columns):
-        if results.capabilities:
-            out.print(_capabilities(results.capabilities, ports[start : start + columns]))
+    able = list(dict.fromkeys(entry.port for entry in results.capabilities))
+    for start in range(0, len(able), columns):
+        out.print(_capabilities(results.capabilities, able[start : start + columns]))
     if results.timings:
         out.print("\nTime of ports that passed: slope and intercept over interleaved runs")
         out.print(_timings(results.timings))
