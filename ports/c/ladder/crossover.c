@@ -1,8 +1,8 @@
 /* Measures from which size on a product should go to BLAS, on this machine:
  *
  *     python find_blas.py blas.flags
- *     gcc -std=c11 -O3 -ffp-contract=fast -DBITS=64 @blas.flags crossover.c @blas.flags -o
- * crossover OPENBLAS_NUM_THREADS=1 ./crossover
+ *     gcc -std=c11 -O3 -ffp-contract=fast -DBITS=64 @blas.flags crossover.c @blas.flags
+ *     OPENBLAS_NUM_THREADS=1 ./a.out
  *
  * (-DBITS=32 for float32). It takes a minute or two, and prints a line for each network of `hidden`
  * units before a layer of `outputs`: the nanoseconds of its forward, backward and update product by
