@@ -47,7 +47,7 @@ class Run:
         check_known_failures(chosen, self.cases)
         required = required_targets(options.require, chosen)
         results.check_writable(options.results)
-        self.traces = {case.id: traces.load(case) for case in self.cases}
+        self.traces = traces.load_all(self.cases)
         with ThreadPoolExecutor() as pool:
             prepared = [ready for group in pool.map(build.prepare, chosen) for ready in group]
         self.judges = {p.target.name: Judge(p) for p in prepared}

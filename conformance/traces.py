@@ -3,6 +3,7 @@
 import hashlib
 import sys
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +18,7 @@ from reference.case import Case, CaseError
 from reference.case_tables import DType, Finite, Matrix, Strict
 from reference.golden import checkpoint_tensors, predict_tensors, step_tensors
 from reference.network import Step
+from reference.parallel import in_parallel
 from reference.sentences import first_error
 
 CACHE = BUILD / "golden"
@@ -83,6 +85,18 @@ class Trace:
         return [t.value.astype(self.dtype) for t in tensors if t.name != "error"]
 
 
+def load_all(cases: list[Case]) -> dict[str, dict[DType, Trace]]:
+    """The golden traces of cases by id; where several must be derived, on all cores.
+
+    Raises what `load` raises.
+    """
+    missing = [c for c in cases if not _committed(c).exists() and not _cached(c).exists()]
+    if len(missing) > 1:
+        for _ in in_parallel([partial(_derived, case) for case in missing]):
+            pass
+    return {case.id: load(case) for case in cases}
+
+
 def load(case: Case) -> dict[DType, Trace]:
     """The golden traces of a case: its golden file, or else the cache, or derived now.
 
@@ -90,7 +104,7 @@ def load(case: Case) -> dict[DType, Trace]:
     CaseError if it was made from another version of the case or is not well-formed, or if the
     case cannot be certified.
     """
-    committed = case.path.resolve().parent.parent / "golden" / f"{case.id}.json"
+    committed = _committed(case)
     if not committed.exists():
         return _traces(case, _read(_derived(case)))
     file = _read(committed)
@@ -152,10 +166,18 @@ def _check(file: _File, case: Case, path: Path) -> None:
             )
 
 
+def _committed(case: Case) -> Path:
+    return case.path.resolve().parent.parent / "golden" / f"{case.id}.json"
+
+
+def _cached(case: Case) -> Path:
+    key = hashlib.sha256(f"{case.sha256} {golden.source_sha256()}".encode()).hexdigest()
+    return CACHE / f"{case.id}-{key[:16]}.json"
+
+
 def _derived(case: Case) -> Path:
     """The case's golden file under build/, made now if it is not there."""
-    key = hashlib.sha256(f"{case.sha256} {golden.source_sha256()}".encode()).hexdigest()
-    path = CACHE / f"{case.id}-{key[:16]}.json"
+    path = _cached(case)
     if not path.exists():
         print(f"deriving certified golden data for {case.id} ...", file=sys.stderr, flush=True)
         parts = {dtype: golden.derive(case, dtype) for dtype in golden.DTYPES}

@@ -16,8 +16,13 @@ def in_parallel(jobs: Iterable[Callable[[], Result]]) -> Iterator[Result]:
     """
     # Ctrl-C goes to all processes of a terminal. Only this one acts on it: leaving the pool
     # terminates the others.
-    with multiprocessing.Pool(os.cpu_count(), signal.signal, (signal.SIGINT, signal.SIG_IGN)) as p:
-        yield from p.imap(_call, jobs)
+    with multiprocessing.Pool(os.cpu_count(), _begin) as pool:
+        yield from pool.imap(_call, jobs)
+
+
+def _begin() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # whatever the caller does with it
 
 
 def _call(job: Callable[[], Result]) -> Result:

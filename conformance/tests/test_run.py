@@ -81,13 +81,16 @@ def test_a_case_without_golden_file_is_certified_on_the_fly(
 ) -> None:
     folder = tmp_path / "mine"
     folder.mkdir()
-    text = (CASES / "one-step.toml").read_text().replace("one-step", "mine")
-    # A weight that no earlier run had, so that nothing is cached.
-    weight = f"0.75{time.time_ns()}"
-    (folder / "mine.toml").write_text(text.replace("0.75", weight))
+    text = (CASES / "one-step.toml").read_text()
+    for name in ("mine", "another"):
+        # A weight that no earlier run had, so that nothing is cached.
+        weight = f"0.75{time.time_ns()}"
+        new = text.replace("one-step", name).replace("0.75", weight)
+        (folder / f"{name}.toml").write_text(new)
     first = conformance("c", cases=folder)
     assert first.returncode == 0, first.stdout
-    assert "deriving certified golden data for mine" in first.stderr
+    assert first.stderr.count("deriving certified golden data for mine") == 1
+    assert first.stderr.count("deriving certified golden data for another") == 1
     second = conformance("c", cases=folder)
     assert second.returncode == 0
     assert "deriving" not in second.stderr
