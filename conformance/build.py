@@ -91,10 +91,9 @@ def detect_device(port: Port) -> Outcome:
     return run_short(_fill(Target(port), port.manifest.device.detect), port, DETECT_LIMIT_S)
 
 
-def measure_limit(target: Target) -> Outcome:
-    """Run the program of a rung that says how fast it could be; the text is what it says."""
-    limit = target.rung.limit if target.rung else None
-    return run_short(_fill(target, limit or ["false"]), target.port, LATENCY_LIMIT_S)
+def measure_limit(target: Target, limit: list[str]) -> Outcome:
+    """Run a target's program that says how fast it could be; the text is what it says."""
+    return run_short(_fill(target, limit), target.port, LATENCY_LIMIT_S)
 
 
 def build(target: Target, toolchain: str) -> Outcome:

@@ -24,11 +24,13 @@ from reference.case_tables import DType
 from reference.files import write_atomically
 
 
-class _Model(BaseModel):
+class Model(BaseModel):
+    """A part of a file: no other keys than these, and never changed."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Machine(_Model):
+class Machine(Model):
     """Where the run was made."""
 
     date: str
@@ -41,7 +43,7 @@ class Machine(_Model):
     numpy: str
 
 
-class PortInfo(_Model):
+class PortInfo(Model):
     """How a port was built and what it ran on."""
 
     port: str
@@ -51,7 +53,7 @@ class PortInfo(_Model):
     device: str | None
 
 
-class Divergence(_Model):
+class Divergence(Model):
     """The first wrong number; `got` is text, since it may be NaN or infinite."""
 
     check: Check
@@ -67,7 +69,7 @@ class Divergence(_Model):
     bugs: list[str]
 
 
-class Result(_Model):
+class Result(Model):
     """One verdict. `margin` is null where nothing finite was compared.
 
     `accuracy` is the part of held-out samples that is classified rightly, where a case has such.
@@ -84,7 +86,7 @@ class Result(_Model):
     divergence: Divergence | None = None
 
 
-class CapabilityResult(_Model):
+class CapabilityResult(Model):
     """How many of the cases that need a capability a port passes, if its manifest lists it."""
 
     port: str
@@ -94,7 +96,7 @@ class CapabilityResult(_Model):
     cases: int
 
 
-class Timing(_Model):
+class Timing(Model):
     """Time per iteration as a slope, with its 95 % interval, and the cost of a run besides."""
 
     port: str
@@ -107,7 +109,7 @@ class Timing(_Model):
     ratio_to_numpy: float | None
 
 
-class Kill(_Model):
+class Kill(Model):
     """Where a mutant exceeds the tolerance most; a margin of null is infinite, or NaN."""
 
     case: str
@@ -118,7 +120,7 @@ class Kill(_Model):
     margin: float | None
 
 
-class TeethMutant(_Model):
+class TeethMutant(Model):
     """One known bug: what catches it, and the names that the diagnosis gives it there."""
 
     id: str
@@ -126,7 +128,7 @@ class TeethMutant(_Model):
     named: list[str]
 
 
-class TeethVariant(_Model):
+class TeethVariant(Model):
     """One correct variant: its worst margin, and where that is."""
 
     id: str
@@ -137,14 +139,14 @@ class TeethVariant(_Model):
     margin: float | None
 
 
-class Teeth(_Model):
+class Teeth(Model):
     """What `make teeth` measured."""
 
     mutants: list[TeethMutant]
     variants: list[TeethVariant]
 
 
-class Results(_Model):
+class Results(Model):
     """The whole file; not `complete` if the run was interrupted."""
 
     format: Literal[1] = 1

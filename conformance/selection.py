@@ -89,7 +89,7 @@ def required_targets(words: list[str], chosen: list[ports.Port]) -> list[ports.T
     Raises PortError for one that is not selected.
     """
     by_word = {target.name: target for port in chosen for target in port.targets()}
-    either = dict(zip(by_word, by_word, strict=True))
+    either = {word: word for word in by_word}
     for port in chosen:
         if port.manifest.emulation is not None and port.name in either:
             word = f"{port.name}:{port.manifest.emulation.name.replace(' ', '-')}"

@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from conformance.compare import compare
+from conformance.compare import Comparison, Expected, compare
 from conformance.judge import Divergence, Judge, one_line
-from conformance.protocol import Question
+from conformance.protocol import Client, Question
 from conformance.traces import Trace
 from reference.case import Case
 
@@ -70,13 +70,26 @@ def _one_round(
         for n in counts:
             if len(times) > 1 and times[-1][1] > SLOW_S:
                 break
-            started = time.perf_counter()
-            [(_, got)] = client.train(question, [n])
-            times.append((n, time.perf_counter() - started))
-            first = compare(got, expected[n], trace.dtype).first
-            if first is not None:
-                raise WrongWhenTimed(one_line(Divergence("run", n, first)))
+            seconds, comparison = timed_run(client, question, n, expected[n])
+            times.append((n, seconds))
+            demand_right(n, comparison)
     return times
+
+
+def timed_run(
+    client: Client, question: Question, n: int, expected: list[Expected]
+) -> tuple[float, Comparison]:
+    """The seconds that a run of n iterations takes, and how its answer compares."""
+    started = time.perf_counter()
+    [(_, got)] = client.train(question, [n])
+    seconds = time.perf_counter() - started
+    return seconds, compare(got, expected, question.dtype)
+
+
+def demand_right(n: int, comparison: Comparison) -> None:
+    """Raise WrongWhenTimed if the answer to a run of n iterations was wrong."""
+    if comparison.first is not None:
+        raise WrongWhenTimed(one_line(Divergence("run", n, comparison.first)))
 
 
 def fit(samples: list[tuple[int, float]]) -> Line:

@@ -1,21 +1,19 @@
 """The file that `make bench` writes. Its JSON schema is conformance/bench.schema.json."""
 
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from conformance.bench.statistics import Estimate
-from conformance.results import Machine, PortInfo
+from conformance.ports import Status
+from conformance.results import Machine, Model, PortInfo
 from reference.case_tables import DType
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Interval(_Model):
+class Interval(Model):
     """A median over rounds, with its 95 % bootstrap interval."""
 
     value: float
@@ -28,14 +26,14 @@ class Interval(_Model):
         return cls(**found._asdict())
 
 
-class Round(_Model):
+class Round(Model):
     """The line through one round: nanoseconds an iteration, and milliseconds besides."""
 
     ns_per_iteration: float
     fixed_ms: float
 
 
-class Timed(_Model):
+class Timed(Model):
     """The speed of one target. A ratio is how many times faster than NumPy it is, round by round.
 
     `of_limit` is the limit's time over this one's. `of_gemm` is the speed of its matrix products,
@@ -51,7 +49,7 @@ class Timed(_Model):
     rounds: list[Round]
 
 
-class Row(_Model):
+class Row(Model):
     """One target on one workload: what came of it, and its speed if it was timed.
 
     `margin` is the worst deviation as a multiple of the tolerance.
@@ -60,13 +58,13 @@ class Row(_Model):
     port: str
     workload: str
     dtype: DType
-    status: Literal["PASS", "FAIL", "CRASH", "TIMEOUT", "GARBAGE", "SKIP", "XFAIL"]
+    status: Status
     margin: float | None
     reason: str
     timed: Timed | None
 
 
-class Link(_Model):
+class Link(Model):
     """A kind of operation in the chain that an iteration cannot do without."""
 
     name: str
@@ -74,14 +72,14 @@ class Link(_Model):
     ns: Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
-class Said(_Model):
+class Said(Model):
     """What the program of a rung prints: the least time of an iteration, and what it adds up."""
 
     limit_ns: Positive
     links: list[Link]
 
 
-class Latency(_Model):
+class Latency(Model):
     """The least time of an iteration of 3-4-1 in float64, as a rung states it.
 
     Its program ran before all rounds and after them; the smaller limit counts.
@@ -93,7 +91,7 @@ class Latency(_Model):
     runs: list[Said]
 
 
-class Roofline(_Model):
+class Roofline(Model):
     """The least time of an iteration of a large network, from what the machine can do.
 
     conformance/bench/limits.py has the formulas. `samples` are what each round measured.
@@ -111,7 +109,17 @@ class Roofline(_Model):
     rounds_gbytes_per_s: list[float]
 
 
-class Setting(_Model):
+def least_times(
+    latencies: Iterable[Latency], rooflines: Iterable[Roofline]
+) -> dict[tuple[str, DType], float]:
+    """The limit in nanoseconds, by workload and dtype; of those of several rungs, the smallest."""
+    found: dict[tuple[str, DType], float] = {(r.workload, r.dtype): r.limit_ns for r in rooflines}
+    for latency in sorted(latencies, key=lambda latency: -latency.limit_ns):
+        found[latency.workload, "float64"] = latency.limit_ns
+    return found
+
+
+class Setting(Model):
     """How a workload was run."""
 
     workload: str
@@ -122,7 +130,7 @@ class Setting(_Model):
     gflop: float
 
 
-class LeftOut(_Model):
+class LeftOut(Model):
     """What was not run, and why: in one dtype or in both, on one workload or on "all"."""
 
     name: str
@@ -131,7 +139,7 @@ class LeftOut(_Model):
     dtype: DType | None = None
 
 
-class Bench(_Model):
+class Bench(Model):
     """The whole file; not `complete` if the run was interrupted."""
 
     format: Literal[1] = 1

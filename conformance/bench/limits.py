@@ -108,10 +108,10 @@ def last_cache() -> int:
     return max(sizes)
 
 
-def measure_latency(target: Target) -> Said:
-    """What the rung's program says now. Raises LimitError."""
+def measure_latency(target: Target, limit: list[str]) -> Said:
+    """What a rung's program `limit` says now. Raises LimitError."""
     where = f"{target.name}: limit"
-    done = build.measure_limit(target)
+    done = build.measure_limit(target, limit)
     if not done.ok:
         raise LimitError(f"{where}: {done.text}")
     try:

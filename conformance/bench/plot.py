@@ -4,7 +4,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from conformance.bench.files import Bench
+from conformance.bench.files import Bench, least_times
 
 INSTALL = "pip install matplotlib"
 COLOURS = {"float64": "tab:blue", "float32": "tab:orange"}
@@ -52,12 +52,8 @@ def _panel(panel: Any, bench: Bench, workload: str) -> None:
         interval = [[ns.value - ns.low], [ns.high - ns.value]]
         colour = COLOURS[row.dtype]
         panel.errorbar(ns.value, height, xerr=interval, fmt="o", markersize=3, color=colour)
-    limits: dict[str, float] = {
-        r.dtype: r.limit_ns for r in bench.rooflines if r.workload == workload
-    }
-    for latency in bench.latencies:
-        if latency.workload == workload:
-            limits["float64"] = min(latency.limit_ns, limits.get("float64", latency.limit_ns))
+    known = least_times(bench.latencies, bench.rooflines)
+    limits: dict[str, float] = {d: ns for (name, d), ns in known.items() if name == workload}
     for dtype, limit in limits.items():
         panel.axvline(limit, color=COLOURS[dtype], linestyle="--", linewidth=1)
     for dtype, colour in COLOURS.items():

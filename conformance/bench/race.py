@@ -4,17 +4,15 @@ import contextlib
 import math
 import os
 import random
-import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
 
 from conformance.bench.statistics import Line, line
 from conformance.bench.workloads import Workload
 from conformance.channel import Trouble
-from conformance.compare import compare
-from conformance.judge import Divergence, Judge, Verdict, one_line
+from conformance.judge import Judge, Verdict
 from conformance.protocol import Question
-from conformance.timing import WrongWhenTimed
+from conformance.timing import demand_right, timed_run
 from conformance.traces import Trace
 from reference.case_tables import DType
 
@@ -30,6 +28,7 @@ class Contender:
     judge: Judge
     workload: Workload
     trace: Trace
+    question: Question  # shared by all in a dtype, since its arrays may be large
     cores: set[int]
     verdict: Verdict = field(
         default_factory=lambda: Verdict("SKIP", reason="the run was interrupted")
@@ -38,7 +37,6 @@ class Contender:
     lines: list[Line] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._question = Question(self.workload.case, self.dtype)
         self._expected = dict(self.trace.checkpoints)
 
     @property
@@ -108,14 +106,10 @@ class Contender:
         """The time of a run of n iterations; raises WrongWhenTimed if its answer is wrong."""
         with pinned(self.cores):  # it may have to be started again
             client = self.judge.client()
-        started = time.perf_counter()
-        [(_, got)] = client.train(self._question, [n])
-        seconds = time.perf_counter() - started
-        comparison = compare(got, self._expected[n], self.dtype)
+        seconds, comparison = timed_run(client, self.question, n, self._expected[n])
         margin = max(self.verdict.margin or 0.0, comparison.margin)
         self.verdict = replace(self.verdict, margin=margin if math.isfinite(margin) else None)
-        if comparison.first is not None:
-            raise WrongWhenTimed(one_line(Divergence("run", n, comparison.first)))
+        demand_right(n, comparison)
         return seconds
 
 

@@ -17,7 +17,7 @@ from conformance.bench.summary import rows
 from conformance.bench.workloads import Workload
 from conformance.build import NotReady, Ready
 from conformance.judge import Judge
-from conformance.protocol import Client
+from conformance.protocol import Client, Question
 from conformance.selection import progress
 from conformance.traces import Trace
 from reference.case_tables import DType
@@ -164,7 +164,7 @@ class Run:
         self, workload: Workload, judges: list[Judge], setting: Setting
     ) -> list[Contender]:
         """Each target in each dtype, but for those of which it is known that they are too slow."""
-        traces: dict[DType, Trace] = {}
+        asked: dict[DType, tuple[Trace, Question]] = {}
         found = []
         for judge in judges:
             for dtype in (dtype for dtype in self.options.dtypes if dtype in judge.target.dtypes):
@@ -172,10 +172,10 @@ class Run:
                 if (reason := self._too_slow(name, dtype, workload)) is not None:
                     self._leave_out(name, workload.name, reason, dtype)
                     continue
-                if dtype not in traces:
+                if dtype not in asked:
                     progress(f"{workload.name}: what is expected in {dtype}")
-                    traces[dtype] = workload.trace(dtype)
-                found.append(Contender(judge, workload, traces[dtype], set(setting.cores)))
+                    asked[dtype] = workload.trace(dtype), Question(workload.case, dtype)
+                found.append(Contender(judge, workload, *asked[dtype], set(setting.cores)))
         return found
 
     def _too_slow(self, name: str, dtype: DType, workload: Workload) -> str | None:
@@ -206,7 +206,7 @@ class Run:
             progress(f"{workload.name}: measuring the limit of {name}")
             try:
                 with pinned(setting.cores):
-                    measured = limits.measure_latency(one.target)
+                    measured = limits.measure_latency(one.target, rung.limit)
                 said.setdefault(name, []).append(measured)
             except limits.LimitError as error:
                 self._leave_out(f"limit of {name}", workload.name, str(error))

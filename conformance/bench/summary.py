@@ -2,7 +2,15 @@
 
 from collections.abc import Sequence
 
-from conformance.bench.files import Interval, Latency, Roofline, Round, Row, Timed
+from conformance.bench.files import (
+    Interval,
+    Latency,
+    Roofline,
+    Round,
+    Row,
+    Timed,
+    least_times,
+)
 from conformance.bench.race import Contender
 from conformance.bench.statistics import Line, estimate, ratio
 
@@ -18,9 +26,7 @@ def rows(
     """All that were judged, and the speed of those that had all rounds."""
     basis = {c.dtype: c.lines for c in contenders if c.name == BASIS and len(c.lines) == rounds}
     roofs = {(roof.workload, roof.dtype): roof for roof in rooflines}
-    limits = {(roof.workload, roof.dtype): roof.limit_ns for roof in rooflines}
-    for latency in sorted(latencies, key=lambda latency: -latency.limit_ns):  # the smallest counts
-        limits[latency.workload, "float64"] = latency.limit_ns
+    limits = least_times(latencies, rooflines)
     found = []
     for c in contenders:
         timed = None

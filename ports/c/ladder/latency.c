@@ -37,7 +37,6 @@ typedef struct {
 enum { TOGETHER = 64 }; /* the updates after which syn0 gets its sum; more gain nothing */
 static const double LOG2_E = 0x1.71547652b82fep+0, LN_2 = 0x1.62e42fefa39efp-1;
 
-INLINED vector all(double x) { return (vector){x, x, x, x}; }
 INLINED vector load(const double *from) {
     vector v;
     memcpy(&v, from, sizeof v);
@@ -55,8 +54,6 @@ INLINED vector within(vector v, double low, double high) {
 }
 
 #ifdef __AVX512VL__
-typedef double table __attribute__((vector_size(64)));
-
 /* Number n is 2^(n/16), with n << 48 taken from its bits; see below. */
 static const int64_t POWERS[16] = {
     0x3ff0000000000000, 0x3fefb5586cf9890f, 0x3fef72b83c7d517b, 0x3fef387a6e756238,
