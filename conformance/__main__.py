@@ -176,7 +176,7 @@ def _detect(port: ports.Port) -> tuple[build.Outcome, build.Outcome]:
     toolchain = build.detect_toolchain(port)
     if port.manifest.device is not None and not toolchain.ok:
         return toolchain, build.Outcome(False, "")
-    return toolchain, build.detect_device(port)
+    return toolchain, build.detect_device(ports.Target(port))
 
 
 if __name__ == "__main__":

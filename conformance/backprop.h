@@ -75,12 +75,18 @@ typedef struct backprop_settings {
     double beta1;          /* the part of the old in the average of descents */
     double beta2;          /* the same for their squares */
     double adam_epsilon;   /* added to the root */
+    int64_t networks;      /* for backprop_train: how many side by side; 0 or 1: one */
 } backprop_settings;
 
 /* Trains from a state. For each of the checkpoint_count rising checkpoints n it writes the
  * state after n updates to the next place in state_out, which holds checkpoint_count times as
  * many numbers as state, and to error_out the mean of |y - l[K]| over samples and outputs in
- * a forward pass of all samples with those weights. */
+ * a forward pass of all samples with those weights.
+ *
+ * Of settings->networks = N > 1 (capability ensemble), each is trained as if it were alone, with
+ * the same data and settings. The numbers of network i are where those of a call for it alone
+ * would be, from state + i S, state_out + i S checkpoint_count and error_out + i checkpoint_count
+ * on, with S the numbers in the state of one. */
 int backprop_train_f64(const backprop_settings *settings, const double *X, const double *y,
                        const double *state, int64_t checkpoint_count, const int64_t *checkpoints,
                        double *state_out, double *error_out);
@@ -109,6 +115,11 @@ int backprop_initial_f32(const backprop_settings *settings, int64_t numpy_seed, 
 
 /* Optional: the device that the port computes on, for the report. Without it: "cpu". */
 const char *backprop_device(void);
+
+/* Optional, of a device with a clock of its own: the seconds that the last call spent there, on
+ * copies to the device, computing, and copies from it. Benchmarks show them beside the host's
+ * clock, and never in its place. */
+const double *backprop_device_seconds(void);
 
 /* Optional: why the last call did not return BACKPROP_OK, in a sentence, for the report. */
 const char *backprop_reason(void);

@@ -52,31 +52,30 @@ class Outcome:
 def prepare(port: Port) -> list[Ready | NotReady]:
     """Build a port and say how to start it, one entry a target: itself first.
 
-    A port with a device that is not here gives a SKIP for itself and its rungs, and its
-    emulation if it has one.
+    A device that is not here gives a SKIP for the port and its rungs, and the emulation of each
+    if there is one.
     """
     toolchain = detect_toolchain(port)
     if not toolchain.ok:
         reason = f"{port.manifest.language} is not here: {port.manifest.toolchain.install}"
         return [NotReady(target, "SKIP", reason) for target in port.targets()]
     found: list[Ready | NotReady] = []
+    devices: dict[str, Outcome] = {}  # looked for once, not for each rung again
     for target in port.targets():
-        found += _prepare(target, toolchain.text)
+        built = build(target, toolchain.text)
+        if not built.ok:
+            found.append(NotReady(target, "FAIL", f"does not build: {built.text}"))
+            continue
+        key = repr(target.device)
+        device = devices[key] = devices.get(key) or detect_device(target)
+        if device.ok:
+            found.append(_ready(target, toolchain.text))
+            continue
+        reason = f"{device.text}; but it builds: {built.text}" if built.text else device.text
+        found.append(NotReady(target, "SKIP", reason))
+        if target.stand_in:
+            found.append(_ready(target.stand_in, toolchain.text))
     return found
-
-
-def _prepare(target: Target, toolchain: str) -> list[Ready | NotReady]:
-    built = build(target, toolchain)
-    if not built.ok:
-        return [NotReady(target, "FAIL", f"does not build: {built.text}")]
-    device = detect_device(target.port)
-    if device.ok:
-        return [_ready(target, toolchain)]
-    reason = f"{device.text}; but it builds: {built.text}" if built.text else device.text
-    not_here: list[Ready | NotReady] = [NotReady(target, "SKIP", reason)]
-    if target.port.manifest.emulation is not None and target.rung is None:
-        not_here.append(_ready(Target(target.port, emulated=True), toolchain))
-    return not_here
 
 
 def detect_toolchain(port: Port) -> Outcome:
@@ -84,11 +83,11 @@ def detect_toolchain(port: Port) -> Outcome:
     return run_short(_fill(Target(port), port.manifest.toolchain.detect), port, DETECT_LIMIT_S)
 
 
-def detect_device(port: Port) -> Outcome:
-    """Is the port's device here? The text names it, or says what is missing."""
-    if port.manifest.device is None:
+def detect_device(target: Target) -> Outcome:
+    """Is a target's device here? The text names it, or says what is missing."""
+    if target.device is None:
         return Outcome(True, "cpu")
-    return run_short(_fill(Target(port), port.manifest.device.detect), port, DETECT_LIMIT_S)
+    return run_short(_fill(target, target.device.detect), target.port, DETECT_LIMIT_S)
 
 
 def measure_limit(target: Target, limit: list[str]) -> Outcome:
@@ -164,8 +163,7 @@ def environment() -> dict[str, str]:
 def _ready(target: Target, toolchain: str) -> Ready:
     port, run = target.port, target.port.manifest.run
     worker = [sys.executable, "-m", "conformance.worker"]
-    emulation = port.manifest.emulation if target.emulated else None
-    rung = target.rung
+    emulation, rung = target.emulation, target.rung
     library = (emulation and emulation.library) or (rung and rung.library) or run.library
     module = (rung and rung.module) or run.module
     if library is not None:

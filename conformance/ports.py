@@ -60,7 +60,8 @@ class Rung(Strict):
 
     It is shown as PORT:NAME, has no known failures, and may say that a network is not its own.
     `limit` is a program that says how fast 3-4-1 in float64 could be at most, from what it
-    measures: conformance/bench/limits.py has the line that it prints.
+    measures: conformance/bench/limits.py has the line that it prints. Its emulation is the port's,
+    with the rung's own {build}, and its own limit of iterations if it has one.
     """
 
     name: str = Field(pattern=r"^[a-z0-9-]+$")
@@ -71,6 +72,8 @@ class Rung(Strict):
     module: str | None = None  # in place of run.module
     env: dict[str, str] = {}
     limit: Command | None = None
+    device: Device | None = None  # in place of the port's
+    emulated_iterations: int | None = Field(default=None, ge=0)
 
 
 class Run(Strict):
@@ -130,6 +133,8 @@ class Manifest(Strict):
                 raise ValueError(f"kind {self.kind!r} has no rungs")
             if getattr(rung, key) is None or (rung.library and rung.module):
                 raise ValueError(f"rung {rung.name!r} of kind {self.kind!r} needs just {key}")
+            if self.emulation and rung.name == self.emulation.name.replace(" ", "-"):
+                raise ValueError(f"a rung and the emulation are both named {rung.name!r}")
         return self
 
 
@@ -162,13 +167,31 @@ class Target:
 
     @property
     def name(self) -> str:
-        """As shown: "numba_cuda", "c:simd", or "numba_cuda (simulator)"."""
-        if self.rung is not None:
-            return f"{self.port.name}:{self.rung.name}"
-        emulation = self.port.manifest.emulation
-        if not (self.emulated and emulation):
-            return self.port.name
-        return f"{self.port.name} ({emulation.name})"
+        """As shown: "numba_cuda", "c:simd", "numba_cuda (simulator)", "cuda:warp (simulator)"."""
+        name = f"{self.port.name}:{self.rung.name}" if self.rung else self.port.name
+        return f"{name} ({self.emulation.name})" if self.emulation else name
+
+    @property
+    def word(self) -> str:
+        """Its name as one word of a command: "c:simd", "numba_cuda:simulator"."""
+        return self.name.replace(" (", ":").replace(" ", "-").rstrip(")")
+
+    @property
+    def emulation(self) -> Emulation | None:
+        """What stands in for the device, or None on the device itself."""
+        return self.port.manifest.emulation if self.emulated else None
+
+    @property
+    def stand_in(self) -> "Target | None":
+        """Its emulation, if it has one; there is none of a device that only a rung has."""
+        own_device = self.rung is not None and self.rung.device is not None
+        has_one = self.port.manifest.emulation is not None and not own_device
+        return replace(self, emulated=True) if has_one else None
+
+    @property
+    def device(self) -> Device | None:
+        """What it needs beside the processor."""
+        return (self.rung and self.rung.device) or self.port.manifest.device
 
     @property
     def capabilities(self) -> list[Capability]:
@@ -193,8 +216,10 @@ class Target:
     @property
     def max_iterations(self) -> int | None:
         """The longest free run that this target is asked for, or None for no limit."""
-        emulation = self.port.manifest.emulation
-        return emulation.max_iterations if self.emulated and emulation else None
+        if self.emulation is None:
+            return None
+        own = self.rung.emulated_iterations if self.rung else None
+        return self.emulation.max_iterations if own is None else own
 
 
 def load(folder: Path) -> Port:

@@ -52,7 +52,8 @@ class Run:
             prepared = [ready for group in pool.map(build.prepare, chosen) for ready in group]
         self.judges = {p.target.name: Judge(p) for p in prepared}
         # An emulation that cannot run, or need not, leaves the port itself to answer for it.
-        self.required = {t.name if t.name in self.judges else t.port.name for t in required}
+        itself = {t.name: replace(t, emulated=False).name for t in required}
+        self.required = {name if name in self.judges else itself[name] for name in itself}
         self.verdicts: dict[tuple[str, str, DType], Verdict] = {}
         self.judging: Judging | None = None
         self.timings: list[results.Timing] = []

@@ -83,20 +83,21 @@ def check_known_failures(chosen: list[ports.Port], cases: list[Case]) -> None:
 
 
 def required_targets(words: list[str], chosen: list[ports.Port]) -> list[ports.Target]:
-    """What REQUIRE means: ports, "PORT:RUNG", or "PORT:EMULATION" with "-" for a space in it.
+    """What REQUIRE means: ports, "PORT:RUNG", "PORT:EMULATION" or "PORT:RUNG:EMULATION".
+
+    In an emulation's name, "-" stands for a space.
 
     "all" are all ports and rungs, with an emulation by that where their device is missing.
     Raises PortError for one that is not selected.
     """
-    by_word = {target.name: target for port in chosen for target in port.targets()}
-    either = {word: word for word in by_word}
-    for port in chosen:
-        if port.manifest.emulation is not None and port.name in either:
-            word = f"{port.name}:{port.manifest.emulation.name.replace(' ', '-')}"
-            by_word[word] = ports.Target(port, emulated=True)
-            either[port.name] = word
+    by_word: dict[str, ports.Target] = {}
+    either = []
+    for target in (target for port in chosen for target in port.targets()):
+        found = [target, target.stand_in] if target.stand_in else [target]
+        by_word |= {one.word: one for one in found}
+        either.append(found[-1].word)
     if "all" in words:
-        words = [*either.values(), *(word for word in words if word != "all")]
+        words = [*either, *(word for word in words if word != "all")]
     for word in words:
         if word not in by_word:
             raise ports.PortError(
