@@ -40,14 +40,21 @@ class CLibrary:
     def train(self, X: Array, y: Array, state: list[Array], request: Answer) -> Answer:
         """See Adapter."""
         checkpoints = np.array(request["checkpoints"], dtype=np.int64)
-        states = _unwritten(len(checkpoints), sum(w.size for w in state), like=X)
-        error = _unwritten(len(checkpoints), like=X)
-        inputs = [X, y, _flat(state), checkpoints]
-        self._call("train", request, inputs, [states, error])
+        networks = request.get("networks", 1)
+        size = sum(w.size for w in state) // networks
+        states = _unwritten(networks, len(checkpoints), size, like=X)
+        errors = _unwritten(networks, len(checkpoints), like=X)
+        inputs = [X, y, _flat(state, networks), checkpoints]
+        self._call("train", request, inputs, [states, errors])
+        shapes = [w.shape for w in state]
         return {
             "checkpoints": [
-                {"iteration": n, "error": e, "weights": _split(row, [w.shape for w in state])}
-                for n, e, row in zip(request["checkpoints"], error.tolist(), states, strict=True)
+                {
+                    "iteration": n,
+                    "error": errors[:, c] if "networks" in request else errors[0, c].item(),
+                    "weights": _split(states[:, c], shapes),
+                }
+                for c, n in enumerate(request["checkpoints"])
             ]
         }
 
@@ -150,13 +157,14 @@ def _guarded(buffer: Array) -> bool:
     return bool((whole[:GUARD] == fence).all() and (whole[-GUARD:] == fence).all())
 
 
-def _flat(matrices: Sequence[Array]) -> Array:
-    """All of them in one buffer, as the contract has them; `_split` is the way back."""
-    return np.concatenate([matrix.ravel() for matrix in matrices])
+def _flat(matrices: Sequence[Array], networks: int = 1) -> Array:
+    """All of them in one buffer, network by network; `_split` is the way back."""
+    return np.concatenate([m.reshape(networks, -1) for m in matrices], axis=1).ravel()
 
 
 def _split(flat: Array, shapes: Sequence[tuple[int, ...]]) -> list[Array]:
-    """Cut a flat buffer into matrices of these shapes."""
-    ends = np.cumsum([int(np.prod(shape)) for shape in shapes])
-    parts = np.split(flat, ends[:-1])
+    """Cut a flat buffer, or one that has a row for each network, into arrays of these shapes."""
+    networks = math.prod(flat.shape[:-1])
+    ends = np.cumsum([math.prod(shape) // networks for shape in shapes])
+    parts = np.split(flat, ends[:-1], axis=-1)
     return [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]

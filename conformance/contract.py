@@ -4,12 +4,13 @@ from typing import Any
 
 Answer = dict[str, Any]
 # What a request may hold beside sizes and data: the fields of `reference.rules.Rules`, which
-# is not imported here, and the number of the update in a single step.
+# is not imported here, the number of the update in a single step, and that of networks.
 SETTINGS = {
     *("alpha", "bias", "activation", "output", "loss", "batch_size", "iteration"),
     *("shuffle", "dropout", "philox_seed", "batch_norm", "norm_epsilon", "norm_rate"),
     *("trim_value", "trim_norm", "l1", "l2", "momentum", "nesterov"),
     *("adam", "beta1", "beta2", "adam_epsilon"),
+    "networks",
 }
 
 

@@ -60,7 +60,8 @@ class Client:
     def train(self, question: "Question", checkpoints: list[int]) -> list[tuple[int, Tensors]]:
         """The free run: (iteration, tensors) at each checkpoint."""
         request = {"op": "train", **question.body, "checkpoints": checkpoints}
-        numbers = len(checkpoints) * (1 + _numbers_in(question.state_shapes))
+        shape = (question.networks,) if question.networks else ()
+        numbers = len(checkpoints) * (math.prod(shape) + _numbers_in(question.state_shapes))
         answer = self.ask(request, ("checkpoints",), numbers)
         entries = _list("checkpoints", answer["checkpoints"], len(checkpoints))
         result = []
@@ -72,7 +73,7 @@ class Client:
                     f"an entry has iteration {_short(entry['iteration'])} where the checkpoint "
                     f"{n} was asked for"
                 )
-            error = _array(f"error at {where}", entry["error"], ())
+            error = _array(f"error at {where}", entry["error"], shape)
             state = _arrays(f"weights at {where}", entry["weights"], question.state_shapes)
             result.append((n, checkpoint_tensors(question.case, state, error)))
         return result
@@ -150,7 +151,9 @@ class Question:
         self.dtype = dtype
         self.iteration = iteration
         self.arrays = X, y, state
-        self.settings = {"dtype": dtype, "layers": case.layers, **case.settings(dtype)}
+        self.networks = case.init.networks
+        ensemble = {"networks": self.networks} if self.networks else {}
+        self.settings = {"dtype": dtype, "layers": case.layers, **case.settings(dtype), **ensemble}
 
     @cached_property
     def body(self) -> dict[str, Any]:

@@ -26,7 +26,8 @@ CACHE = BUILD / "golden"
 
 class _Tensor(Strict):
     name: str
-    value: Finite | Matrix
+    # A number, a matrix, or one of them for each network of an ensemble.
+    value: Finite | Matrix | list[Finite] | list[Matrix]
     noise: Finite
     tolerance: Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -120,7 +121,8 @@ def load(case: Case) -> dict[DType, Trace]:
 def shapes_at_checkpoint(case: Case) -> list[tuple[str, tuple[int, ...]]]:
     """Names and shapes of what is compared at a checkpoint."""
     state = case.arrays("float64")[2]
-    return [(name, np.shape(value)) for name, value in checkpoint_tensors(case, state, 0.0)]
+    error = np.zeros(case.init.networks or ())
+    return [(name, np.shape(value)) for name, value in checkpoint_tensors(case, state, error)]
 
 
 def shapes_in_step(case: Case, iteration: int) -> list[tuple[str, tuple[int, ...]]]:

@@ -95,7 +95,8 @@ class PythonModule:
 
     def _call(self, name: str, request: Answer, *arguments: Any, **more: Any) -> Any:
         before = _content(arguments)
-        settings = {key: request[key] for key in SETTINGS & request.keys()}
+        # How many networks there are, a module sees from the shapes.
+        settings = {key: request[key] for key in SETTINGS & request.keys() - {"networks"}}
         result = getattr(self.module, name)(*arguments, **more, **settings)
         if name == "train":
             # A generator has computed nothing yet; copies, since it may reuse its arrays.

@@ -98,7 +98,10 @@ class Case(Strict):
         return Rules(**{name: given[name] for name in Rules._fields})
 
     def arrays(self, dtype: DType) -> tuple[Array, Array, list[Array]]:
-        """X (samples, n_0), y (samples, n_K) and the initial state, each rounded to `dtype`."""
+        """X (samples, n_0), y (samples, n_K) and the initial state, each rounded to `dtype`.
+
+        In an ensemble, each matrix of the state has the networks as one axis more, its first.
+        """
         X, y = self._data[0]
         weights = [w.astype(dtype) for w in self._weights]
         return X.astype(dtype), y.astype(dtype), initial_state(weights, self.rules)
@@ -141,7 +144,11 @@ class Case(Strict):
         if self.init.weights is not None:
             return [np.array(w, dtype=np.float64) for w in self.init.weights]
         assert self.init.numpy_seed is not None  # _consistent demands one of the two
-        return draw(self.init.numpy_seed, self.layers, self.network.bias)
+        first, networks = self.init.numpy_seed, self.init.networks
+        if networks is None:
+            return draw(first, self.layers, self.network.bias)
+        each = [draw(first + i, self.layers, self.network.bias) for i in range(networks)]
+        return [np.stack(matrices) for matrices in zip(*each, strict=True)]
 
     @cached_property
     def _data(self) -> tuple[tuple[Array, Array], tuple[Array, Array]]:

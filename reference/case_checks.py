@@ -64,6 +64,8 @@ def _data_problems(case: "Case") -> list[str]:
 
 def _weight_problems(case: "Case") -> list[str]:
     weights, layers = case.init.weights, case.layers
+    if case.init.networks is not None:
+        return _ensemble_problems(case)
     if (weights is None) == (case.init.numpy_seed is None):
         return ["init needs either init.numpy_seed or init.weights"]
     if weights is None:
@@ -77,6 +79,27 @@ def _weight_problems(case: "Case") -> list[str]:
     for k, matrix in enumerate(weights):
         name, why = f"init.weights[{k}]", f"network.layers[{k}] x network.layers[{k + 1}]"
         problems += _shape_problem(name, matrix, *case.weight_shapes[k], why)
+    return problems
+
+
+def _ensemble_problems(case: "Case") -> list[str]:
+    init, networks = case.init, case.init.networks or 1
+    if init.numpy_seed is None or init.weights is not None:
+        return ["init.networks needs init.numpy_seed, and no init.weights"]
+    if init.numpy_seed + networks > 2**32:
+        return ["init.networks asks for seeds beyond 2^32 - 1"]
+    problems = []
+    if networks * sum(a * b for a, b in case.weight_shapes) > MAX_WEIGHTS:
+        problems.append(f"init.networks makes more than {MAX_WEIGHTS} weights, which is the limit")
+    if case.trace.steps:
+        problems.append("trace.steps must be [], since only one network is asked for single steps")
+    for key, used in (
+        ("predict", case.predict),
+        ("accuracy", case.accuracy),
+        ("init.drawn_by_port", init.drawn_by_port),
+    ):
+        if used:
+            problems.append(f"{key} is of one network: leave init.networks out")
     return problems
 
 
@@ -164,6 +187,7 @@ def _need_problems(case: "Case") -> list[str]:
     implied = implied_needs(case.layers, case.network.model_dump(), case.training.model_dump())
     implied += ["numpy-seed"] * bool(case.init.drawn_by_port)
     implied += ["predict"] * bool(case.predict or case.accuracy)
+    implied += ["ensemble"] * bool(case.init.networks)
     return [
         *(
             f"needs must list {name!r}, which this case uses"

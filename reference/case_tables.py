@@ -23,6 +23,7 @@ Capability = Literal[
     "philox",
     "numpy-seed",
     "predict",
+    "ensemble",
 ]
 DType = Literal["float64", "float32"]
 Size = Annotated[int, Field(ge=1, le=65536)]
@@ -78,6 +79,8 @@ class Init(Strict):
     """Initial weights: drawn as the article does, or given."""
 
     numpy_seed: Seed | None = None
+    # An ensemble: so many networks side by side, from the seeds numpy_seed, numpy_seed + 1, ...
+    networks: Annotated[int, Field(ge=2, le=65536)] | None = None
     weights: list[Matrix] | None = None
     # Seeds from which the port itself draws initial weights, to be compared bit for bit.
     drawn_by_port: list[Seed] = []

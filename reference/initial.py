@@ -25,7 +25,7 @@ def draw(seed: int, layers: Sequence[int], bias: bool) -> list[Array]:
 
 def initial_state(weights: Sequence[Array], rules: Rules) -> list[Array]:
     """The flat state with these weights: nothing remembered, nothing normalised away."""
-    units = [w[:1, :] for w in weights[:-1]] if rules.batch_norm else []
+    units = [w[..., :1, :] for w in weights[:-1]] if rules.batch_norm else []
     ones, zeros = [np.ones_like(u) for u in units], [np.zeros_like(u) for u in units]
     parameters = [*weights, *ones, *zeros]
     memory = [np.zeros_like(p) for _ in rules.memories for p in parameters]
