@@ -60,15 +60,27 @@ def parser() -> argparse.ArgumentParser:
     schema.add_argument("--bench", action="store_true", help="of the files of bench")
     schema.set_defaults(run=print_schema)
 
-    race = commands.add_parser("bench", help="time ports on networks of three sizes")
+    race = commands.add_parser("bench", help="time ports on networks of three sizes, or of many")
     race.add_argument("ports", nargs="*", metavar="PORT", help="default: all of ports/")
-    race.add_argument("--workload", default="", metavar="NAMES", help="only these, as in 3-4-1")
+    race.add_argument(
+        "--workload",
+        default="",
+        metavar="NAMES",
+        help="only these, as in 3-4-1; or a whole sweep: ensembles, layers",
+    )
     race.add_argument("--dtype", default="", help="only float64, or only float32")
     race.add_argument("--threads", default="", metavar="N", help="for all; else 1, or all cores")
     race.add_argument("--rounds", default="", metavar="N", help="interleaved ones, 3 at least")
     race.add_argument("--results", default="", metavar="FILE", help="where the results go")
     race.add_argument("--plot", default="", metavar="FILE.svg", help="where the plot goes")
     race.set_defaults(run=bench)
+
+    compared = commands.add_parser(
+        "curves", help="who is fastest where, from bench files of one machine or several"
+    )
+    compared.add_argument("files", nargs="+", metavar="FILE", help="what bench wrote")
+    compared.add_argument("--plot", default="", metavar="FILE.svg", help="where the plot goes")
+    compared.set_defaults(run=compare_files)
 
     bite = commands.add_parser("teeth", help="measure that bugs are caught and variants are not")
     bite.add_argument("--cases", type=Path, default=CASES)
@@ -97,6 +109,13 @@ def bench(arguments: argparse.Namespace) -> int:
     from conformance.bench import command  # SciPy's statistics take long to import
 
     return command.main(arguments)
+
+
+def compare_files(arguments: argparse.Namespace) -> None:
+    """Compare the times of several machines."""
+    from conformance.bench import command  # SciPy's statistics take long to import
+
+    command.compare(arguments)
 
 
 def new_port(arguments: argparse.Namespace) -> None:

@@ -37,6 +37,14 @@ class CLibrary:
         """See Adapter."""
         return self._text("backprop_device") or "cpu"
 
+    def device_seconds(self) -> list[float] | None:
+        """See Adapter."""
+        try:
+            seconds = self.library.backprop_device_seconds()
+        except AttributeError:
+            return None
+        return [seconds[i] for i in range(3)] if seconds else None
+
     def train(self, X: Array, y: Array, state: list[Array], request: Answer) -> Answer:
         """See Adapter."""
         checkpoints = np.array(request["checkpoints"], dtype=np.int64)

@@ -132,7 +132,8 @@ class Question:
     """What a port is told: the case's settings and data, and a state to start from.
 
     Everything is rounded to the dtype. There is nothing in it of what is expected. For a
-    single step, `iteration` says which update it is; `state` is then that before it.
+    single step, `iteration` says which update it is; `state` is then that before it. Of an
+    ensemble, there are as many networks as `state` has, or as the case says.
     """
 
     def __init__(
@@ -145,13 +146,13 @@ class Question:
         self.case = case
         X, y, initial = case.arrays(dtype)
         state = initial if state is None else state
-        self.state_shapes = [w.shape for w in initial]
+        self.state_shapes = [w.shape for w in state]
         rows = case.batch_rows(iteration)
         self.layer_shapes = [(rows, units) for units in case.layers[1:]]
         self.dtype = dtype
         self.iteration = iteration
         self.arrays = X, y, state
-        self.networks = case.init.networks
+        self.networks = len(state[0]) if case.init.networks else None
         ensemble = {"networks": self.networks} if self.networks else {}
         self.settings = {"dtype": dtype, "layers": case.layers, **case.settings(dtype), **ensemble}
 

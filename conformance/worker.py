@@ -9,7 +9,8 @@ cannot be taken for an answer. conformance/PORTING.md describes the protocol.
 Beside it, this worker knows a bulk form of `train`, for networks whose data would be many megabytes
 of JSON: it has "bulk", a folder, in place of X, y and weights. They are X.npy, y.npy and
 state-K.npy in that folder, in the dtype of the request, and are read once. The answer has file
-names in place of weights: those of .npy files in the folder's subfolder "answer".
+names in place of weights, and of the errors of an ensemble: those of .npy files in the folder's
+subfolder "answer". And "device_seconds", which asks for what backprop.h says of that function.
 """
 
 import functools
@@ -34,6 +35,9 @@ class Adapter(Protocol):
 
     def device(self) -> str:
         """The name of the device that the port computes on."""
+
+    def device_seconds(self) -> list[float] | None:
+        """What the last call took by the device's own clock, if it has one: see backprop.h."""
 
     def train(self, X: Array, y: Array, state: list[Array], request: Answer) -> Answer:
         """The answer to a free run."""
@@ -62,6 +66,12 @@ class PythonModule:
     def device(self) -> str:
         """See Adapter."""
         return str(self.module.device()) if hasattr(self.module, "device") else "cpu"
+
+    def device_seconds(self) -> list[float] | None:
+        """See Adapter."""
+        clock = getattr(self.module, "device_seconds", lambda: None)
+        seconds = clock()
+        return None if seconds is None else [float(part) for part in seconds]
 
     def train(self, X: Array, y: Array, state: list[Array], request: Answer) -> Answer:
         """See Adapter."""
@@ -126,6 +136,8 @@ def answer(adapter: Adapter, request: Answer) -> Answer:
     try:
         if request["op"] == "hello":
             return {"format": FORMAT, "device": adapter.device()}
+        if request["op"] == "device_seconds":
+            return {"seconds": adapter.device_seconds()}
         if request["op"] == "initial":
             return adapter.initial(request)
         if "bulk" in request:
@@ -161,6 +173,9 @@ def _train_in_bulk(adapter: Adapter, request: Answer) -> Answer:
         for name, matrix in zip(names, entry["weights"], strict=True):
             np.save(folder / "answer" / name, matrix)
         entry["weights"] = names
+        if "networks" in request:
+            np.save(folder / "answer" / f"{entry['iteration']}-error.npy", entry["error"])
+            entry["error"] = f"{entry['iteration']}-error.npy"
     return found
 
 

@@ -69,28 +69,34 @@ def run_train(path: Path, arithmetic: str, as_json: bool) -> int:
             raise CaseError(f"{path}: the weights are not finite any more at iteration {n}")
         if as_json:
             weights = [w.tolist() for w in syn]
-            checkpoints.append({"iteration": n, "error": error, "weights": weights})
-        else:
+            checkpoints.append({"iteration": n, "error": error.tolist(), "weights": weights})
+        elif error.ndim == 0:
             print(f"{n:>10}  {error:.17g}", flush=True)
+        else:
+            of = f"of {error.size} networks"
+            print(f"{n:>10}  {error.min():.17g} to {error.max():.17g} {of}", flush=True)
     if as_json:
         print(json.dumps({"case": case.id, "arithmetic": arithmetic, "checkpoints": checkpoints}))
     return 0
 
 
-def trace(case: Case, arithmetic: str) -> Iterator[tuple[int, float, list[Array]]]:
-    """(iteration, error, weights) at each checkpoint; balls as the doubles nearest to them."""
+def trace(case: Case, arithmetic: str) -> Iterator[tuple[int, Array, list[Array]]]:
+    """(iteration, error, weights) at each checkpoint; balls as the doubles nearest to them.
+
+    The error is a number, or one for each network of an ensemble.
+    """
     dtype: DType = "float32" if arithmetic == "float32" else "float64"
     if arithmetic == "ball":
         for n, tensors in golden.exact_run(case, dtype)[0]:
             *weights, error = [value for _, value, _ in tensors]
-            yield n, float(error), weights
+            yield n, np.asarray(error, np.float64), weights
         return
     X, y, syn = case.arrays(dtype)
     with np.errstate(over="ignore"):  # a saturated sigmoid: 1 / (1 + inf) is 0, as it should
         for n, error, weights in network.train(
             X, y, syn, case.trace.checkpoints, **case.settings(dtype)
         ):
-            yield n, float(error), weights
+            yield n, np.asarray(error, np.float64), weights
 
 
 def run_golden(where: Path, check: bool) -> int:

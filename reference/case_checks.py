@@ -91,8 +91,6 @@ def _ensemble_problems(case: "Case") -> list[str]:
     problems = []
     if networks * sum(a * b for a, b in case.weight_shapes) > MAX_WEIGHTS:
         problems.append(f"init.networks makes more than {MAX_WEIGHTS} weights, which is the limit")
-    if case.trace.steps:
-        problems.append("trace.steps must be [], since only one network is asked for single steps")
     for key, used in (
         ("predict", case.predict),
         ("accuracy", case.accuracy),
@@ -100,6 +98,8 @@ def _ensemble_problems(case: "Case") -> list[str]:
     ):
         if used:
             problems.append(f"{key} is of one network: leave init.networks out")
+    if case.trace.steps:
+        problems.append("trace.steps must be [], since only one network is asked for single steps")
     return problems
 
 

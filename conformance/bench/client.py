@@ -24,7 +24,8 @@ class BulkClient(Client):
 
     def train(self, question: Question, checkpoints: list[int]) -> list[tuple[int, Tensors]]:
         """See Client."""
-        folder = self._folder / f"{question.case.id}-{question.dtype}"
+        networks = question.networks or 1
+        folder = self._folder / f"{question.case.id}-{networks}-{question.dtype}"
         if not folder.exists():
             _save(folder, question)
         # An answer of before cannot be taken for one.
@@ -41,9 +42,16 @@ class BulkClient(Client):
         for n, entry in zip(checkpoints, answer["checkpoints"], strict=True):
             names = zip(entry["weights"], question.state_shapes, strict=True)
             state = [_loaded(folder / "answer" / name, shape) for name, shape in names]
-            error = np.float64(entry["error"])
-            result.append((n, checkpoint_tensors(question.case, state, error)))
+            error: Any = entry["error"]
+            if question.networks:
+                error = _loaded(folder / "answer" / error, (networks,))
+            result.append((n, checkpoint_tensors(question.case, state, np.float64(error))))
         return result
+
+    def device_seconds(self) -> list[float] | None:
+        """What the last run took by the device's own clock, if there is one: see backprop.h."""
+        seconds = self.ask({"op": "device_seconds"}, ("seconds",))["seconds"]
+        return None if seconds is None else [float(part) for part in seconds]
 
 
 def _save(folder: Path, question: Question) -> None:

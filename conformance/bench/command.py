@@ -3,19 +3,24 @@
 import argparse
 import os
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 from typing import cast, get_args
 
+from pydantic import ValidationError
+
 from conformance import report, results
-from conformance.bench import plot, show
+from conformance.bench import curves, plot, show
+from conformance.bench.files import Bench
 from conformance.bench.run import Options, Run
 from conformance.bench.statistics import LEAST_ROUNDS
-from conformance.bench.workloads import WORKLOADS, Workload
+from conformance.bench.workloads import SWEEPS, WORKLOADS, Workload
 from conformance.places import BUILD
 from conformance.ports import PortError
 from conformance.selection import progress
 from reference.case_tables import DType
 from reference.files import write_atomically
+from reference.sentences import first_error
 
 ROUNDS = 7
 
@@ -50,6 +55,7 @@ def main(arguments: argparse.Namespace) -> int:
     out.print(f"results: {file}", soft_wrap=True)
     if (drawn := plot.draw(found, picture)) is not None:
         out.print(drawn, soft_wrap=True)
+    show_curves([found], picture.with_stem(f"{picture.stem}-curves"))
     wrong = [row for row in found.rows if row.status not in ("PASS", "XFAIL")]
     if not any(row.timed for row in found.rows):
         progress("error: nothing was timed, and that is a failure")
@@ -57,12 +63,45 @@ def main(arguments: argparse.Namespace) -> int:
     return 1 if wrong else 0
 
 
+def compare(arguments: argparse.Namespace) -> None:
+    """Bring files of several machines into one picture. Raises ResultsError for a wrong one."""
+    picture = Path(arguments.plot or BUILD / "curves.svg")
+    results.check_writable(picture)
+    files = [_read(Path(path)) for path in arguments.files]
+    if not show_curves(files, picture):
+        raise results.ResultsError("these files have no two points of a sweep: see bench --help")
+
+
+def show_curves(files: Sequence[Bench], picture: Path) -> bool:
+    """Say who is fastest where, and draw it; False where no sweep was timed."""
+    found = curves.curves(files)
+    out = report.console()
+    if found:
+        out.print("\n" + "\n".join(curves.sentences(found)), soft_wrap=True)
+        out.print(curves.draw(found, picture), soft_wrap=True)
+    return bool(found)
+
+
+def _read(path: Path) -> Bench:
+    try:
+        return Bench.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise results.ResultsError(f"{path}: cannot be read: {error.strerror}") from error
+    except ValidationError as error:
+        raise results.ResultsError(
+            f"{path}: is not a file of make bench: {first_error(error)}"
+        ) from error
+
+
 def _workloads(words: str) -> list[Workload]:
-    by_name = {workload.name: workload for workload in WORKLOADS}
-    for word in words.split():
-        if word not in by_name:
-            raise PortError(f"--workload {word}: there are only {', '.join(by_name)}")
-    return [by_name[word] for word in dict.fromkeys(words.split() or by_name)]
+    """Those of these names, and all of a sweep; without words, the three sizes."""
+    by_word = SWEEPS | {w.name: [w] for sweep in SWEEPS.values() for w in sweep}
+    found: dict[str, Workload] = {}
+    for word in words.split() or [workload.name for workload in WORKLOADS]:
+        if word not in by_word:
+            raise PortError(f"--workload {word}: there are only {', '.join(by_word)}")
+        found |= {workload.name: workload for workload in by_word[word]}
+    return list(found.values())
 
 
 def _dtypes(words: str) -> list[DType]:

@@ -33,6 +33,13 @@ class Round(Model):
     fixed_ms: float
 
 
+class Clock(Model):
+    """What a device says by its own clock: computing, an iteration, and the copies of a run."""
+
+    ns_per_iteration: Interval
+    copies_ms: Interval
+
+
 class Timed(Model):
     """The speed of one target. A ratio is how many times faster than NumPy it is, round by round.
 
@@ -47,6 +54,7 @@ class Timed(Model):
     of_limit: float | None
     of_gemm: float | None
     rounds: list[Round]
+    device: Clock | None = None
 
 
 class Row(Model):
@@ -120,10 +128,11 @@ def least_times(
 
 
 class Setting(Model):
-    """How a workload was run."""
+    """How a workload was run: of how many networks, with how many samples in a batch."""
 
     workload: str
     samples: int
+    networks: int = 1
     threads: int
     cores: list[int]
     environment: dict[str, str]

@@ -4,9 +4,12 @@ import contextlib
 import math
 import os
 import random
+import statistics
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
+from conformance.bench.client import BulkClient
 from conformance.bench.statistics import Line, line
 from conformance.bench.workloads import Workload
 from conformance.channel import Trouble
@@ -19,6 +22,13 @@ from reference.case_tables import DType
 SLOW_S = 3.0  # a target that takes longer for its shortest run is not timed
 LONGEST = 1 / 4  # of a turn: the longest run that is chosen
 SHORTEST = 1 / 10  # of the longest: the shortest one
+
+
+class Clocked(NamedTuple):
+    """A round by the device's own clock: the line of computing, and seconds of a run's copies."""
+
+    line: Line
+    copies: float
 
 
 @dataclass
@@ -35,6 +45,7 @@ class Contender:
     )
     counts: list[int] = field(default_factory=list)
     lines: list[Line] = field(default_factory=list)
+    clocked: list[Clocked] = field(default_factory=list)  # by the device itself, if it has a clock
 
     def __post_init__(self) -> None:
         self._expected = dict(self.trace.checkpoints)
@@ -77,7 +88,7 @@ class Contender:
 
     def _fail(self, verdict: Verdict) -> None:
         self.verdict = replace(verdict, reason=f"when timed: {verdict.reason}")
-        self.counts, self.lines = [], []
+        self.counts, self.lines, self.clocked = [], [], []
         self.judge.close()
 
     def _choose_counts(self) -> None:
@@ -98,15 +109,32 @@ class Contender:
 
     def _one_round(self) -> None:
         samples: list[tuple[int, float]] = []
+        clock: list[tuple[int, float]] = []
+        copies: list[float] = []
         while sum(seconds for _, seconds in samples) < self.workload.turn_s:
-            samples += [(n, self._seconds(n)) for n in self.counts]
+            for n in self.counts:
+                samples.append((n, self._seconds(n)))
+                if device := self._device_seconds():
+                    to, computing, back = device
+                    clock.append((n, computing))
+                    copies.append(to + back)
         self.lines.append(line(samples))
+        if clock:
+            self.clocked.append(Clocked(line(clock), statistics.median(copies)))
+
+    def _device_seconds(self) -> list[float] | None:
+        """Of the last run; only the harness's own worker is asked, and only for a device."""
+        client = self.judge.client()
+        if isinstance(client, BulkClient) and self.judge.target.device:
+            return client.device_seconds()
+        return None
 
     def _seconds(self, n: int) -> float:
         """The time of a run of n iterations; raises WrongWhenTimed if its answer is wrong."""
         with pinned(self.cores):  # it may have to be started again
             client = self.judge.client()
-        seconds, comparison = timed_run(client, self.question, n, self._expected[n])
+        expected = self.workload.expected(self._expected[n])
+        seconds, comparison = timed_run(client, self.question, n, expected)
         margin = max(self.verdict.margin or 0.0, comparison.margin)
         self.verdict = replace(self.verdict, margin=margin if math.isfinite(margin) else None)
         demand_right(n, comparison)

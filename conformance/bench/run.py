@@ -89,6 +89,7 @@ class Run:
             setting = Setting(
                 workload=workload.name,
                 samples=workload.samples,
+                networks=workload.networks,
                 threads=threads,
                 cores=allowed[-threads:],  # the first ones have the system's own work
                 environment=dict.fromkeys(VARIABLES, str(threads)),
@@ -120,7 +121,7 @@ class Run:
         contenders: list[Contender] = []
 
         def between() -> None:
-            if workload.generated:
+            if workload.generated and workload.networks == 1:
                 with pinned(setting.cores):
                     probes.append(limits.probe(setting.threads, setting.environment))
 
@@ -148,11 +149,11 @@ class Run:
         judges = []
         for one in self._prepared:
             in_json = one.target.port.manifest.kind == "process"
-            numbers = workload.samples * workload.layers[0]
             if isinstance(one, NotReady):
                 judges.append(Judge(one))
-            elif in_json and numbers > MOST_NUMBERS:
-                reason = f"it speaks JSON lines, and a request would have {numbers:,} numbers"
+            elif in_json and workload.numbers > MOST_NUMBERS:
+                asked = f"a request would have {workload.numbers:,} numbers"
+                reason = f"it speaks JSON lines, and {asked}"
                 self._leave_out(one.target.name, workload.name, reason)
             else:
                 one = replace(one, env=one.env | setting.environment)
@@ -174,15 +175,15 @@ class Run:
                     continue
                 if dtype not in asked:
                     progress(f"{workload.name}: what is expected in {dtype}")
-                    asked[dtype] = workload.trace(dtype), Question(workload.case, dtype)
+                    asked[dtype] = workload.trace(dtype), workload.question(dtype)
                 found.append(Contender(judge, workload, *asked[dtype], set(setting.cores)))
         return found
 
     def _too_slow(self, name: str, dtype: DType, workload: Workload) -> str | None:
         """Why a target that is not named is not tried: a smaller network says how slow it is."""
-        if self.options.ports or not workload.generated:
+        if self.options.ports or not workload.generated or workload.networks > 1:
             return None
-        smaller = {w.name: w for w in self.options.workloads if w.generated}
+        smaller = {w.name: w for w in self.options.workloads if w.generated and w.networks == 1}
         for row in self.rows:
             if (row.port, row.dtype) == (name, dtype) and row.timed and row.workload in smaller:
                 ns_per_flop = row.timed.ns_per_iteration.value / smaller[row.workload].flops

@@ -10,19 +10,24 @@ from conformance.bench.files import Bench, Interval, Row, Setting, Timed
 from conformance.report import STYLES
 from reference.golden import DTYPES
 
-COLUMNS = ("an iteration", "x NumPy", "fixed", "of limit", "of GEMM")
+COLUMNS = ("an iteration", "x NumPy", "fixed", "of limit", "of GEMM", "on device", "copies")
+HEAD = """
+Time an iteration, in brackets the 95 % interval; fixed: what a run takes besides.
+On device: by the device's own clock, without a run's copies."""
 UNITS = (("s", 1e9), ("ms", 1e6), ("us", 1e3), ("ns", 1.0))
 
 
 def show(out: Console, bench: Bench) -> None:
     """Print tables for each workload, the limits, and the reasons for all that is not in them."""
-    out.print("\nTime an iteration, in brackets the 95 % interval; fixed: what a run takes besides")
+    out.print(HEAD)
     for setting in bench.settings:
         threads = f"{setting.threads} thread" + "s" * (setting.threads > 1)
         for dtype in DTYPES:
             rows = [r for r in bench.rows if r.workload == setting.workload and r.dtype == dtype]
             if rows:
                 batch = f"batch {setting.samples}"
+                if setting.networks > 1:
+                    batch += f", all {setting.networks:,} networks"
                 out.print(f"\n{setting.workload}, {batch}, {dtype}, {threads}")
                 out.print(_table(rows))
         for line in _limits(bench, setting):
@@ -68,6 +73,8 @@ def _cells(timed: Timed) -> list[str]:
         f"{fixed:.2f} ms" if fixed > 0 else "-",
         f"{timed.of_limit:.1%}" if timed.of_limit is not None else "-",
         f"{timed.of_gemm:.1%}" if timed.of_gemm is not None else "-",
+        _scaled(timed.device.ns_per_iteration.value) if timed.device else "-",
+        f"{timed.device.copies_ms.value:.2f} ms" if timed.device else "-",
     ]
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from conformance.bench.files import (
+    Clock,
     Interval,
     Latency,
     Roofline,
@@ -11,7 +12,7 @@ from conformance.bench.files import (
     Timed,
     least_times,
 )
-from conformance.bench.race import Contender
+from conformance.bench.race import Clocked, Contender
 from conformance.bench.statistics import Line, estimate, ratio
 
 BASIS = "numpy"
@@ -35,6 +36,8 @@ def rows(
             timed = speed(
                 c.counts, c.lines, basis.get(c.dtype), limits.get(where), roofs.get(where)
             )
+            if len(c.clocked) == rounds:
+                timed = timed.model_copy(update={"device": clock(c.clocked)})
         found.append(
             Row(
                 port=c.name,
@@ -47,6 +50,14 @@ def rows(
             )
         )
     return found
+
+
+def clock(rounds: Sequence[Clocked]) -> Clock:
+    """What the device's own clock said in all rounds."""
+    return Clock(
+        ns_per_iteration=Interval.of(estimate([one.line.slope * 1e9 for one in rounds])),
+        copies_ms=Interval.of(estimate([one.copies * 1e3 for one in rounds])),
+    )
 
 
 def speed(

@@ -8,18 +8,23 @@ that dtype, on REPLICAS networks with samples, inputs and hidden units in anothe
 Mathematically that is the same network, and each of its sums is made in another order. `noise` is
 the farthest that any of them, or the run in the given order, strays, for each checkpoint and tensor
 by itself; at least one unit in the last place.
+
+`ensemble-N` are N networks 3-4-1 side by side. Of more than BASE, network i equals network
+i - BASE, so that BASE of them are derived, and all are compared.
 """
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from conformance import traces
 from conformance.compare import Expected
 from conformance.places import CASES
+from conformance.protocol import Question
 from conformance.traces import Trace
 from reference import network
 from reference.array import Array
@@ -30,11 +35,12 @@ from reference.rules import Rules
 
 REPLICAS = 3
 SEED = 2015
+BASE = 1000
 
 
 @dataclass(frozen=True)
 class Workload:
-    """A network with sigmoid units, one hidden layer, full batches and squared error.
+    """Networks with sigmoid units, one hidden layer, full batches and squared error.
 
     `counts` are the iteration counts that may be timed, each checked; a target is timed for about
     `turn_s` seconds a round. `generated` tells those from the case three-layer.
@@ -47,15 +53,22 @@ class Workload:
     turn_s: float
     all_cores: bool = True
     generated: bool = True
+    networks: int = 1
 
     @property
     def name(self) -> str:
-        """Its layers, as in "3-4-1"."""
-        return "-".join(map(str, self.layers))
+        """Its layers, as in "3-4-1", or the number of networks."""
+        return f"ensemble-{self.networks}" if self.networks > 1 else "-".join(map(str, self.layers))
+
+    @property
+    def numbers(self) -> int:
+        """How many there are in data and initial weights."""
+        inputs, hidden, outputs = self.layers
+        return self.samples * (inputs + outputs) + self.networks * hidden * (inputs + outputs)
 
     @property
     def flops(self) -> int:
-        """Floating-point operations in the matrix products of an iteration.
+        """Floating-point operations in the matrix products of an iteration of all networks.
 
         Each of the two weight matrices, (n_k, n_{k+1}), takes part in the forward product l[k]
         syn[k] and in the update's l[k]^T delta[k+1]; the second one also in delta[2] syn[1]^T. The
@@ -63,12 +76,45 @@ class Workload:
         multiply-adds.
         """
         inputs, hidden, outputs = self.layers
-        return 2 * self.samples * (2 * inputs * hidden + 3 * hidden * outputs)
+        one = 2 * self.samples * (2 * inputs * hidden + 3 * hidden * outputs)
+        return self.networks * one
 
     @cached_property
     def case(self) -> Case:
         """What ports are asked."""
-        return self._generated() if self.generated else load(CASES / "three-layer.toml")
+        if not self.generated:
+            return load(CASES / "three-layer.toml")
+        return self._ensemble() if self.networks > 1 else self._generated()
+
+    def question(self, dtype: DType) -> Question:
+        """The request of a run, without its length."""
+        *_, state = self.case.arrays(dtype)
+        if self.networks > BASE:
+            state = [self._repeated(w) for w in state]
+        return Question(self.case, dtype, state)
+
+    def expected(self, tensors: list[Expected]) -> list[Expected]:
+        """What is due for all networks, from that for the BASE which are derived."""
+        if self.networks <= BASE:
+            return tensors
+        return [replace(tensor, value=self._repeated(tensor.value)) for tensor in tensors]
+
+    def _repeated(self, first: Array) -> Array:
+        return np.resize(first, (self.networks, *first.shape[1:]))
+
+    def _ensemble(self) -> Case:
+        """The networks of the case ensemble, but for their number and how long they are trained."""
+        ensemble = load(CASES / "ensemble.toml").model_dump()
+        networks = min(self.networks, BASE)
+        return Case.model_validate(
+            ensemble
+            | {
+                "id": self.name,
+                "training": ensemble["training"] | {"iterations": self.counts[-1]},
+                "init": ensemble["init"] | {"networks": networks},
+                "trace": {"checkpoints": list(self.counts), "steps": []},
+            }
+        )
 
     def _generated(self) -> Case:
         """Weights and data from NumPy's generator.
@@ -123,6 +169,28 @@ WORKLOADS = [
     ),
     Workload((784, 1024, 10), samples=4096, alpha=2e-6, counts=(1, 2, 3, 4), turn_s=1.5),
 ]
+TINY, MEDIUM, LARGE = WORKLOADS
+
+
+def ensemble(networks: int) -> Workload:
+    """So many networks 3-4-1. The more there are, the fewer iterations are derived."""
+    most = 10_000 if networks < BASE else 2000
+    counts = [n for n in (1, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000) if n <= most]
+    return Workload((3, 4, 1), 4, 1.0, tuple(counts), turn_s=0.5, networks=networks)
+
+
+# Each is a series of workloads of one kind, from small to large.
+SWEEPS = {
+    "ensembles": [TINY, *(ensemble(10**power) for power in range(1, 7))],
+    "layers": [
+        TINY,
+        Workload((16, 32, 10), 64, 1e-3, counts=MEDIUM.counts, turn_s=0.5),
+        MEDIUM,
+        Workload((256, 512, 10), 1024, 1e-4, counts=(1, 2, 5, 10, 20), turn_s=0.5),
+        LARGE,
+        Workload((784, 4096, 10), samples=8192, alpha=1e-6, counts=(1, 2), turn_s=1.5),
+    ],
+}
 
 
 def derived(case: Case, dtype: DType) -> Trace:
@@ -175,8 +243,10 @@ def _run(
         rows, inputs, hidden = (np.arange(size) for size in sizes)
     else:
         rows, inputs, hidden = (random.permutation(size) for size in sizes)
-    there = [np.ix_(inputs, hidden), np.ix_(hidden, np.arange(case.layers[2]))]
-    back = [np.ix_(*(np.argsort(axis.ravel()) for axis in axes)) for axes in there]
+    # The last two axes; in an ensemble, all networks have the same order.
+    orders = [(inputs, hidden), (hidden, np.arange(case.layers[2]))]
+    there: list[Any] = [(..., *np.ix_(*order)) for order in orders]
+    back: list[Any] = [(..., *np.ix_(*map(np.argsort, order))) for order in orders]
     X, y = X[np.ix_(rows, inputs)].astype(arithmetic), y[rows].astype(arithmetic)
     rules = Rules(**case.settings(dtype))
     state = rules.split([w[axes].astype(arithmetic) for w, axes in zip(start, there, strict=True)])
@@ -187,6 +257,10 @@ def _run(
             found = [w[axes].astype(np.float64) for w, axes in zip(state.syn, back, strict=True)]
             # NumPy's mean adds in pairs, in any order of samples; most loops add one by one.
             absolute = np.abs(y - l[-1])
-            mean = absolute.mean() if random is None else np.cumsum(absolute)[-1] / absolute.size
+            if random is None:
+                mean = absolute.mean(axis=(-2, -1))
+            else:
+                added = np.cumsum(absolute.reshape(*absolute.shape[:-2], -1), axis=-1)
+                mean = added[..., -1] / added.shape[-1]
             yield n, checkpoint_tensors(case, found, np.float64(mean))
         state = new

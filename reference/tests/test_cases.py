@@ -98,6 +98,15 @@ MISTAKES = [
     ("[0, 10]", "[0, 10]\n[accuracy]\nat_least = 0.9", "accuracy.at_least and data.held_out go"),
     ("[2, 2, 1]", "[2, 65536, 65536, 1]", "4295163904 weights, and 10000000 is the limit"),
     ("[1, 0]]", "[1, 1e39]]", "too large for float32"),
+    ("numpy_seed = 1", "networks = 2", "init.networks needs init.numpy_seed"),
+    ("numpy_seed = 1", "numpy_seed = 1\nnetworks = 1", "init.networks"),
+    ("numpy_seed = 1", "numpy_seed = 4294967295\nnetworks = 2", "seeds beyond 2^32 - 1"),
+    ("numpy_seed = 1", "numpy_seed = 1\nnetworks = 2", "trace.steps must be []"),
+    (
+        "numpy_seed = 1",
+        "numpy_seed = 1\nnetworks = 2\ndrawn_by_port = [1]",
+        "init.drawn_by_port is of one network: leave init.networks out",
+    ),
     ("format = 1", "format = ", "is not TOML"),
     ("format = 1", "x = " + "[" * 5000, "small.toml: "),
 ]

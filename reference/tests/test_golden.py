@@ -57,6 +57,19 @@ def test_golden_errors_are_the_articles_digits() -> None:
     assert {n: found[n] for n in printed} == printed
 
 
+@pytest.mark.parametrize(("network", "alone"), [(0, "three-layer"), (1, "seed-2")])
+def test_a_network_of_the_ensemble_is_as_if_it_were_alone(network: int, alone: str) -> None:
+    for dtype in golden.DTYPES:
+        single = {e["iteration"]: e["tensors"] for e in committed(alone)[dtype]["checkpoints"]}
+        shared = 0
+        for entry in committed("ensemble")[dtype]["checkpoints"]:
+            if entry["iteration"] in single:
+                found = [t["value"][network] for t in entry["tensors"]]
+                assert found == [t["value"] for t in single[entry["iteration"]]]
+                shared += entry["iteration"] > 0
+        assert shared > 1
+
+
 def test_radius_is_far_below_a_rounding() -> None:
     for path in GOLDEN.glob("*.json"):
         file = json.loads(path.read_text())

@@ -1,0 +1,153 @@
+"""Ensembles through the public face: a right port passes, and every kind of wrong one is named."""
+
+from pathlib import Path
+
+import pytest
+
+from conformance.tests.conftest import MANIFEST, ROOT, Conformance
+
+CASE = "ensemble-momentum"
+NEEDS = '["alpha", "layers", "bias", "mini-batch", "momentum", "ensemble"]'
+
+MODULE = """
+import numpy as np
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+def forward(X, state):
+    l1 = sigmoid(X @ state[0])
+    return l1, sigmoid(l1 @ state[1])
+
+def step(X, y, state, *, alpha):
+    l1, l2 = forward(X, state)
+    l2_error = y - l2
+    l2_delta = l2_error * l2 * (1 - l2)
+    l1_error = l2_delta @ state[1].mT
+    l1_delta = l1_error * l1 * (1 - l1)
+    new = [state[0] + alpha * X.mT @ l1_delta, state[1] + alpha * l1.mT @ l2_delta]
+    return [l1, l2], [l1_error, l2_error], [l1_delta, l2_delta], new
+
+def train(X, y, state, checkpoints, *, alpha):
+    done = 0
+    SABOTAGE
+    for n in checkpoints:
+        for _ in range(done, n):
+            state = step(X, y, state, alpha=alpha)[3]
+        done = n
+        yield n, np.abs(y - forward(X, state)[1]).mean(axis=(-2, -1)), state
+"""
+PORT = """
+format = 1
+language = "Python"
+kind = "python"
+dtypes = ["float64"]
+capabilities = ["ensemble"]
+[toolchain]
+detect = ["true"]
+install = "nothing"
+[run]
+module = "backprop.py"
+"""
+REPLAY = f"""
+import json, pathlib, sys
+GOLDEN = pathlib.Path({str(ROOT / "conformance" / "golden" / CASE)!r}).with_suffix(".json")
+entries = [
+    {{
+        "iteration": c["iteration"],
+        "error": c["tensors"][-1]["value"],
+        "weights": [t["value"] for t in c["tensors"][:-1]],
+    }}
+    for c in json.loads(GOLDEN.read_text())["float64"]["checkpoints"]
+]
+entry = entries[0]
+SABOTAGE
+for line in sys.stdin:
+    request = json.loads(line)
+    hello = {{"format": 1, "device": "cpu"}}
+    answer = hello if request["op"] == "hello" else {{"checkpoints": entries}}
+    print(json.dumps({{"id": request["id"], **answer}}), flush=True)
+"""
+
+
+def port(folder: Path, sabotage: str = "pass") -> Path:
+    """A port that trains networks side by side, with a bug."""
+    folder.mkdir()
+    (folder / "port.toml").write_text(PORT)
+    (folder / "backprop.py").write_text(MODULE.replace("SABOTAGE", sabotage))
+    return folder
+
+
+def test_an_ensemble_that_is_right_passes(conformance: Conformance, tmp_path: Path) -> None:
+    done = conformance(port(tmp_path / "mine"), cases="three-layer one-step ensemble")
+    assert done.returncode == 0, done.stdout + done.stderr
+    numbers = {v["case"]: v["numbers_compared"] for v in done.verdicts("mine")}
+    # Four checkpoints of a thousand networks, each of 16 weights and an error.
+    assert numbers["ensemble"] == 4 * 1000 * 17
+    assert done.statuses("mine") == {"PASS"}
+
+
+@pytest.mark.parametrize(
+    ("sabotage", "says", "named"),
+    [
+        (
+            "state = [np.repeat(w[:1], len(w), axis=0) for w in state]",
+            "syn0[",
+            "ensemble-of-the-first",
+        ),
+        ("state = [np.roll(w, -1, axis=0) for w in state]", "syn0[", "ensemble-off-by-one"),
+        (
+            "checkpoints = [n for n in checkpoints]; whole = [w[992:].copy() for w in state]\n"
+            "    for n in checkpoints:\n"
+            "        for _ in range(done, n):\n"
+            "            state = step(X, y, state, alpha=alpha)[3]\n"
+            "            for w, old in zip(state, whole): w[992:] = old\n"
+            "        done = n\n"
+            "        yield n, np.abs(y - forward(X, state)[1]).mean(axis=(-2, -1)), state\n"
+            "    return",
+            "syn0[99",
+            "ensemble-last-block",
+        ),
+    ],
+)
+def test_a_wrong_ensemble_fails_and_its_bug_is_named(
+    conformance: Conformance, tmp_path: Path, sabotage: str, says: str, named: str
+) -> None:
+    done = conformance(port(tmp_path / "mine", sabotage), cases="ensemble")
+    assert done.returncode == 1
+    [verdict] = done.verdicts("mine")
+    assert verdict["status"] == "FAIL"
+    assert says in verdict["reason"]
+    assert verdict["divergence"]["bugs"] == [named]
+
+
+@pytest.mark.parametrize(
+    ("sabotage", "status", "says"),
+    [
+        (
+            "entry['error'] = entry['error'][0]",
+            "GARBAGE",
+            "error at checkpoint 0 is not 5: dimension 0 has ",
+        ),
+        ("entry['error'] = entry['error'][1:]", "GARBAGE", "dimension 0 has 4 entries"),
+        (
+            "entry['weights'] = [w[0] for w in entry['weights']]",
+            "GARBAGE",
+            "weights at checkpoint 0[0] is not 5 x 3 x 3: dimension 0 has 3 entries",
+        ),
+        ("entry['error'][4] = None", "FAIL", "error[4] in the run at iteration 0: got nan"),
+    ],
+)
+def test_an_answer_of_another_shape_is_garbage(
+    conformance: Conformance, tmp_path: Path, sabotage: str, status: str, says: str
+) -> None:
+    """Of a port that replays golden answers, but for what is done to the first entry."""
+    for name, change in (("right", "pass"), ("wrong", sabotage)):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "port.toml").write_text(MANIFEST.replace('["alpha", "layers"]', NEEDS))
+        (folder / "port.py").write_text(REPLAY.replace("SABOTAGE", change))
+    assert conformance(tmp_path / "right", cases=CASE).statuses("right") == {"PASS"}
+    [verdict] = conformance(tmp_path / "wrong", cases=CASE).verdicts("wrong")
+    assert verdict["status"] == status
+    assert says in verdict["reason"]
