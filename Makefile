@@ -7,6 +7,7 @@ RESULTS  := build/results.json
 SEED     :=
 NAME     :=
 KIND     :=
+WORKLOAD :=
 
 PYTHON   ?= python3
 BIN      := .venv/bin
@@ -24,8 +25,8 @@ conformance: .venv/installed ## judge the ports, then time those that pass; PORT
 new-port: .venv/installed ## a folder to begin a port with; NAME= KIND=c-abi|python|process
 	@$(BIN)/python -m conformance new-port "$(if $(findstring /,$(NAME)),,ports/)$(NAME)" "$(KIND)"
 
-bench: .venv/installed ## time ports on networks of three sizes, as far as they are right; PORT= RESULTS=
-	@$(BIN)/python -m conformance bench $(PORT) \
+bench: .venv/installed ## time ports on networks of three sizes, as far as they are right; PORT= WORKLOAD= RESULTS=
+	@$(BIN)/python -m conformance bench $(PORT) --workload "$(WORKLOAD)" \
 	    --results "$(if $(filter file,$(origin RESULTS)),build/bench.json,$(RESULTS))"
 
 test: .venv/installed ## the project's own tests, lint, types and formats

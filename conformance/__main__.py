@@ -24,6 +24,9 @@ def main() -> int:
     arguments = parser().parse_args()
     try:
         return int(arguments.run(arguments) or 0)
+    except BrokenPipeError:  # the reader has seen enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except (ports.PortError, CaseError, results.ResultsError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

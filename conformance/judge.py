@@ -7,9 +7,9 @@ import numpy as np
 
 from conformance.build import NotReady, Ready
 from conformance.channel import Channel, Trouble
-from conformance.compare import Deviation, compare
-from conformance.diagnose import Answer, Check, line_of, probable_bugs
-from conformance.mutants import Mutant
+from conformance.compare import compare
+from conformance.diagnose import Answer, line_of, probable_bugs
+from conformance.divergence import WHERE, Divergence, element, one_line
 from conformance.ports import KnownFailure, Status
 from conformance.protocol import Client, Failure, Question, Unsupported
 from conformance.traces import Trace
@@ -17,16 +17,7 @@ from reference.accuracy import correct
 from reference.case import Case
 from reference.case_tables import DType
 
-
-@dataclass(frozen=True)
-class Divergence:
-    """The first place where a port leaves the golden trace."""
-
-    check: Check
-    iteration: int  # of a drawn state: its seed
-    deviation: Deviation
-    line: str | None = None  # the line of the reference that computes it, for a step
-    bugs: tuple[Mutant, ...] = ()  # the known bugs that explain the answer, if any does
+REPEATED = 30  # the most iterations of a case that is asked twice
 
 
 @dataclass(frozen=True)
@@ -114,7 +105,12 @@ class Judge:
             client = self.client()
             started = True
             ask(client, case, trace, self.target.max_iterations, answer)
-            return verdict_of(case, trace, answer)
+            verdict = verdict_of(case, trace, answer)
+            if verdict.status != "PASS" or case.training.iterations > REPEATED:
+                return verdict
+            again = Answer()
+            ask(client, case, trace, self.target.max_iterations, again)
+            return same_again(verdict, answer, again)
         except Trouble as trouble:
             if self._channel is not None:
                 self._channel.kill()
@@ -231,50 +227,22 @@ def with_known_failures(verdict: Verdict, known: list[KnownFailure]) -> Verdict:
     )
 
 
-def one_line(divergence: Divergence) -> str:
-    """Where a port first leaves the golden trace, in a line."""
-    d = divergence.deviation
-    where = {
-        "drawn": "drawn from seed",
-        "step": "in one step from iteration",
-        "predict": "in inference at iteration",
-        "run": "in the run at iteration",
-    }[divergence.check]
-    return (
-        f"{element(d)} {where} {divergence.iteration}: "
-        f"got {d.got!r}, expected {d.expected!r}, {d.margin:.3g} x tolerance"
-    )
+def same_again(verdict: Verdict, answer: Answer, again: Answer) -> Verdict:
+    """The verdict, or a FAIL where a port answers the same question with other bits.
 
-
-def element(deviation: Deviation) -> str:
-    """A tensor's element as it would be written in code."""
-    index = ", ".join(map(str, deviation.index))
-    return f"{deviation.tensor}[{index}]" if index else deviation.tensor
-
-
-def explain(divergence: Divergence, reproduce: str) -> str:
-    """The whole story of a divergence, for a person."""
-    d = divergence.deviation
-    n = divergence.iteration
-    where = {
-        "drawn": f"in the initial state drawn from seed {n}",
-        "step": f"in one step from the golden weights of iteration {n}",
-        "predict": f"in inference with the golden weights of iteration {n}",
-        "run": f"in the free run, after {n} updates",
-    }[divergence.check]
-    line = [f"  computed by {divergence.line}"] if divergence.line else []
-    bugs = [
-        f"  probable bug: {bug.id}: {bug.what}\n                {bug.do}" for bug in divergence.bugs
-    ]
-    return "\n".join(
-        [
-            f"first divergence: {element(d)}, {where}",
-            f"  got        {d.got!r:<26} {d.got.hex()}",
-            f"  expected   {d.expected!r:<26} {d.expected.hex()}",
-            f"  deviation  {abs(d.got - d.expected):.3g}, which is {d.ulps:.3g} ulps "
-            f"and {d.margin:.3g} times the tolerance {d.tolerance:.3g}",
-            *line,
-            *(bugs or ["  probable bug: none of the known ones"]),
-            f"  reproduce: {reproduce}",
-        ]
-    )
+    Each question stands for itself: nothing may be left of the one before, and no sum may
+    depend on which thread comes first.
+    """
+    for (check, n, first, _), (_, _, second, _) in zip(answer.checked, again.checked, strict=True):
+        for (name, a), (_, b) in zip(first, second, strict=True):
+            one, other = np.asarray(a), np.asarray(b)
+            if not len(different := np.argwhere(one != other)):
+                continue
+            index = tuple(int(i) for i in different[0])
+            where = element(name, index)
+            reason = (
+                f"asked the same again, it answers otherwise: {where} {WHERE[check]} {n}: "
+                f"first {one[index].item()!r}, then {other[index].item()!r}"
+            )
+            return replace(verdict, status="FAIL", reason=reason)
+    return verdict

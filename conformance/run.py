@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import get_args
 
 from conformance import build, ports, results, timing, traces
-from conformance.judge import Judge, Verdict, explain
+from conformance.divergence import explain
+from conformance.judge import Judge, Verdict
 from conformance.judging import Judging
 from conformance.places import CASES, command
 from conformance.selection import (

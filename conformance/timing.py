@@ -11,7 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from conformance.compare import Comparison, Expected, compare
-from conformance.judge import Divergence, Judge, one_line
+from conformance.divergence import Divergence, one_line
+from conformance.judge import Judge
 from conformance.protocol import Client, Question
 from conformance.traces import Trace
 from reference.case import Case

@@ -338,7 +338,10 @@ def test_a_limit_that_is_none_is_named(
     ("options", "says"),
     [
         (["c", "nosuch"], "PORT=nosuch: there is no such port"),
-        (["--workload", "1-2-3"], "--workload 1-2-3: there are only 3-4-1, 64-128-10, 784-1024-10"),
+        (
+            ["--workload", "1-2-3"],
+            "--workload 1-2-3: there are only ensembles, layers, 3-4-1, ensemble-10",
+        ),
         (["--dtype", "float16"], "--dtype float16: there are only float64, float32"),
         (["--rounds", "2"], "--rounds 2: is not a whole number of 3 or more"),
         (["--threads", "0"], "--threads 0: is not a whole number of 1 or more"),

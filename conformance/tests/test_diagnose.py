@@ -40,7 +40,13 @@ def short_cases(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cases")
     plain = ("alpha-small", "several-outputs", "deep", "saturated")
     steps = [path.stem for path in CASES.glob("*-step.toml")]
-    others = ("everything", "everything-else", "softmax-large", "numpy-seed-small")
+    others = (
+        "ensemble-momentum",
+        "everything",
+        "everything-else",
+        "softmax-large",
+        "numpy-seed-small",
+    )
     runs = ("dropout-run", "adam-run", "shuffle-run", "batch-norm-run", "predict-small")
     for name in (*plain, *steps, *others, *runs):
         text = (CASES / f"{name}.toml").read_text()

@@ -241,6 +241,46 @@ def test_an_emulation_with_a_library_of_its_own(
     assert done.statuses("card (imitation)") == {"PASS"}
 
 
+def test_a_rung_is_emulated_like_its_port(conformance: Conformance, patched_c: PatchedC) -> None:
+    """Each from its own build folder, and the device is looked for once."""
+    folder = patched_c("card")
+    manifest = folder / "port.toml"
+    text = manifest.read_text().partition("# The ladder")[0]
+    library = 'library = "{build}/libbackprop.so"'
+    assert text.count(library) == 1
+    build = text[text.index("commands = [") :].partition("\n]\n")[0].partition("[")[2]
+    rung = f'dtypes = ["float64"]\n{library}\nbuild = [{build}\n]\n'
+    manifest.write_text(
+        text
+        + '[device]\ndetect = ["sh", "-c", "echo >> looked; exit 1"]\n'
+        + f'[emulation]\nname = "an imitation"\n{library}\n'
+        + f'[[rung]]\nname = "long"\n{rung}'
+        + f'[[rung]]\nname = "short"\n{rung}emulated_iterations = 0\n'
+    )
+    options = ("--no-timing", "--require", "all")
+    rungs = [f"{folder}:long", f"{folder}:short"]
+    done = conformance(folder, *rungs, options=options)
+    assert done.returncode == 0, done.stdout
+    for name in ("card", "card:long", "card:short"):
+        assert done.statuses(name) == {"SKIP"}
+        assert done.statuses(f"{name} (an imitation)") == {"PASS"}
+    [short] = done.verdicts("card:short (an imitation)")
+    assert short["reason"] == "first 0 of 1 iterations"
+    assert (folder / "looked").read_text().count("\n") == 1
+    named = ("--no-timing", "--require", "card:long:an-imitation")
+    assert conformance(rungs[0], options=named).returncode == 0
+    itself = ("--no-timing", "--require", "card:long")
+    assert conformance(rungs[0], options=itself).returncode == 1
+
+
+def test_a_reader_that_stops_early_is_no_error() -> None:
+    command = f"{sys.executable} -m conformance check c --cases one-step --seed none --no-timing"
+    done = subprocess.run(
+        ["sh", "-c", f"{command} | true"], capture_output=True, text=True, cwd=ROOT, timeout=300
+    )
+    assert "Traceback" not in done.stderr
+
+
 # Changes to a manifest, and what the message must say.
 MANIFEST_MISTAKES = [
     ('kind = "process"', 'kind = "process"\ncolour = 1', "port.toml: unknown key 'colour'"),
