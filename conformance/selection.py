@@ -87,7 +87,8 @@ def required_targets(words: list[str], chosen: list[ports.Port]) -> list[ports.T
 
     In an emulation's name, "-" stands for a space.
 
-    "all" are all ports and rungs, with an emulation by that where their device is missing.
+    "all" are all ports and rungs, with an emulation by that where their device is missing, but no
+    rungs that need a device of their own.
     Raises PortError for one that is not selected.
     """
     by_word: dict[str, ports.Target] = {}
@@ -95,7 +96,8 @@ def required_targets(words: list[str], chosen: list[ports.Port]) -> list[ports.T
     for target in (target for port in chosen for target in port.targets()):
         found = [target, target.stand_in] if target.stand_in else [target]
         by_word |= {one.word: one for one in found}
-        either.append(found[-1].word)
+        if not (target.rung and target.rung.device):
+            either.append(found[-1].word)
     if "all" in words:
         words = [*either, *(word for word in words if word != "all")]
     for word in words:

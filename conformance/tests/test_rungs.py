@@ -127,6 +127,19 @@ def test_what_a_rung_declines_is_no_lack(conformance: Conformance, with_rungs: P
     }
 
 
+def test_a_rung_with_a_device_of_its_own(conformance: Conformance, with_rungs: Path) -> None:
+    with (with_rungs / "port.toml").open("a") as manifest:
+        manifest.write('device = { detect = ["sh", "-c", "echo no card >&2; exit 1"] }\n')
+    ports = with_rungs, f"{with_rungs}:wrong"
+    done = conformance(*ports, options=("--no-timing", "--require", "all"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.statuses("mine") == {"PASS"}
+    [skipped] = done.verdicts("mine:wrong")
+    assert (skipped["status"], skipped["reason"]) == ("SKIP", "no card")
+    named = conformance(*ports, options=("--no-timing", "--require", "all mine:wrong"))
+    assert named.statuses("mine:wrong") == {"FAIL"}
+
+
 def test_a_rung_that_is_not_there_is_one_sentence(
     conformance: Conformance, with_rungs: Path
 ) -> None:
