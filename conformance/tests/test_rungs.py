@@ -100,6 +100,54 @@ def test_the_c_ladder_agrees_on_every_processor(processor: str, tmp_path: Path) 
     assert "SKIP" not in done.stdout
 
 
+@pytest.mark.parametrize("processor", ["portable", "avx2", "avx512"])
+def test_the_c_ensemble_agrees_on_every_processor(processor: str, tmp_path: Path) -> None:
+    words = ["c:ensemble", "--cases", f"{LADDER_CASES} ensemble", "--require", "c:ensemble"]
+    words += ["--results", str(tmp_path / "results.json")]
+    done = check(words, BACKPROP_CPU=processor)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "SKIP" not in done.stdout
+
+
+ENSEMBLES = """
+import sys
+import numpy as np
+from conformance.c_library import CLibrary
+from reference.initial import draw
+
+library = CLibrary(sys.argv[1])
+X, y = np.array([[0, 0, 1], [0, 1, 1], [1, 0, 1], [1, 1, 1.0]]), np.array([[0], [1], [1], [0.0]])
+common = {"dtype": "float64", "layers": [3, 4, 1], "alpha": 0.5, "X": X, "checkpoints": [0, 1, 50]}
+drawn = [draw(seed, [3, 4, 1], False) for seed in range(100)]
+alone = [library.train(X, y, state, common)["checkpoints"] for state in drawn]
+for networks in (2, 7, 8, 9, 33, 100):
+    state = [np.stack(matrices) for matrices in zip(*drawn[:networks])]
+    side_by_side = library.train(X, y, state, {**common, "networks": networks})["checkpoints"]
+    for c, entry in enumerate(side_by_side):
+        for i in range(networks):
+            assert entry["error"][i] == alone[i][c]["error"]
+            for found, single in zip(entry["weights"], alone[i][c]["weights"]):
+                assert (found[i] == single).all()
+print("the same bits")
+"""
+
+
+@pytest.mark.parametrize("threads", ["1", "2", "7"])
+def test_the_lanes_and_threads_of_an_ensemble_do_not_matter(threads: str, tmp_path: Path) -> None:
+    folder = ROOT / "ports" / "c"
+    build = ["sh", "ladder/build.sh", "ensemble", str(ROOT / "conformance"), str(tmp_path)]
+    subprocess.run(build, cwd=folder, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", ENSEMBLES, str(tmp_path / "libensemble.so")],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env=os.environ | {"OMP_NUM_THREADS": threads},
+        timeout=300,
+    )
+    assert done.stdout == "the same bits\n", done.stderr
+
+
 def test_a_rung_is_judged_for_itself(conformance: Conformance, with_rungs: Path) -> None:
     named = (with_rungs, f"{with_rungs}:right", f"{with_rungs}:wrong")
     done = conformance(*named, cases="one-step batch-norm-step")

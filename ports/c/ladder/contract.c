@@ -1,31 +1,17 @@
 /* The contract for the rungs of the 3-4-1 network, and the choice of a processor's code. */
 #include <math.h>
-#include <stdlib.h>
 
 #include "backprop.h"
+#include "processor.h"
 #include "rung.h"
 
 updates_function updates_portable;
 #ifdef __x86_64__
 updates_function updates_avx2, updates_avx512;
-#define HAS_AVX512 (__builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))
-#define HAS_AVX2 (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
 #else
 #define updates_avx2 updates_portable
 #define updates_avx512 updates_portable
-#define HAS_AVX512 0
-#define HAS_AVX2 0
 #endif
-
-enum processor { PORTABLE, AVX2, AVX512 };
-
-/* The best that this processor has, or less if the variable BACKPROP_CPU asks for it. */
-static enum processor processor(void) {
-    const char *wanted = getenv("BACKPROP_CPU");
-    if (wanted && !strcmp(wanted, "portable")) return PORTABLE;
-    if (HAS_AVX512 && !(wanted && !strcmp(wanted, "avx2"))) return AVX512;
-    return HAS_AVX2 ? AVX2 : PORTABLE;
-}
 
 static updates_function *chosen(void) {
     updates_function *all[] = {
@@ -74,11 +60,7 @@ int backprop_step_f64(const backprop_settings *settings, const double *X, const 
     return BACKPROP_OK;
 }
 
-const char *backprop_device(void) {
-    const char *names[] = {
-        [PORTABLE] = "cpu, portable code", [AVX2] = "cpu, AVX2", [AVX512] = "cpu, AVX-512"};
-    return names[processor()];
-}
+const char *backprop_device(void) { return processor_name(); }
 
 const char *backprop_reason(void) {
     return "This rung is for 3-4-1 networks that learn from all of 4 samples at once.";

@@ -1,0 +1,31 @@
+/* The choice of a processor's code when the library runs. */
+#ifndef PROCESSOR_H
+#define PROCESSOR_H
+#include <stdlib.h>
+#include <string.h>
+
+#ifdef __x86_64__
+#define HAS_AVX512 (__builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))
+#define HAS_AVX2 (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+#else
+#define HAS_AVX512 0
+#define HAS_AVX2 0
+#endif
+
+enum processor { PORTABLE, AVX2, AVX512 };
+
+/* The best that this processor has, or less if the variable BACKPROP_CPU asks for it. */
+static enum processor processor(void) {
+    const char *wanted = getenv("BACKPROP_CPU");
+    if (wanted && !strcmp(wanted, "portable")) return PORTABLE;
+    if (HAS_AVX512 && !(wanted && !strcmp(wanted, "avx2"))) return AVX512;
+    return HAS_AVX2 ? AVX2 : PORTABLE;
+}
+
+static inline const char *processor_name(void) {
+    const char *names[] = {
+        [PORTABLE] = "cpu, portable code", [AVX2] = "cpu, AVX2", [AVX512] = "cpu, AVX-512"};
+    return names[processor()];
+}
+
+#endif
