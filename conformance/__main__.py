@@ -162,6 +162,7 @@ def show_teeth(arguments: argparse.Namespace) -> int:
             complete=True,
             machine=results.machine(),
             ports=[],
+            cases=[],
             results=[],
             capabilities=[],
             timings=[],

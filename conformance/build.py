@@ -30,6 +30,7 @@ class Ready:
     env: dict[str, str]
     toolchain: str
     build: list[str]
+    driver: str | None
 
 
 @dataclass(frozen=True)
@@ -69,12 +70,13 @@ def prepare(port: Port) -> list[Ready | NotReady]:
         key = repr(target.device)
         device = devices[key] = devices.get(key) or detect_device(target)
         if device.ok:
-            found.append(_ready(target, toolchain.text))
+            driver = device.text if target.device else None
+            found.append(_ready(target, toolchain.text, driver))
             continue
         reason = f"{device.text}; but it builds: {built.text}" if built.text else device.text
         found.append(NotReady(target, "SKIP", reason))
         if target.stand_in:
-            found.append(_ready(target.stand_in, toolchain.text))
+            found.append(_ready(target.stand_in, toolchain.text, None))
     return found
 
 
@@ -160,7 +162,7 @@ def environment() -> dict[str, str]:
     }
 
 
-def _ready(target: Target, toolchain: str) -> Ready:
+def _ready(target: Target, toolchain: str, driver: str | None) -> Ready:
     port, run = target.port, target.port.manifest.run
     worker = [sys.executable, "-m", "conformance.worker"]
     emulation, rung = target.emulation, target.rung
@@ -175,7 +177,7 @@ def _ready(target: Target, toolchain: str) -> Ready:
     added = run.env | (emulation.env if emulation else {}) | (rung.env if rung else {})
     env = environment() | {key: _fill(target, [value])[0] for key, value in added.items()}
     commands = [" ".join(command) for command in _commands(target)]
-    return Ready(target, command, env, toolchain, commands)
+    return Ready(target, command, env, toolchain, commands, driver)
 
 
 def _commands(target: Target) -> list[list[str]]:
@@ -197,8 +199,18 @@ def _fill(target: Target, words: list[str]) -> list[str]:
 
 def _key(port: Port, commands: list[list[str]], toolchain: str) -> str:
     """Changes whenever a build could come out differently."""
-    digest = hashlib.sha256(json.dumps([commands, toolchain]).encode())
-    files = [p for p in port.folder.rglob("*") if p.is_file() and "__pycache__" not in p.parts]
-    for path in [HEADER, *sorted(files)]:
-        digest.update(f"{path.name} {path.stat().st_size}\n".encode() + path.read_bytes())
+    files = files_sha256(port.folder, documents=True)
+    digest = hashlib.sha256(json.dumps([commands, toolchain, files]).encode())
+    digest.update(HEADER.read_bytes())
+    return digest.hexdigest()
+
+
+def files_sha256(folder: Path, *, documents: bool) -> str:
+    """SHA-256 of a port's files and of where they lie, with or without its documents (*.md)."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        place = path.relative_to(folder)
+        counts = documents or path.suffix != ".md"
+        if counts and path.is_file() and "__pycache__" not in place.parts:
+            digest.update(f"{place} {path.stat().st_size}\n".encode() + path.read_bytes())
     return digest.hexdigest()

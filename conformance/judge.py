@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from conformance.build import NotReady, Ready
+from conformance.build import NotReady, Ready, files_sha256
 from conformance.channel import Channel, Trouble
 from conformance.compare import compare
 from conformance.diagnose import Answer, line_of, probable_bugs
@@ -50,6 +50,8 @@ class Judge:
         self.prepared = prepared
         self._make_client = client
         self.target = prepared.target
+        # Now, when it was built: it may be edited while it is judged. Documents are not run.
+        self.sha256 = files_sha256(self.target.port.folder, documents=False)
         self.device: str | None = None
         self._channel: Channel | None = None
         self._client: Client | None = None

@@ -176,7 +176,7 @@ def text(
     lines = [
         f"# Mutation report: {port}",
         "",
-        f"Written by `make mutation` on {machine.date[:10]}, at commit {machine.commit}, with",
+        f"Written by `make mutation` on {machine.date.date()}, at commit {machine.commit}, with",
         f"{TOOL} {VERSION}, Python {machine.python} ({tool}).",
         "",
         *table(outcomes),

@@ -11,9 +11,9 @@ import subprocess
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from conformance.build import Ready
 from conformance.diagnose import Check
@@ -33,7 +33,7 @@ class Model(BaseModel):
 class Machine(Model):
     """Where the run was made."""
 
-    date: str
+    date: AwareDatetime
     commit: str | None
     system: str
     processor: str
@@ -44,13 +44,26 @@ class Machine(Model):
 
 
 class PortInfo(Model):
-    """How a port was built and what it ran on."""
+    """How a port was built and what it ran on.
+
+    `driver` is what `detect` said of the device that the port needs, if it needs one; and `sha256`
+    is of the files in the port's folder, without documents.
+    """
 
     port: str
+    sha256: str
     language: str
     toolchain: str | None
     build: list[str]
     device: str | None
+    driver: str | None
+
+
+class CaseInfo(Model):
+    """What ports were judged by: SHA-256 of the case, its data and its golden data."""
+
+    case: str
+    sha256: str
 
 
 class Divergence(Model):
@@ -79,7 +92,7 @@ class Result(Model):
     case: str
     dtype: DType
     status: Status
-    margin: float | None
+    margin: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None
     reason: str
     numbers_compared: int
     accuracy: float | None = None
@@ -149,14 +162,30 @@ class Teeth(Model):
 class Results(Model):
     """The whole file; not `complete` if the run was interrupted."""
 
-    format: Literal[1] = 1
+    format: Literal[2] = 2
     complete: bool
     machine: Machine
     ports: list[PortInfo]
+    cases: list[CaseInfo]
     results: list[Result]
     capabilities: list[CapabilityResult]
     timings: list[Timing]
     teeth: Teeth | None = None
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        ports, cases = {p.port for p in self.ports}, {c.case for c in self.cases}
+        seen = set()
+        for r in self.results:
+            key = (r.port, r.case, r.dtype)
+            if key in seen:
+                raise ValueError(f"there are two verdicts for {', '.join(key)}")
+            if r.port not in ports or r.case not in cases:
+                raise ValueError(
+                    f"a verdict for {', '.join(key)}, but no entry of that port or case"
+                )
+            seen.add(key)
+        return self
 
 
 def result(port: str, case: str, dtype: DType, verdict: Verdict) -> Result:
@@ -196,15 +225,17 @@ def port_info(judge: Judge) -> PortInfo:
     prepared = judge.prepared
     return PortInfo(
         port=judge.target.name,
+        sha256=judge.sha256,
         language=judge.target.port.manifest.language,
         toolchain=prepared.toolchain if isinstance(prepared, Ready) else None,
         build=prepared.build if isinstance(prepared, Ready) else [],
         device=judge.device,
+        driver=prepared.driver if isinstance(prepared, Ready) else None,
     )
 
 
 class ResultsError(ValueError):
-    """The results file cannot be written; the message is one sentence."""
+    """A results file that cannot be written or read; the message is one sentence."""
 
 
 def check_writable(path: Path) -> None:
@@ -227,7 +258,7 @@ def write(path: Path, results: Results) -> None:
 def machine() -> Machine:
     """This machine, as far as it says."""
     return Machine(
-        date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        date=datetime.datetime.now(datetime.UTC).replace(microsecond=0),
         commit=_commit(),
         system=platform.platform(),
         processor=_processor(),

@@ -49,6 +49,9 @@ class Run:
         required = required_targets(options.require, chosen)
         results.check_writable(options.results)
         self.traces = traces.load_all(self.cases)
+        self.judged_by = [
+            results.CaseInfo(case=case.id, sha256=traces.sha256(case)) for case in self.cases
+        ]
         with ThreadPoolExecutor() as pool:
             prepared = [ready for group in pool.map(build.prepare, chosen) for ready in group]
         self.judges = {p.target.name: Judge(p) for p in prepared}
@@ -198,6 +201,7 @@ class Run:
             complete=complete,
             machine=results.machine(),
             ports=[results.port_info(judge) for judge in self.judges.values()],
+            cases=self.judged_by,
             results=[results.result(*key, verdict) for key, verdict in self.verdicts.items()],
             capabilities=self.capabilities(),
             timings=self.timings,

@@ -118,6 +118,16 @@ def load(case: Case) -> dict[DType, Trace]:
     return _traces(case, file)
 
 
+def sha256(case: Case) -> str:
+    """SHA-256 of what a port is judged by: the case with its data, and its golden data if any."""
+    digest = hashlib.sha256(case.sha256.encode())
+    for golden_file in (_committed(case), _cached(case)):
+        if golden_file.exists():
+            digest.update(golden_file.read_bytes())
+            break
+    return digest.hexdigest()
+
+
 def shapes_at_checkpoint(case: Case) -> list[tuple[str, tuple[int, ...]]]:
     """Names and shapes of what is compared at a checkpoint."""
     state = case.arrays("float64")[2]
