@@ -6,6 +6,20 @@ python has_device.py LIBRARY
 import ctypes
 import sys
 
+
+def driver():
+    """The CUDA that the driver can do, and its version: that is NVML's to say."""
+    cuda, version = ctypes.c_int(), ctypes.create_string_buffer(80)
+    try:
+        if ctypes.CDLL("libcuda.so.1").cuDriverGetVersion(ctypes.byref(cuda)) == 0:
+            yield f"CUDA {cuda.value // 1000}.{cuda.value % 1000 // 10}"
+        nvml = ctypes.CDLL("libnvidia-ml.so.1")
+        if nvml.nvmlInit_v2() == 0 and nvml.nvmlSystemGetDriverVersion(version, len(version)) == 0:
+            yield f"driver {version.value.decode()}"
+    except (OSError, AttributeError):
+        return  # a container may lack one of them: the device is here all the same
+
+
 try:
     library = ctypes.CDLL(sys.argv[1])
 except OSError as error:
@@ -13,4 +27,4 @@ except OSError as error:
 library.backprop_reason.restype = library.backprop_device.restype = ctypes.c_char_p
 if library.backprop_detect() != 0:
     sys.exit(library.backprop_reason().decode())
-print(library.backprop_device().decode())
+print(", ".join([library.backprop_device().decode(), *driver()]))
