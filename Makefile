@@ -8,12 +8,13 @@ SEED     :=
 NAME     :=
 KIND     :=
 WORKLOAD :=
+FILES    :=
 
 PYTHON   ?= python3
 BIN      := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help conformance bench new-port test teeth mutation golden golden-check ports lock format clean
+.PHONY: help conformance merge bench new-port test teeth mutation golden golden-check ports lock format clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
@@ -21,6 +22,10 @@ help: ## this list
 conformance: .venv/installed ## judge the ports, then time those that pass; PORT= CASES= REQUIRE= RESULTS= SEED=
 	@$(BIN)/python -m conformance check $(PORT) --cases "$(CASES)" --require "$(REQUIRE)" \
 	    --results "$(RESULTS)" --seed "$(SEED)"
+
+merge: .venv/installed ## join results files of several machines into one table; FILES= RESULTS=
+	@$(BIN)/python -m conformance merge $(FILES) \
+	    $(if $(filter file,$(origin RESULTS)),,--json "$(RESULTS)")
 
 new-port: .venv/installed ## a folder to begin a port with; NAME= KIND=c-abi|python|process
 	@$(BIN)/python -m conformance new-port "$(if $(findstring /,$(NAME)),,ports/)$(NAME)" "$(KIND)"

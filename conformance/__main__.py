@@ -13,7 +13,7 @@ from rich.progress import track
 from rich.table import Table
 from rich.text import Text
 
-from conformance import build, ports, report, results, starter, teeth
+from conformance import build, merge, ports, report, results, starter, teeth
 from conformance.places import BUILD, CASES, HERE, IN_CLONE, NAME, ROOT
 from conformance.results import Results
 from reference.case import CaseError, load_all
@@ -59,8 +59,24 @@ def parser() -> argparse.ArgumentParser:
     new.add_argument("kind", metavar="KIND", help=" or ".join(starter.KINDS))
     new.set_defaults(run=new_port)
 
+    joined = commands.add_parser(
+        "merge",
+        help="join results files of several machines into one table",
+        epilog="A verdict is stale (*) if the port's files, the case or its golden data are not "
+        "those of this clone now. Of one machine the newest counts that is not stale. The exit "
+        "status is 1 if one of those is FAIL, CRASH, TIMEOUT or GARBAGE, 2 for a file that cannot "
+        "be used, and else 0.",
+    )
+    joined.add_argument(
+        "files", nargs="*", type=Path, metavar="FILE", help="default: those of conformance/results/"
+    )
+    joined.add_argument("--json", type=Path, metavar="FILE", help="where the merged file goes")
+    joined.set_defaults(run=merge.main)
+
     schema = commands.add_parser("schema", help="print the JSON schema of results files")
-    schema.add_argument("--bench", action="store_true", help="of the files of bench")
+    other = schema.add_mutually_exclusive_group()
+    other.add_argument("--bench", action="store_true", help="of the files of bench")
+    other.add_argument("--merged", action="store_true", help="of the files of merge")
     schema.set_defaults(run=print_schema)
 
     race = commands.add_parser("bench", help="time ports on networks of three sizes, or of many")
@@ -128,7 +144,7 @@ def new_port(arguments: argparse.Namespace) -> None:
 
 def print_schema(arguments: argparse.Namespace) -> None:
     """For whoever reads results files."""
-    model: type[BaseModel] = Results
+    model: type[BaseModel] = merge.Merged if arguments.merged else Results
     if arguments.bench:
         from conformance.bench.files import Bench  # SciPy's statistics take long to import
 

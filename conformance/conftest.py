@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from conformance import ports, report, results
+from conformance import merge, ports, report, results
 from conformance.places import BUILD
 from conformance.run import Options, Run
 from conformance.selection import progress
@@ -111,6 +111,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         return
     out = report.console()
     report.show(out, run.results(complete=True))
+    for line in merge.elsewhere(run.without_device()):
+        out.print(line, soft_wrap=True)
     out.print(f"results: {run.options.results}", soft_wrap=True)
     for problem in run.problems:
         progress(f"error: {problem}")

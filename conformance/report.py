@@ -1,6 +1,7 @@
 """The tables that a person reads at the end of a run."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
 from rich.console import Console
 from rich.table import Table
@@ -13,6 +14,8 @@ SEVERITY = ["PASS", "SKIP", "XFAIL", "GARBAGE", "TIMEOUT", "CRASH", "FAIL"]
 NAME_WIDTH = 18
 CELL_WIDTH = 14
 
+R = TypeVar("R", bound=Result)
+
 
 def console() -> Console:
     """Standard output; colour only on a terminal, and never under NO_COLOR."""
@@ -23,19 +26,10 @@ def console() -> Console:
 
 def show(out: Console, results: Results) -> None:
     """Print verdicts, the reasons for all that is not a PASS, timings, and totals."""
-    ports = list(dict.fromkeys(r.port for r in results.results))
-    told = {r.case for r in results.results if r.status != "SKIP"}
-    judged = [r for r in results.results if r.case in told]
-    skipped = {r.case for r in results.results} - told
-    columns = max(1, (out.width - NAME_WIDTH) // CELL_WIDTH)
-    if judged:
-        out.print("\nVerdicts, with the worst deviation as a multiple of the tolerance")
-        for start in range(0, len(ports), columns):
-            out.print(_verdicts(judged, ports[start : start + columns]))
-    if skipped:
-        out.print(f"Cases left out of this table, since each is a SKIP and no more: {len(skipped)}")
+    verdicts(out, results.results)
     _accuracies(out, results.results)
-    _reasons(out, results.results)
+    reasons(out, results.results)
+    columns = _columns(out)
     if results.capabilities:
         out.print("\nCapabilities: passed cases that need them, of those with all needs listed")
     able = list(dict.fromkeys(entry.port for entry in results.capabilities))
@@ -44,31 +38,63 @@ def show(out: Console, results: Results) -> None:
     if results.timings:
         out.print("\nTime of ports that passed: slope and intercept over interleaved runs")
         out.print(_timings(results.timings))
-    counts = {s: sum(r.status == s for r in results.results) for s in SEVERITY}
     total = sum(r.numbers_compared for r in results.results)
-    parts = [f"{count} {status}" for status, count in counts.items() if count]
-    out.print(f"{', '.join(parts)}; {total:,} numbers compared")
+    out.print(f"{counts(results.results)}; {total:,} numbers compared")
 
 
-def _verdicts(results: list[Result], ports: list[str]) -> Table:
+def counts(results: Sequence[Result]) -> str:
+    """How many results of each status there are."""
+    found = {s: sum(r.status == s for r in results) for s in SEVERITY}
+    return ", ".join(f"{count} {status}" for status, count in found.items() if count)
+
+
+def unmarked(_: Sequence[Result]) -> str:
+    """What stands behind results that are all of this run."""
+    return ""
+
+
+def verdicts(
+    out: Console, results: Sequence[R], mark: Callable[[Sequence[R]], str] = unmarked
+) -> None:
+    """Print the matrix; `mark` says what stands behind the results of a cell."""
+    ports = list(dict.fromkeys(r.port for r in results))
+    told = {r.case for r in results if r.status != "SKIP"}
+    judged = [r for r in results if r.case in told]
+    skipped = {r.case for r in results} - told
+    columns = _columns(out, max((len(mark([r])) for r in judged), default=0))
+    if judged:
+        out.print("\nVerdicts, with the worst deviation as a multiple of the tolerance")
+        for start in range(0, len(ports), columns):
+            out.print(_verdicts(judged, ports[start : start + columns], mark))
+    if skipped:
+        out.print(f"Cases left out of this table, since each is a SKIP and no more: {len(skipped)}")
+
+
+def _columns(out: Console, marks: int = 0) -> int:
+    """How many ports a table has room for."""
+    return max(1, (out.width - NAME_WIDTH) // (CELL_WIDTH + marks))
+
+
+def _verdicts(results: list[R], ports: list[str], mark: Callable[[Sequence[R]], str]) -> Table:
     table = Table()
     table.add_column("case", no_wrap=True)
     for port in ports:
         table.add_column(Text(port), justify="right")
     for case in dict.fromkeys(r.case for r in results):
         cells = [[r for r in results if r.case == case and r.port == port] for port in ports]
-        table.add_row(case, *map(_cell, cells))
+        table.add_row(case, *(_cell(results, mark) for results in cells))
     return table
 
 
-def _cell(results: list[Result]) -> Text:
+def _cell(results: list[R], mark: Callable[[Sequence[R]], str]) -> Text:
     """One port and case: the worst status over the dtypes, and the worst margin."""
     if not results:
         return Text("")
     worst = max(results, key=lambda r: SEVERITY.index(r.status))
-    margins = [r.margin for r in results if r.margin is not None and r.status == worst.status]
+    alike = [r for r in results if r.status == worst.status]
+    margins = [r.margin for r in alike if r.margin is not None]
     shown = f" {max(margins):.2g}" if margins else ""
-    return Text(worst.status + shown, style=STYLES.get(worst.status, "bold red"))
+    return Text(worst.status + shown + mark(alike), style=STYLES.get(worst.status, "bold red"))
 
 
 def _capabilities(entries: list[CapabilityResult], ports: list[str]) -> Table:
@@ -96,19 +122,26 @@ def _accuracies(out: Console, results: list[Result]) -> None:
         out.print(f"Accuracy on samples held out of {case}: {shown}", soft_wrap=True)
 
 
-def _reasons(out: Console, results: list[Result]) -> None:
-    """Each reason once, with what it holds for."""
-    grouped: dict[tuple[str, str, str], list[Result]] = {}
+def reasons(
+    out: Console, results: Sequence[R], mark: Callable[[Sequence[R]], str] = unmarked
+) -> None:
+    """Print each reason once, with what it holds for."""
+    grouped: dict[tuple[str, str, str, str], list[R]] = {}
     for r in results:
         if r.reason:
-            grouped.setdefault((r.port, r.status, r.reason), []).append(r)
-    for (port, status, reason), members in grouped.items():
-        cases = list(dict.fromkeys(r.case for r in members))
-        where = cases[0] if len(cases) == 1 else f"{len(cases)} cases"
-        dtypes = {r.dtype for r in members}
-        where += f" {dtypes.pop()}" if len(dtypes) == 1 else ""
+            grouped.setdefault((r.port, r.status, r.reason, mark([r])), []).append(r)
+    for (port, status, reason, of), members in grouped.items():
         line = Text(f"{status} ", style=STYLES.get(status, "bold red"))
-        out.print(line.append(f"{port}, {where}: {reason}", style="default"), soft_wrap=True)
+        said = f"{port}, {where(members)}{of}: {reason}"
+        out.print(line.append(said, style="default"), soft_wrap=True)
+
+
+def where(results: Sequence[Result]) -> str:
+    """The case, or how many, and the dtype if it is one."""
+    cases = list(dict.fromkeys(r.case for r in results))
+    named = cases[0] if len(cases) == 1 else f"{len(cases)} cases"
+    dtypes = {r.dtype for r in results}
+    return named + (f" {dtypes.pop()}" if len(dtypes) == 1 else "")
 
 
 def _timings(timings: Iterable[Timing]) -> Table:

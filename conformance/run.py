@@ -9,7 +9,7 @@ from conformance import build, ports, results, timing, traces
 from conformance.divergence import explain
 from conformance.judge import Judge, Verdict
 from conformance.judging import Judging
-from conformance.places import CASES, command
+from conformance.places import CASES, PORTS, command
 from conformance.selection import (
     check_known_failures,
     chosen_cases,
@@ -206,6 +206,17 @@ class Run:
             capabilities=self.capabilities(),
             timings=self.timings,
         )
+
+    def without_device(self) -> set[str]:
+        """The targets in ports/ that were skipped since their device is not here."""
+        return {
+            name
+            for name, judge in self.judges.items()
+            if isinstance(judge.prepared, build.NotReady)
+            and judge.prepared.status == "SKIP"
+            and judge.target.device is not None
+            and judge.target.port.folder.parent == PORTS
+        }
 
     def close(self) -> None:
         """End all ports' processes."""
