@@ -3,7 +3,8 @@
 * A verdict is stale where the port's files, or the case and its golden data, are not those of this
   clone now. It is marked, and says nothing of what is here.
 * Verdicts on the same port, case and dtype are of one machine if its system, its processor and the
-  port's device are the same. The newest of those that are not stale stands; else the newest.
+  port's device are the same. The newest of those that are not stale stands; else the newest;
+  and of one date, the worst.
 * Verdicts of several machines all stand. A cell of the table is the worst of them; but a SKIP,
   or what is stale, gives way to what is not. An emulation has a name, and so a column, of its own.
 
@@ -24,7 +25,16 @@ from rich.console import Console
 from conformance import report, traces
 from conformance.build import files_sha256
 from conformance.places import CASES, HERE, IN_CLONE, PORTS
-from conformance.results import Machine, Model, Result, Results, ResultsError, check_writable
+from conformance.results import (
+    CaseInfo,
+    Machine,
+    Model,
+    PortInfo,
+    Result,
+    Results,
+    ResultsError,
+    check_writable,
+)
 from reference.case import CaseError, load
 from reference.files import write_atomically
 from reference.sentences import first_error
@@ -136,23 +146,18 @@ def join(files: dict[Path, Results]) -> tuple[Merged, list[str]]:
         sources[mark] = Source(
             mark=mark, file=str(path), complete=found.complete, machine=found.machine
         )
-        ports = {p.port: p.model_dump(include={"device", "driver"}) for p in found.ports}
-        now = {p.port: _now(p.sha256, _port(p.port)) for p in found.ports}
-        cases = {c.case: _now(c.sha256, _case(c.case)) for c in found.cases}
-        cells += [
-            Cell(
-                **dict(r),
-                **ports[r.port],
-                source=mark,
-                port_now=now[r.port],
-                case_now=cases[r.case],
-            )
-            for r in found.results
-        ]
-    cells.sort(key=lambda c: (c.stale, -sources[c.source].machine.date.timestamp()))
+        try:
+            cells += _cells(mark, found)
+        except OSError as error:
+            raise ResultsError(f"{error.filename}: cannot be read: {error.strerror}") from error
+
+    def rank(cell: Cell) -> tuple[bool, float, int]:
+        date = sources[cell.source].machine.date
+        return cell.stale, -date.timestamp(), -report.SEVERITY.index(cell.status)
+
     standing: dict[tuple[str, ...], dict[str | None, Cell]] = {}
     differing: dict[tuple[str, ...], list[Cell]] = {}
-    for cell in cells:
+    for cell in sorted(cells, key=rank):
         machine = sources[cell.source].machine
         key = (machine.system, machine.processor, cell.port, cell.case, cell.dtype)
         by_device = standing.setdefault(key, {})
@@ -168,14 +173,26 @@ def join(files: dict[Path, Results]) -> tuple[Merged, list[str]]:
     kept.sort(key=lambda c: (c.port, c.case, c.dtype, c.source))
     notes = [
         f"{port}, {report.where(members)}: {new} {mark} stands before {old} {old_mark}, "
-        "which is of the same machine and older, or stale"
+        "which is of the same machine and not newer, or stale"
         for (port, new, mark, old, old_mark), members in differing.items()
     ]
     return Merged(sources=list(sources.values()), cells=kept), notes
 
 
-def _now(then: str, now: str | None) -> Now:
-    return "absent" if now is None else "same" if now == then else "changed"
+def _cells(mark: str, found: Results) -> list[Cell]:
+    """The verdicts of one file, compared with this clone."""
+    ports = {
+        p.port: {**p.model_dump(include={"device", "driver"}), "port_now": _now(p, _port(p.port))}
+        for p in found.ports
+    }
+    cases = {c.case: _now(c, _case(c.case)) for c in found.cases}
+    return [
+        Cell(**dict(r), **ports[r.port], source=mark, case_now=cases[r.case]) for r in found.results
+    ]
+
+
+def _now(then: PortInfo | CaseInfo, now: str | None) -> Now:
+    return "absent" if now is None else "same" if now == then.sha256 else "changed"
 
 
 @cache
@@ -215,7 +232,7 @@ def show(out: Console, merged: Merged, notes: list[str]) -> None:
     report.reasons(out, cells, _marks)
     for note in notes:
         out.print(note, soft_wrap=True)
-    lines = []
+    lines = [""]
     for s in merged.sources:
         m, mine = s.machine, [cell for cell in merged.cells if cell.source == s.mark]
         lines.append(f"{s.mark}  {s.file}: {s.when}, {m.system}, {m.processor}, {m.cores} cores")

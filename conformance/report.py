@@ -29,7 +29,7 @@ def show(out: Console, results: Results) -> None:
     verdicts(out, results.results)
     _accuracies(out, results.results)
     reasons(out, results.results)
-    columns = _columns(out)
+    columns = _columns(out, CELL_WIDTH)
     if results.capabilities:
         out.print("\nCapabilities: passed cases that need them, of those with all needs listed")
     able = list(dict.fromkeys(entry.port for entry in results.capabilities))
@@ -61,35 +61,36 @@ def verdicts(
     told = {r.case for r in results if r.status != "SKIP"}
     judged = [r for r in results if r.case in told]
     skipped = {r.case for r in results} - told
-    columns = _columns(out, max((len(mark([r])) for r in judged), default=0))
+    grouped: dict[tuple[str, str], list[R]] = {}
+    for r in judged:
+        grouped.setdefault((r.case, r.port), []).append(r)
+    cells = {key: _cell(group, mark) for key, group in grouped.items()}
+    columns = _columns(out, max([CELL_WIDTH, *(len(cell) + 4 for cell in cells.values())]))
     if judged:
         out.print("\nVerdicts, with the worst deviation as a multiple of the tolerance")
         for start in range(0, len(ports), columns):
-            out.print(_verdicts(judged, ports[start : start + columns], mark))
+            out.print(_verdicts(cells, ports[start : start + columns]))
     if skipped:
         out.print(f"Cases left out of this table, since each is a SKIP and no more: {len(skipped)}")
 
 
-def _columns(out: Console, marks: int = 0) -> int:
+def _columns(out: Console, width: int) -> int:
     """How many ports a table has room for."""
-    return max(1, (out.width - NAME_WIDTH) // (CELL_WIDTH + marks))
+    return max(1, (out.width - NAME_WIDTH) // width)
 
 
-def _verdicts(results: list[R], ports: list[str], mark: Callable[[Sequence[R]], str]) -> Table:
+def _verdicts(cells: dict[tuple[str, str], Text], ports: list[str]) -> Table:
     table = Table()
     table.add_column("case", no_wrap=True)
     for port in ports:
         table.add_column(Text(port), justify="right")
-    for case in dict.fromkeys(r.case for r in results):
-        cells = [[r for r in results if r.case == case and r.port == port] for port in ports]
-        table.add_row(case, *(_cell(results, mark) for results in cells))
+    for case in dict.fromkeys(case for case, _ in cells):
+        table.add_row(case, *(cells.get((case, port), Text()) for port in ports))
     return table
 
 
 def _cell(results: list[R], mark: Callable[[Sequence[R]], str]) -> Text:
     """One port and case: the worst status over the dtypes, and the worst margin."""
-    if not results:
-        return Text("")
     worst = max(results, key=lambda r: SEVERITY.index(r.status))
     alike = [r for r in results if r.status == worst.status]
     margins = [r.margin for r in alike if r.margin is not None]
@@ -126,13 +127,13 @@ def reasons(
     out: Console, results: Sequence[R], mark: Callable[[Sequence[R]], str] = unmarked
 ) -> None:
     """Print each reason once, with what it holds for."""
-    grouped: dict[tuple[str, str, str, str], list[R]] = {}
+    grouped: dict[tuple[str, str, str], list[R]] = {}
     for r in results:
         if r.reason:
-            grouped.setdefault((r.port, r.status, r.reason, mark([r])), []).append(r)
-    for (port, status, reason, of), members in grouped.items():
+            grouped.setdefault((r.port, r.status, r.reason), []).append(r)
+    for (port, status, reason), members in grouped.items():
         line = Text(f"{status} ", style=STYLES.get(status, "bold red"))
-        said = f"{port}, {where(members)}{of}: {reason}"
+        said = f"{port}, {where(members)}{mark(members)}: {reason}"
         out.print(line.append(said, style="default"), soft_wrap=True)
 
 

@@ -210,6 +210,8 @@ def test_of_one_machine_the_newest_stands(merging: Merging, files: tuple[File, F
     assert said in done.stdout
     done = merging(new, edited(old, date="2026-01-01T00:00:00-02:00"))
     assert (done.returncode, cells(done)[2]) == (1, "FAIL B")
+    done = merging(new, edited(new, status="FAIL"))  # of one date: the worst
+    assert (done.returncode, cells(done)[2]) == (1, "FAIL B")
 
 
 def test_what_is_not_stale_stands_before_what_is_newer(
