@@ -141,6 +141,7 @@ def test_each_verdict_is_labelled_and_an_emulation_stays_one(
     assert "SKIP" not in done.stdout
     merged = json.loads(target.read_text())
     jsonschema.validate(merged, json.loads((ROOT / "conformance/merged.schema.json").read_text()))
+    assert len(merged["cells"]) == len(here["results"]) + len(there["results"])  # of two machines
     of_gpu = {
         (c["source"], c["status"], c["driver"]) for c in merged["cells"] if c["port"] == "gpu"
     }
@@ -224,6 +225,16 @@ def test_what_is_not_stale_stands_before_what_is_newer(
     assert "PASS A stands before FAIL B*" in done.stdout
 
 
+def test_each_device_of_a_machine_stands_for_itself(
+    merging: Merging, files: tuple[File, File]
+) -> None:
+    other = edited(files[1], "gpu", "FAIL", date="2025-01-01T00:00:00Z")
+    next(p for p in other["ports"] if p["port"] == "gpu")["device"] = "Small GPU"
+    done = merging(files[1], other)
+    assert (done.returncode, cells(done)[0]) == (1, "FAIL B")
+    assert "on Small GPU; Big GPU, CUDA 13.0" in done.stdout
+
+
 def test_a_port_that_did_not_come_up_is_of_the_machine_where_it_does(
     merging: Merging, files: tuple[File, File]
 ) -> None:
@@ -293,7 +304,7 @@ def test_a_merged_file_is_written_whole_or_not_at_all(
     done = run(clone, *command, str(target / "below"))
     assert done.returncode == 2
     assert "cannot be written: " in done.stderr
-    done = run(clone, *command, str(tmp_path / "a.json"))
+    done = run(clone, *command, f"{tmp_path}/../{tmp_path.name}/a.json")
     assert "a.json: is one of the files to merge, and is not written over" in done.stderr
     assert json.loads((tmp_path / "a.json").read_text()) == files[0]
 
