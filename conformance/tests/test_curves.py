@@ -39,7 +39,7 @@ def machine(processor: str, port: str, device: str, ns: dict[int, float]) -> Ben
 
     names = {n: "3-4-1" if n == 1 else f"ensemble-{n}" for n in ns}
     machine: dict[str, Any] = {
-        "date": "2026-01-01",
+        "date": "2026-01-01T00:00:00Z",
         "commit": None,
         "system": "x",
         "processor": processor,
@@ -49,11 +49,12 @@ def machine(processor: str, port: str, device: str, ns: dict[int, float]) -> Ben
     setting = {"samples": 4, "threads": 1, "cores": [0], "environment": {}, "gflop": 1e-7}
     info: dict[str, Any] = {
         "port": port,
+        "sha256": "0",
         "language": "x",
         "toolchain": None,
         "build": [],
-        "device": device,
     }
+    info |= {"device": device, "driver": None}
     return Bench.model_validate(
         {
             "complete": True,
