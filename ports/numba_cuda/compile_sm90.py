@@ -17,7 +17,10 @@ os.environ["NUMBA_ENABLE_CUDASIM"] = "0"
 
 
 def assemble(ptx):
-    """Assemble PTX for sm_90. Returns the registers a thread uses, and the bytes it spills."""
+    """Assemble PTX for sm_90. Returns a thread's registers, and its bytes of local memory.
+
+    Local memory is where registers go that are spilled, and arrays that are not registers.
+    """
     from cuda.bindings import nvjitlink
 
     options = ["-arch=sm_90", "-Xptxas=-v"]
@@ -29,8 +32,9 @@ def assemble(ptx):
     nvjitlink.get_info_log(linker, log)
     nvjitlink.destroy(linker)
     registers = re.search(rb"Used (\d+) registers", log)
-    spilled = re.search(rb"(\d+) bytes spill stores", log)
-    return int(registers[1]), int(spilled[1])
+    in_memory = re.findall(rb"(\d+) bytes (?:stack frame|spill stores)", log)
+    check(registers and in_memory, "the assembler does not say how many registers a kernel has")
+    return int(registers[1]), sum(map(int, in_memory))
 
 
 def check(condition, sentence):
@@ -73,44 +77,57 @@ def signatures(real):
     }
 
 
+def examine(kernel, signature, bits, room, folder, never_called=()):
+    """Compile a kernel for one dtype into the folder, and check it. Returns what it is like."""
+    from numba import cuda
+
+    name = kernel.py_func.__name__
+    bounds = kernel.targetoptions.get("launch_bounds")
+    ptx, _ = cuda.compile_ptx(kernel.py_func, signature, cc=(9, 0), launch_bounds=bounds)
+    barriers = len(re.findall(r"\bbar\.sync\b|\bbarrier\.sync\b", ptx))
+    wanted = barriers_in(kernel, never_called)
+    check(barriers >= wanted, f"{name}: {wanted} barriers in the source, {barriers} in PTX")
+    check(f".f{bits}" in ptx, f"{name}: no f{bits} arithmetic in the float{bits} PTX")
+    check(bits == 64 or ".f64" not in ptx, f"{name}: f64 instructions in the float32 PTX")
+
+    registers, in_memory = assemble(ptx)
+    check(registers <= room, f"{name}: {registers} registers, and there is room for {room}")
+    check(not in_memory, f"{name}: {in_memory} bytes of registers or arrays are in memory")
+
+    target = folder / f"{name}_f{bits}.ptx"
+    partial = target.with_suffix(".tmp")
+    partial.write_text(ptx)
+    partial.replace(target)
+    shuffles = len(re.findall(r"\bshfl\.sync\b", ptx))
+    said = f"{name} {registers} registers, {barriers} bar.sync"
+    return f"{said}, {shuffles} shfl.sync" if shuffles else said
+
+
 def main(folder):
     from kernel import infer
     from layers import normalise
     from network import MAX_THREADS
-    from numba import cuda, float32, float64
+    from numba import float32, float64
 
     folder.mkdir(parents=True, exist_ok=True)
     for real, bits in ((float64, 64), (float32, 32)):
         used = []
         for kernel, signature in signatures(real).items():
-            name = kernel.py_func.__name__
-            bounds = kernel.targetoptions.get("launch_bounds")
-            ptx, _ = cuda.compile_ptx(kernel.py_func, signature, cc=(9, 0), launch_bounds=bounds)
-            barriers = len(re.findall(r"\bbar\.sync\b|\bbarrier\.sync\b", ptx))
             # Inference calls forward, but so that nothing is left there of this.
-            wanted = barriers_in(kernel, [normalise] if kernel is infer else [])
-            check(barriers >= wanted, f"{name}: {wanted} barriers in the source, {barriers} in PTX")
-            check(f".f{bits}" in ptx, f"{name}: no f{bits} arithmetic in the float{bits} PTX")
-            check(bits == 64 or ".f64" not in ptx, f"{name}: f64 instructions in the float32 PTX")
-
-            registers, spilled = assemble(ptx)
-            room = 65536 // MAX_THREADS
-            check(registers <= room, f"{name}: {registers} registers, a full block has {room}")
-            check(not spilled, f"{name}: {spilled} bytes of registers spilled")
-
-            target = folder / f"{name}_f{bits}.ptx"
-            partial = target.with_suffix(".tmp")
-            partial.write_text(ptx)
-            partial.replace(target)
-            used.append(f"{name} {registers} registers, {barriers} bar.sync")
+            unused = [normalise] if kernel is infer else []
+            used.append(examine(kernel, signature, bits, 65536 // MAX_THREADS, folder, unused))
         print(f"PTX for sm_90, float{bits}: {'; '.join(used)}; nothing spilled")
+
+
+def or_a_sentence(work):
+    try:
+        work()
+    except Exception as error:
+        reason = " ".join(str(error).split())[:300]  # Numba's reasons are pages long
+        sys.exit(f"the kernels were not compiled: {type(error).__name__}: {reason}")
 
 
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit("usage: python compile_sm90.py OUTDIR")
-    try:
-        main(Path(sys.argv[1]))
-    except Exception as error:
-        reason = " ".join(str(error).split())[:300]  # Numba's reasons are pages long
-        sys.exit(f"the kernels were not compiled: {type(error).__name__}: {reason}")
+    or_a_sentence(lambda: main(Path(sys.argv[1])))
