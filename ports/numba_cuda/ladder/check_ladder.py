@@ -21,6 +21,8 @@ import host
 import numpy as np
 from device import cuda
 from memory import Race, SimulationError
+from numba import float32, float64, typeof
+from signatures import KERNELS_OF, signatures
 from simulate import BARRIER, SHUFFLE, WARP_BARRIER, forward, named
 
 ENSEMBLE = {"thread_per_network": (1, True), "warp_per_network": (32, False)}
@@ -128,6 +130,23 @@ def needed(name, module, right):
     return kinds.values()
 
 
+def launched_as_compiled(name, module):
+    """Raises Flaw if a kernel is launched with other types than it is compiled for."""
+    X, y, state = networks(name)[0]
+    for real in (float64, float32):
+        cuda.launched.clear()
+        X, y, *state = (np.array(a, str(real)) for a in (X, y, *state))
+        module.train(X, y, state, [0, 1], alpha=0.5)
+        module.step(X, y, state, alpha=0.5)
+        kernels = {}
+        for imported in {name, KERNELS_OF.get(name, name), "kernel_per_operation"}:
+            kernels |= signatures(real).get(imported, {})
+        for (kernel, *_), arguments in cuda.launched.items():
+            found = tuple(map(typeof, arguments))
+            if found != kernels[kernel]:
+                raise Flaw(f"{name}: {kernel} is compiled for {kernels[kernel]}, not {found}")
+
+
 def an_iteration(name, module):
     """What one iteration of 3-4-1 more makes in launches, barriers and shuffles."""
     X, y, state = networks(name)[0]
@@ -148,6 +167,7 @@ def main(name, folder):
     cuda.watch = True
     right, sizes = same_bits(name, module)
     kinds = list(needed(name, module, right))
+    launched_as_compiled(name, module)
     cuda.watch = False
     launches, *waits = an_iteration(name, module)
     said = (

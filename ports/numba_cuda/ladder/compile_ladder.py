@@ -15,7 +15,8 @@ os.environ["NUMBA_ENABLE_CUDASIM"] = "0"
 sys.path.append(str(Path(__file__).parents[1]))
 
 from compile_sm90 import examine, or_a_sentence
-from numba import boolean, float32, float64, int64
+from numba import float32, float64
+from signatures import KERNELS_OF, signatures
 
 # The most registers a thread may have, by module. Of one thread or one warp at a time, all that
 # there are, 255. A block of rung 2 has 512 threads. In rung 5 four blocks of 128 are to fit on a
@@ -29,35 +30,6 @@ ROOM = {
     "warp_per_network": 128,
     "tiled": 64,
 }
-# Modules that launch the kernels of others.
-KERNELS_OF = {"graph": "kernel_per_operation", "cublas": "tiled"}
-
-
-def signatures(real):
-    """The arguments of each module's kernels, as host.py and the modules launch them."""
-    flat, matrix, cube, integers = real[::1], real[:, ::1], real[:, :, ::1], int64[::1]
-    data = matrix, matrix
-    kept = boolean, cube, cube
-    whole_run = (*data, matrix, matrix, real, integers, cube, cube, flat, *kept)
-    return {
-        "one_thread": {"train_kernel": whole_run},
-        "one_block": {"train_kernel": whole_run},
-        "one_warp": {"train_kernel": whole_run},
-        "kernel_per_operation": {
-            "forward": (matrix,) * 3,
-            "output_delta": (matrix,) * 4,
-            "hidden_delta": (matrix,) * 5,
-            "update": (matrix, matrix, real, matrix),
-            "mean_error": (matrix, matrix, flat),
-        },
-        "thread_per_network": {"advance": (*data, matrix, matrix, real, int64, flat, *kept)},
-        "warp_per_network": {"advance": (*data, cube, cube, real, int64, flat, *kept)},
-        "tiled": {
-            "product": (matrix, matrix, matrix, real, real, boolean, boolean),
-            "activate": (matrix,),
-            "times_slope": (matrix,) * 3,
-        },
-    }
 
 
 def main(name, folder):

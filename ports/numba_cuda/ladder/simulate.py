@@ -46,6 +46,10 @@ def line_of(code, at):
     return [line for start, end, line in code.co_lines() if start <= at < end][-1]
 
 
+def type_of(argument):
+    return getattr(argument, "dtype", type(argument)), getattr(argument, "shape", ())
+
+
 class Dimensions:
     """x, y and z, of a block or of a place in one."""
 
@@ -105,6 +109,7 @@ class Cuda:
         self.order, self.watch, self.without = forward, False, None
         self.met = {}  # places of barriers and shuffles that were come to, and which of both it is
         self.counts = Counter()  # launches, barriers, shuffles
+        self.launched = {}  # while watching: the arguments of a launch of each kernel
         self.recorded = None  # launches, while they are recorded and not run
         self.thread = None
 
@@ -151,6 +156,7 @@ class Cuda:
         self.gridDim, self.blockDim, self.shared_bytes = grid, block, shared_bytes
         unpacked = [a.values if isinstance(a, DeviceArray) else a for a in arguments]
         if self.watch:
+            self.launched[function.__name__, *map(type_of, unpacked)] = tuple(unpacked)
             unpacked = [Watched(a, self) if isinstance(a, np.ndarray) else a for a in unpacked]
         with np.errstate(over="ignore"):
             context = contextvars.copy_context()  # errstate lives there
