@@ -2,8 +2,10 @@
  *
  * Compiled twice: with -DBITS=64 for float64 and with -DBITS=32 for float32. This file has the
  * algorithm, layers.h what a layer does besides the matrix product, optimise.h what is done with
- * a descent, network.h the arrays, random.h the generators.
+ * a descent, network.h the arrays, random.h the generators, cores.h the threads of an ensemble.
  */
+#define _GNU_SOURCE /* for the cores that a process may use */
+#include "cores.h"
 #include "layers.h"
 #include "network.h"
 #include "optimise.h"
@@ -133,9 +135,10 @@ static real mean_error(network *net) {
     return sum / (real)count;
 }
 
-int EXPORT(backprop_train)(const backprop_settings *settings, const real *X, const real *y,
-                           const real *state, int64_t checkpoint_count, const int64_t *checkpoints,
-                           real *state_out, real *error_out) {
+/* The free run of one network. */
+static int train(const backprop_settings *settings, const real *X, const real *y, const real *state,
+                 int64_t checkpoint_count, const int64_t *checkpoints, real *state_out,
+                 real *error_out) {
     const size_t numbers = state_count(settings);
     const size_t units =
         (size_t)(settings->samples * unit_count(settings, settings->layer_count - 1));
@@ -161,6 +164,30 @@ int EXPORT(backprop_train)(const backprop_settings *settings, const real *X, con
     close_network(&net);
     free(memory);
     return BACKPROP_OK;
+}
+
+/* An ensemble, by the arguments of backprop_train. */
+typedef struct {
+    const backprop_settings *settings;
+    const real *X, *y, *state;
+    int64_t checkpoint_count;
+    const int64_t *checkpoints;
+    real *state_out, *error_out;
+} ensemble;
+
+static int train_network(const void *context, int64_t i) {
+    const ensemble *e = context;
+    const int64_t numbers = (int64_t)state_count(e->settings), count = e->checkpoint_count;
+    return train(e->settings, e->X, e->y, e->state + i * numbers, count, e->checkpoints,
+                 e->state_out + i * numbers * count, e->error_out + i * count);
+}
+
+int EXPORT(backprop_train)(const backprop_settings *settings, const real *X, const real *y,
+                           const real *state, int64_t checkpoint_count, const int64_t *checkpoints,
+                           real *state_out, real *error_out) {
+    const ensemble all = {settings,         X,           y,         state,
+                          checkpoint_count, checkpoints, state_out, error_out};
+    return on_all_cores(train_network, &all, settings->networks > 1 ? settings->networks : 1);
 }
 
 int EXPORT(backprop_step)(const backprop_settings *settings, const real *X, const real *y,

@@ -4,6 +4,12 @@
 #include "layers.h"
 #include "network.h"
 #include "optimise.h"
+#include <atomic>
+#include <future>
+#include <vector>
+#ifdef __linux__
+#include <sched.h>
+#endif
 
 namespace backprop {
 
@@ -94,6 +100,35 @@ void train(const Settings &s, const T *X, const T *y, const T *state, Index chec
         error_out[c] = (net.y - infer(net)).cwiseAbs().mean();
         RowView<T>{state_out + c * counts.state, counts.state} = now;
     }
+}
+
+/* The cores that this process may use. */
+inline Index core_count() {
+#ifdef __linux__
+    cpu_set_t allowed;
+    if (sched_getaffinity(0, sizeof allowed, &allowed) == 0) return CPU_COUNT(&allowed);
+#endif
+    return 1;
+}
+
+/* Each network of an ensemble, as if it were alone. They share nothing that changes: a thread takes
+ * the next one until none is left. If one fails, `get` throws what it threw, and no thread is left
+ * then: at its end, a future waits for its own. */
+template <typename T>
+void train_all(const Settings &s, const T *X, const T *y, const T *state, Index checkpoint_count,
+               const std::int64_t *checkpoints, T *state_out, T *error_out) {
+    const Index networks = std::max<Index>(s.networks, 1), numbers = Counts{s}.state;
+    std::atomic<Index> next = 0;
+    const auto take = [&] {
+        for (Index i; (i = next++) < networks;)
+            train(s, X, y, state + i * numbers, checkpoint_count, checkpoints,
+                  state_out + i * numbers * checkpoint_count, error_out + i * checkpoint_count);
+    };
+    std::vector<std::future<void>> others;
+    for (Index thread = 1; thread < std::min(networks, core_count()); thread++)
+        others.push_back(std::async(std::launch::async, take));
+    take();
+    for (auto &other : others) other.get();
 }
 
 /* One update, with every intermediate right in the caller's buffers. */

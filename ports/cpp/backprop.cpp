@@ -28,8 +28,8 @@ template <typename Run> int status(Run run) noexcept {
                                 const T *state, int64_t checkpoint_count,                          \
                                 const int64_t *checkpoints, T *state_out, T *error_out) {          \
         return status([=] {                                                                        \
-            backprop::train(*settings, X, y, state, checkpoint_count, checkpoints, state_out,      \
-                            error_out);                                                            \
+            backprop::train_all(*settings, X, y, state, checkpoint_count, checkpoints, state_out,  \
+                                error_out);                                                        \
         });                                                                                        \
     }                                                                                              \
     int backprop_step_##suffix(const backprop_settings *settings, const T *X, const T *y,          \

@@ -20,10 +20,18 @@ mixin template Export(T, string suffix)
     {
         if (!s.supported) return Status.unsupported;
         const n = Counts(s);
-        return algorithm.train(s, X[0 .. s.samples * n.inputs], y[0 .. s.samples * n.outputs],
-                               state[0 .. n.state], checkpoints[0 .. checkpointCount],
-                               stateOut[0 .. checkpointCount * n.state],
-                               errorOut[0 .. checkpointCount]);
+        // Each network of an ensemble is trained as if it were alone.
+        foreach (i; 0 .. s.networks > 1 ? s.networks : 1)
+        {
+            const from = i * checkpointCount;
+            const status = algorithm.train(
+                s, X[0 .. s.samples * n.inputs], y[0 .. s.samples * n.outputs],
+                state[i * n.state .. (i + 1) * n.state], checkpoints[0 .. checkpointCount],
+                stateOut[from * n.state .. (from + checkpointCount) * n.state],
+                errorOut[from .. from + checkpointCount]);
+            if (status != Status.ok) return status;
+        }
+        return Status.ok;
     }
 
     pragma(mangle, "backprop_step_" ~ suffix)

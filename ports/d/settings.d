@@ -30,6 +30,7 @@ extern (C) struct Settings
     double normEpsilon, normRate;
     long adam;
     double beta1, beta2, adamEpsilon;
+    long networks;
 
     @nogc nothrow:
 

@@ -24,13 +24,21 @@ contains
     real(wp), intent(in) :: state(*)
     integer(c_int64_t), value :: checkpoint_count
     integer(c_int64_t), intent(in) :: checkpoints(checkpoint_count)
-    real(wp), intent(inout) :: state_out(*), error_out(checkpoint_count)
+    real(wp), intent(inout) :: state_out(*), error_out(*)
     type(counts) :: n
+    integer(i64) :: i, from
     status = backprop_unsupported
     if (.not. supported(s)) return
     n = count_numbers(s, layer_sizes(s))
-    call train(s, X(:s%samples*n%inputs), y(:s%samples*n%outputs), state(:n%state), checkpoints, &
-               state_out(:n%state*checkpoint_count), error_out, status)
+    ! Each network of an ensemble is trained as if it were alone.
+    do i = 0, max(s%networks, 1_i64) - 1
+      from = i*checkpoint_count
+      call train(s, X(:s%samples*n%inputs), y(:s%samples*n%outputs), &
+                 state(i*n%state + 1:(i + 1)*n%state), checkpoints, &
+                 state_out(from*n%state + 1:(from + checkpoint_count)*n%state), &
+                 error_out(from + 1:from + checkpoint_count), status)
+      if (status /= backprop_ok) return
+    end do
   end function
 
   integer(c_int) function backprop_step(s, X, y, state, l, error, delta, state_out) &

@@ -26,6 +26,7 @@ module settings
     real(c_double) :: norm_epsilon, norm_rate
     integer(c_int64_t) :: adam
     real(c_double) :: beta1, beta2, adam_epsilon
+    integer(c_int64_t) :: networks
   end type
 
   type, public :: counts

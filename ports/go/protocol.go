@@ -26,7 +26,8 @@ type request struct {
 	Layers      []int           `json:"layers"`
 	X           [][]float64     `json:"X"`
 	Y           [][]float64     `json:"y"`
-	Weights     [][][]float64   `json:"weights"`
+	Weights     json.RawMessage `json:"weights"`
+	Networks    int             `json:"networks"`
 	Iteration   int             `json:"iteration"`
 	Checkpoints []int           `json:"checkpoints"`
 	NumpySeed   uint32          `json:"numpy_seed"`

@@ -9,7 +9,7 @@
 use crate::network::Batch;
 use crate::real::Real;
 use crate::rules::{Activation, BatchNorm, Dropout, Failure, Method, Rules};
-use crate::{initial, predict, step, train};
+use crate::{initial, predict, step, train_all};
 use std::os::raw::c_int;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::slice::{from_raw_parts, from_raw_parts_mut};
@@ -48,6 +48,7 @@ pub struct Settings {
     beta1: f64,
     beta2: f64,
     adam_epsilon: f64,
+    networks: i64,
 }
 
 fn positive(x: i64) -> Result<usize, Failure> {
@@ -205,15 +206,16 @@ macro_rules! export {
             error_out: *mut $real,
         ) -> c_int {
             status(|| {
-                let (_, rules) = read::<$real>(settings)?;
+                let (settings, rules) = read::<$real>(settings)?;
+                let networks = settings.networks.max(1) as usize;
                 let (numbers, count) = (rules.state_count(), positive(checkpoint_count)?);
-                train(
+                train_all(
                     &rules,
                     data(&rules, X, Some(y))?,
-                    from_raw_parts(state, numbers),
+                    from_raw_parts(state, networks * numbers),
                     from_raw_parts(checkpoints, count),
-                    from_raw_parts_mut(state_out, count * numbers),
-                    from_raw_parts_mut(error_out, count),
+                    from_raw_parts_mut(state_out, networks * count * numbers),
+                    from_raw_parts_mut(error_out, networks * count),
                 )
             })
         }

@@ -17,6 +17,10 @@ mod rules;
 use network::{Batch, Data, Network, State};
 use real::{sum, Real};
 use rules::{Failure, Rules};
+use std::num::NonZeroUsize;
+use std::panic::resume_unwind;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 
 #[derive(Clone, Copy)]
 enum Mode {
@@ -200,6 +204,43 @@ fn train<T: Real>(
             .write(&mut state_out[c * state.len()..(c + 1) * state.len()]);
     }
     Ok(())
+}
+
+/// The networks of an ensemble, each as if it were alone, from and to its part of the slices. On
+/// all cores that the process may use, a thread takes the next one until none is left.
+fn train_all<T: Real>(
+    rules: &Rules<T>,
+    all: Batch<T>,
+    states: &[T],
+    checkpoints: &[i64],
+    states_out: &mut [T],
+    errors_out: &mut [T],
+) -> Result<(), Failure> {
+    let (numbers, count) = (rules.state_count(), checkpoints.len());
+    let networks = states.len() / numbers;
+    let parts = states
+        .chunks_exact(numbers)
+        .zip(states_out.chunks_exact_mut(count * numbers))
+        .zip(errors_out.chunks_exact_mut(count));
+    let parts = Mutex::new(parts);
+    let take = || loop {
+        let part = parts.lock().unwrap_or_else(PoisonError::into_inner).next();
+        match part {
+            Some(((state, out), error)) => train(rules, all, state, checkpoints, out, error)?,
+            None => return Ok(()),
+        }
+    };
+    if networks == 1 {
+        return take();
+    }
+    let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    thread::scope(|scope| {
+        let others = 1..cores.min(networks);
+        let others: Vec<_> = others.map(|_| scope.spawn(take)).collect();
+        others.into_iter().fold(take(), |found, other| {
+            found.and(other.join().unwrap_or_else(|panic| resume_unwind(panic)))
+        })
+    })
 }
 
 /// One update, from a batch of so many rows; the network that is left has all its intermediates.

@@ -4,6 +4,8 @@ use std::ops::{Add, AddAssign, Div, DivAssign, Mul, MulAssign, Neg, Sub, SubAssi
 
 pub trait Real:
     Copy
+    + Send
+    + Sync
     + PartialOrd
     + Neg<Output = Self>
     + Add<Output = Self>
