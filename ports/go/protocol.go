@@ -119,30 +119,55 @@ func (s *settings) check() error {
 	return nil
 }
 
-// networkOf makes the network of a request, whose shapes it checks.
-func networkOf[T real](q *request, shapes []shape) (*network[T], error) {
-	inputs, outputs := q.Layers[0], q.Layers[len(q.Layers)-1]
-	if len(q.X) == 0 || len(q.Weights) != len(shapes) {
-		return nil, fmt.Errorf("%d samples and %d matrices of weights, not 1 or more and %d",
-			len(q.X), len(q.Weights), len(shapes))
+// matrices are those of the request's states: of each place, of each network.
+func (q *request) matrices() ([][][][]float64, error) {
+	var ofAll [][][][]float64
+	if q.Networks > 0 {
+		return ofAll, json.Unmarshal(q.Weights, &ofAll)
 	}
-	X, err := flat[T](nil, "X", q.X, shape{len(q.X), inputs})
+	var ofOne [][][]float64
+	err := json.Unmarshal(q.Weights, &ofOne)
+	for _, matrix := range ofOne {
+		ofAll = append(ofAll, [][][]float64{matrix})
+	}
+	return ofAll, err
+}
+
+// numbersOf returns the numbers of a request, whose shapes it checks: X, y, and a state for each network.
+func numbersOf[T real](q *request, shapes []shape) (X, y []T, states [][]T, err error) {
+	weights, err := q.matrices()
 	if err != nil {
-		return nil, err
+		return nil, nil, nil, fmt.Errorf("weights: %w", err)
 	}
-	var y, state []T
+	if len(q.X) == 0 || len(weights) != len(shapes) {
+		return nil, nil, nil, fmt.Errorf("%d samples and %d matrices of weights, not 1 or more and %d",
+			len(q.X), len(weights), len(shapes))
+	}
+	if X, err = flat(X, "X", q.X, shape{len(q.X), q.Layers[0]}); err != nil {
+		return nil, nil, nil, err
+	}
 	if q.Op != "predict" {
-		if y, err = flat(y, "y", q.Y, shape{len(q.X), outputs}); err != nil {
-			return nil, err
+		if y, err = flat(y, "y", q.Y, shape{len(q.X), q.Layers[len(q.Layers)-1]}); err != nil {
+			return nil, nil, nil, err
 		}
+	}
+	states = make([][]T, 1)
+	if q.Networks > 0 {
+		states = make([][]T, q.Networks)
 	}
 	for place, s := range shapes {
 		name := fmt.Sprintf("weights[%d]", place)
-		if state, err = flat(state, name, q.Weights[place], s); err != nil {
-			return nil, err
+		if len(weights[place]) != len(states) {
+			return nil, nil, nil, fmt.Errorf("%s are of %d networks, not %d",
+				name, len(weights[place]), len(states))
+		}
+		for i := range states {
+			if states[i], err = flat(states[i], name, weights[place][i], s); err != nil {
+				return nil, nil, nil, err
+			}
 		}
 	}
-	return newNetwork(q.Layers, &q.settings, X, y, state), nil
+	return X, y, states, nil
 }
 
 // answerIn answers all that is computed, in a dtype.
@@ -157,20 +182,16 @@ func answerIn[T real](q *request) (answer, error) {
 	if q.Op == "initial" {
 		return answer{"weights": nested(initial[T](q.Layers, &q.settings, q.NumpySeed), shapes)}, nil
 	}
-	net, err := networkOf[T](q, shapes)
+	X, y, states, err := numbersOf[T](q, shapes)
 	if err != nil {
 		return nil, err
 	}
-	switch q.Op {
-	case "predict":
+	if q.Op == "train" {
+		return answer{"checkpoints": trainAll(q, X, y, states, shapes)}, nil
+	}
+	net := newNetwork(q.Layers, &q.settings, X, y, states[0])
+	if q.Op == "predict" {
 		return answer{"output": matrix[T]{net.predict(), net.layers[net.last]}}, nil
-	case "train":
-		run := []answer{}
-		net.train(q.Checkpoints, func(n int, error T, state []T) {
-			weights := nested(state, shapes)
-			run = append(run, answer{"iteration": n, "error": number(error), "weights": weights})
-		})
-		return answer{"checkpoints": run}, nil
 	}
 	net.step(q.Iteration)
 	ofLayers := func(list [][]T) (matrices []matrix[T]) {

@@ -17,7 +17,7 @@ const DEFAULTS = {
 };
 const NOT_SETTINGS = [
   "id", "op", "dtype", "layers", "X", "y", "weights", "iteration", "checkpoints", "numpy_seed",
-  "shapes",
+  "shapes", "networks",
 ];
 const CHOICES = {
   activation: ["sigmoid", "tanh", "relu"],
@@ -70,14 +70,37 @@ function nestedState(state, shapes) {
   );
 }
 
-function networkOf(request, settings, shapes, { Network, Reals }) {
-  const { layers, weights } = request;
+/** A network of a request; `weights` are the matrices of its state. */
+function networkOf(request, weights, settings, shapes, { Network, Reals }) {
+  const { layers } = request;
   if (weights?.length !== shapes.length) throw new Error(`weights: not ${shapes.length} matrices`);
   const X = Reals.from(flat("X", request.X, layers[0]));
   const samples = X.length / layers[0], outputs = layers.at(-1);
   const y = Reals.from(request.op === "predict" ? [] : flat("y", request.y, outputs, samples));
   const state = shapes.map(([r, c], place) => flat(`weights[${place}]`, weights[place], c, r));
   return new Network(layers, settings, X, y, state.flat());
+}
+
+/** The checkpoints of a free run of one network. */
+function runOf(request, weights, settings, shapes, computer) {
+  const run = [], net = networkOf(request, weights, settings, shapes, computer);
+  for (const [iteration, error, state] of computer.train(net, request.checkpoints)) {
+    run.push({ iteration, error, weights: nestedState(state, shapes) });
+  }
+  return run;
+}
+
+/** Those of an ensemble: its networks are trained one after the other, each as if it were alone. */
+function runOfAll(request, ...rest) {
+  const ofNetwork = (i) => request.weights.map((ofAll) => ofAll[i]);
+  const runs = Array.from({ length: request.networks }, (_, i) =>
+    runOf(request, ofNetwork(i), ...rest),
+  );
+  return request.checkpoints.map((iteration, c) => ({
+    iteration,
+    error: runs.map((run) => run[c].error),
+    weights: request.weights.map((_, place) => runs.map((run) => run[c].weights[place])),
+  }));
 }
 
 function answer(request) {
@@ -91,16 +114,15 @@ function answer(request) {
   if (op === "initial") {
     return { weights: nestedState(computer.initial(layers, settings, request.numpy_seed), shapes) };
   }
-  const net = networkOf(request, settings, shapes, computer);
+  if (op === "train") {
+    const run = request.networks === undefined
+      ? runOf(request, request.weights, settings, shapes, computer)
+      : runOfAll(request, settings, shapes, computer);
+    return { checkpoints: run };
+  }
+  const net = networkOf(request, request.weights, settings, shapes, computer);
   if (op === "predict") {
     return { output: nested(computer.predict(net), net.samples, layers.at(-1)) };
-  }
-  if (op === "train") {
-    const run = [];
-    for (const [iteration, error, state] of computer.train(net, request.checkpoints)) {
-      run.push({ iteration, error, weights: nestedState(state, shapes) });
-    }
-    return { checkpoints: run };
   }
   computer.step(net, request.iteration ?? 0);
   const ofLayers = (list) => list.slice(1).map((a, k) => nested(a, net.rows, layers[k + 1]));

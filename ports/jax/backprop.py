@@ -15,12 +15,16 @@ jax.config.update("jax_enable_x64", True)
 # The new state of an update, and all that it was computed from, as one compiled function.
 one_update = jax.jit(update)
 
+# Of an ensemble: the same program, with one axis more for all that depends on a network's state.
+advance_all = jax.jit(jax.vmap(advance, in_axes=(None, 0, None, None, None, None)))
+
 
 def train(X, y, state, checkpoints, **settings):
     settings = Settings.of(X.dtype, **settings)
+    run = advance_all if state[0].ndim > 2 else advance
     state, iteration = split(state, settings), 0
     for n in checkpoints:
-        state, error = advance(settings, state, X, y, iteration, n)
+        state, error = run(settings, state, X, y, iteration, n)
         iteration = n
         yield n, error, flat(state)
 

@@ -5,6 +5,8 @@ the settings as numbers of the dtype.
 """
 
 import math
+import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
@@ -109,12 +111,29 @@ def more_than_plain(X, y, layers, state, settings):
 
 
 def train(X, y, state, checkpoints, **settings):
+    if state[0].ndim > 2:
+        yield from train_all(X, y, state, checkpoints, settings)
+        return
     network = Network(X, y, state, Settings(**settings))
     iteration = 0
     for n in checkpoints:
         network.advance(iteration, n)
         iteration = n
         yield n, mean_error(network.infer(), y), network.state.matrices
+
+
+def train_all(X, y, state, checkpoints, settings):
+    """An ensemble: on all cores that the process may use, each network as if it were alone."""
+
+    def run(matrices):
+        found = train(X, y, list(matrices), checkpoints, **settings)
+        return [(error, [w.copy() for w in now]) for _, error, now in found]
+
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        runs = list(pool.map(run, zip(*state, strict=True)))
+    for n, ends in zip(checkpoints, zip(*runs, strict=True), strict=True):
+        errors, states = zip(*ends, strict=True)
+        yield n, np.array(errors), [np.stack(matrices) for matrices in zip(*states, strict=True)]
 
 
 def step(X, y, state, *, iteration=0, **settings):

@@ -8,7 +8,8 @@ dtype, whatever the depth, and only when it is first needed.
 
 from numba import njit
 
-# NumPy's error model: 1 / 0 is inf, as in C, so no division is checked.
-OPTIONS = {"cache": True, "error_model": "numpy"}
+# NumPy's error model: 1 / 0 is inf, as in C, so no division is checked. Without Python's lock, so
+# that threads can compute at the same time.
+OPTIONS = {"cache": True, "error_model": "numpy", "nogil": True}
 compiled = njit(**OPTIONS)
 inlined = njit(**OPTIONS, inline="always")

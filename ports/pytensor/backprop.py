@@ -12,6 +12,9 @@ from state import initial_matrices, split
 
 
 def train(X, y, state, checkpoints, **settings):
+    if state[0].ndim > 2:
+        yield from train_all(X, y, state, checkpoints, settings)
+        return
     settings = Settings.of(X.dtype, **settings)
     program, iteration = Program.loaded(settings, state), 0
     for n in checkpoints:
@@ -19,6 +22,16 @@ def train(X, y, state, checkpoints, **settings):
             program.learn(*arguments(settings, X, y, state, iteration))
             iteration += 1
         yield n, np.abs(y - program.infer(X)).mean(), program.values()
+
+
+def train_all(X, y, state, checkpoints, settings):
+    """An ensemble: one network after the other, as if it were alone, loaded into one program."""
+    each = zip(*state, strict=True)
+    runs = [list(train(X, y, list(matrices), checkpoints, **settings)) for matrices in each]
+    for ends in zip(*runs, strict=True):
+        numbers, errors, states = zip(*ends, strict=True)
+        stacked = [np.stack(matrices) for matrices in zip(*states, strict=True)]
+        yield numbers[0], np.array(errors), stacked
 
 
 def step(X, y, state, *, iteration=0, **settings):
