@@ -2,6 +2,9 @@
 
 x, l           (m, n)   a layer's weighted inputs and outputs for the m samples of a batch
 gamma, beta    (1, n)   of batch normalisation; so are mean and variance
+
+In an ensemble all of them have one axis more, their first: the networks. So axes are counted from
+the last.
 """
 
 import torch
@@ -10,14 +13,18 @@ from random_numbers import kept
 
 def weighted(l, weights, bias):
     """l weights; with bias, the last row of weights is from a unit that is always 1."""
-    return torch.addmm(weights[-1], l, weights[:-1]) if bias else l @ weights
+    if not bias:
+        return l @ weights
+    if weights.ndim == 2:
+        return torch.addmm(weights[-1], l, weights[:-1])  # one operation, which is faster
+    return l @ weights[:, :-1] + weights[:, -1:]
 
 
 ACTIVATIONS = {
     "sigmoid": torch.sigmoid,
     "tanh": torch.tanh,
     "relu": torch.relu,  # its slope at 0 is 0, as it is to be
-    "softmax": lambda x: torch.softmax(x, dim=1),
+    "softmax": lambda x: torch.softmax(x, dim=-1),
 }
 
 
@@ -30,8 +37,8 @@ def loss(x, l, y, settings):
     if settings.loss == "squared":
         return (y - l).square().sum() / 2
     if settings.output == "softmax":
-        return torch.logsumexp(x, dim=1).sum() - (x * y).sum()
-    return torch.nn.functional.binary_cross_entropy_with_logits(x, y, reduction="sum")
+        return torch.logsumexp(x, dim=-1).sum() - (x * y).sum()
+    return torch.nn.functional.binary_cross_entropy_with_logits(x, y.expand_as(x), reduction="sum")
 
 
 class TrimBack(torch.autograd.Function):
@@ -53,9 +60,9 @@ def normalise(x, gamma, beta, epsilon):
     `torch.nn.functional.batch_norm` would do, but for the running averages, in which it divides
     the variance by m - 1.
     """
-    mean = x.mean(dim=0, keepdim=True)
+    mean = x.mean(dim=-2, keepdim=True)
     centred = x - mean
-    variance = centred.square().mean(dim=0, keepdim=True)
+    variance = centred.square().mean(dim=-2, keepdim=True)
     normal = centred / torch.sqrt(variance + epsilon)
     return gamma * normal + beta, mean.detach(), variance.detach()
 
@@ -67,5 +74,5 @@ def normalise_by_averages(x, gamma, beta, epsilon, mean, variance):
 
 def drop(l, settings, iteration, k):
     """Leave units out at random, and scale the others to make up for them."""
-    units = kept(l.shape, settings.dropout, settings.philox_seed, iteration, k)
+    units = kept(l.shape[-2:], settings.dropout, settings.philox_seed, iteration, k)
     return l * units * (1 / (1 - settings.dropout))  # bool times a number would be float32

@@ -4,6 +4,10 @@
     x[k]      (m, n_k)               weighted inputs of layer k, for k = 1 ... K
     syn[k]    (n_k + bias, n_{k+1})  with bias, the last row is from a unit that is always 1
 
+In an ensemble, all but l[0] have one axis more, their first: the networks. What is learned from is
+the sum of all their losses. A weight has part in one of them only, and so its gradient is that of
+its own network's loss.
+
 While it computes forward, PyTorch records each operation. `torch.autograd.grad` goes through
 that record from a number back to whatever its gradient is asked for. The number here is minus
 the loss, and so it finds what the article calls errors (at l) and deltas (at x), and descents (at
@@ -91,5 +95,5 @@ def infer(X, state, settings):
 
 
 def mean_error(output_error):
-    """The mean of |y - output| over samples and outputs."""
-    return output_error.abs().mean().item()
+    """The mean of |y - output| over samples and outputs, of each network."""
+    return output_error.abs().mean(dim=(-2, -1)).numpy()

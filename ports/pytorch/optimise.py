@@ -24,18 +24,19 @@ def improve(state, descent, settings, iteration):
 
 
 def shrink(descent, limit):
-    """Scale all of it, so that the root of the sum of all squares is at most `limit`."""
-    norm = torch.sqrt(sum(d.square().sum() for d in descent))
-    if norm > limit:
-        for d in descent:
-            d *= limit / norm
+    """Scale all of a network's, so that the root of the sum of all squares is at most `limit`."""
+    norm = torch.sqrt(sum(d.square().sum(dim=(-2, -1), keepdim=True) for d in descent))
+    factor = torch.where(norm > limit, limit / norm, 1.0)
+    for d in descent:
+        d *= factor
 
 
 def decay(descent, syn, settings):
     """Take the slope of l1 |w| + l2 w^2 / 2 off; none of weights from bias units, the last row."""
     for d, w in zip(descent, syn, strict=False):  # gamma and beta come after syn
-        rows = len(w) - settings.bias
-        d[:rows] -= settings.l2 * w[:rows] + settings.l1 * torch.sign(w[:rows])
+        rows = w.shape[-2] - settings.bias
+        w = w[..., :rows, :]
+        d[..., :rows, :] -= settings.l2 * w + settings.l1 * torch.sign(w)
 
 
 def momentum(velocity, descent, settings):
