@@ -103,8 +103,8 @@ class Workload:
         return np.resize(first, (self.networks, *first.shape[1:]))
 
     def _ensemble(self) -> Case:
-        """The networks of the case ensemble, but for their number and how long they are trained."""
-        ensemble = load(CASES / "ensemble.toml").model_dump()
+        """The networks of the case ensemble-thousand, but for their number and how long they are trained."""
+        ensemble = load(CASES / "ensemble-thousand.toml").model_dump()
         networks = min(self.networks, BASE)
         return Case.model_validate(
             ensemble

@@ -79,11 +79,11 @@ def port(folder: Path, sabotage: str = "pass") -> Path:
 
 
 def test_an_ensemble_that_is_right_passes(conformance: Conformance, tmp_path: Path) -> None:
-    done = conformance(port(tmp_path / "mine"), cases="three-layer one-step ensemble")
+    done = conformance(port(tmp_path / "mine"), cases="three-layer one-step ensemble-thousand")
     assert done.returncode == 0, done.stdout + done.stderr
     numbers = {v["case"]: v["numbers_compared"] for v in done.verdicts("mine")}
     # Four checkpoints of a thousand networks, each of 16 weights and an error.
-    assert numbers["ensemble"] == 4 * 1000 * 17
+    assert numbers["ensemble-thousand"] == 4 * 1000 * 17
     assert done.statuses("mine") == {"PASS"}
 
 
@@ -113,7 +113,7 @@ def test_an_ensemble_that_is_right_passes(conformance: Conformance, tmp_path: Pa
 def test_a_wrong_ensemble_fails_and_its_bug_is_named(
     conformance: Conformance, tmp_path: Path, sabotage: str, says: str, named: str
 ) -> None:
-    done = conformance(port(tmp_path / "mine", sabotage), cases="ensemble")
+    done = conformance(port(tmp_path / "mine", sabotage), cases="ensemble-thousand")
     assert done.returncode == 1
     [verdict] = done.verdicts("mine")
     assert verdict["status"] == "FAIL"

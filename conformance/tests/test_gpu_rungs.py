@@ -7,7 +7,7 @@ import pytest
 
 from conformance.tests.conftest import ROOT, Conformance
 
-CASES = "one-step two-layer momentum-run"
+CASES = "one-step two-layer momentum-run ensemble-thousand"
 
 
 def test_pytorch_for_a_gpu_runs_on_the_cpu(conformance: Conformance, tmp_path: Path) -> None:

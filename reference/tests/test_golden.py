@@ -62,7 +62,7 @@ def test_a_network_of_the_ensemble_is_as_if_it_were_alone(network: int, alone: s
     for dtype in golden.DTYPES:
         single = {e["iteration"]: e["tensors"] for e in committed(alone)[dtype]["checkpoints"]}
         shared = 0
-        for entry in committed("ensemble")[dtype]["checkpoints"]:
+        for entry in committed("ensemble-thousand")[dtype]["checkpoints"]:
             if entry["iteration"] in single:
                 found = [t["value"][network] for t in entry["tensors"]]
                 assert found == [t["value"] for t in single[entry["iteration"]]]
