@@ -116,9 +116,11 @@ for name in {RUNGS!r}:
 """)
 
 
-def test_a_network_too_large_for_shared_memory_is_declined_with_numbers() -> None:
+def test_a_network_too_large_for_a_thread_or_shared_memory_is_declined() -> None:
     said = run("""
-import one_block
+import one_block, one_thread
+said = declined(one_thread.train, *network((784, 1024, 10), 64), [1], alpha=1.0)
+assert said == "One thread is too slow for such a network."
 print(declined(one_block.train, *network((64, 100, 10), 50), [1], alpha=1.0))
 one_block.train(*network((20, 100, 2), 10), [1], alpha=1.0)
 """)

@@ -20,6 +20,9 @@ are left, for `step`.
 import host
 from device import cuda, sigmoid
 
+# Samples times weights: beyond it, one thread would take about a second an iteration, or more.
+MOST_WORK = 10_000_000
+
 
 @cuda.jit
 def train_kernel(
@@ -96,6 +99,9 @@ def train_kernel(
 
 
 def one_thread(samples, layers, dtype):
+    inputs, hidden, outputs = layers
+    if samples * hidden * (inputs + outputs) > MOST_WORK:
+        raise NotImplementedError("One thread is too slow for such a network.")
     return 1, 0
 
 
