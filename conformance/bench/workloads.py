@@ -103,7 +103,7 @@ class Workload:
         return np.resize(first, (self.networks, *first.shape[1:]))
 
     def _ensemble(self) -> Case:
-        """The networks of the case ensemble-thousand, but for their number and how long they are trained."""
+        """The case ensemble-thousand, but for the number of networks and of iterations."""
         ensemble = load(CASES / "ensemble-thousand.toml").model_dump()
         networks = min(self.networks, BASE)
         return Case.model_validate(

@@ -102,7 +102,13 @@ def test_the_c_ladder_agrees_on_every_processor(processor: str, tmp_path: Path) 
 
 @pytest.mark.parametrize("processor", ["portable", "avx2", "avx512"])
 def test_the_c_ensemble_agrees_on_every_processor(processor: str, tmp_path: Path) -> None:
-    words = ["c:ensemble", "--cases", f"{LADDER_CASES} ensemble-thousand", "--require", "c:ensemble"]
+    words = [
+        "c:ensemble",
+        "--cases",
+        f"{LADDER_CASES} ensemble-thousand",
+        "--require",
+        "c:ensemble",
+    ]
     words += ["--results", str(tmp_path / "results.json")]
     done = check(words, BACKPROP_CPU=processor)
     assert done.returncode == 0, done.stdout + done.stderr
