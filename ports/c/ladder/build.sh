@@ -4,14 +4,14 @@
 # ensemble_contract.c, chooses when it runs.
 set -e
 rung=$1 build=$3
-flags="-std=gnu11 -O3 -fno-math-errno -fno-trapping-math -Wall -Wextra -Wno-psabi -I$2 -fPIC"
+flags="-std=gnu11 -O3 -fno-math-errno -fno-trapping-math -Wall -Wextra -Wno-psabi -I$2 -fPIC -pthread"
 avx2="-mavx2 -mfma"
 avx512="$avx2 -mavx512f -mavx512vl -mavx512dq -mprefer-vector-width=256"
 compiled() { # NAME FLAGS
     case $rung in
     ensemble)
         for bits in 64 32; do
-            gcc $flags $2 -fopenmp -DBITS=$bits -DTRAIN="train_$1_f$bits" -c ladder/ensemble.c \
+            gcc $flags $2 -DBITS=$bits -DTRAIN="train_$1_f$bits" -c ladder/ensemble.c \
                 -o "$build/$rung-$1-$bits.o"
         done
         ;;
@@ -27,7 +27,7 @@ if [ "$rung" = ensemble ]; then
     for bits in 64 32; do
         gcc $flags -DBITS=$bits -c ladder/ensemble_contract.c -o "$build/contract-$bits.o"
     done
-    gcc $flags -shared -fopenmp "$build"/*.o -lm -o "$build/lib$rung.so"
+    gcc $flags -shared "$build"/*.o -lm -o "$build/lib$rung.so"
 else
     gcc $flags -shared ladder/contract.c "$build/$rung"-*.o -lm -o "$build/lib$rung.so"
 fi

@@ -6,12 +6,14 @@
  * vector, and stays in the registers, or next to them, for a whole run. Blocks of LANES networks
  * are dealt out to the cores. Sums are added in the order of the reference.
  */
+#define _GNU_SOURCE /* for the cores that a process may use */
 #include <math.h>
 #include <string.h>
 #ifdef __AVX512F__
 #include <immintrin.h>
 #endif
 
+#include "../cores.h"
 #include "ensemble.h"
 
 #if defined __AVX512F__
@@ -22,7 +24,8 @@
 #define BYTES 16
 #endif
 
-enum { LANES = BYTES / sizeof(real) };
+/* The networks in a vector, and the vectors that a thread takes at a time. */
+enum { LANES = BYTES / sizeof(real), TOGETHER = 16 };
 
 #define INLINED static inline __attribute__((always_inline))
 
@@ -82,7 +85,8 @@ INLINED vector one_and_power(vector z) {
     z = choose(z < -MOST, zero - MOST, choose(z > MOST, zero + MOST, z));
     /* A number this large has no room for a fraction: to add it rounds to a whole number. */
     const vector shifted = z + LARGE, f = z - (shifted - LARGE);
-    const vector scale = (vector)(((whole)shifted << FRACTION) + (((whole)zero + BIAS) << FRACTION));
+    const vector scale =
+        (vector)(((whole)shifted << FRACTION) + (((whole)zero + BIAS) << FRACTION));
     return (1 + scale) + scale * f * polynomial(f);
 }
 #endif
@@ -171,8 +175,14 @@ static void block(const ensemble *e, int64_t first) {
     }
 }
 
+static int some_blocks(const void *context, int64_t part) {
+    const ensemble *e = context;
+    const int64_t first = part * TOGETHER * LANES, end = first + TOGETHER * LANES;
+    for (int64_t n = first; n < end && n < e->networks; n += LANES) block(e, n);
+    return 0;
+}
+
 void TRAIN(const ensemble *e) {
-    const int64_t blocks = (e->networks + LANES - 1) / LANES;
-#pragma omp parallel for schedule(static) if (blocks > 1)
-    for (int64_t b = 0; b < blocks; b++) block(e, b * LANES);
+    const int64_t parts = (e->networks + TOGETHER * LANES - 1) / (TOGETHER * LANES);
+    on_all_cores(some_blocks, e, parts);
 }
