@@ -110,7 +110,9 @@ class PythonModule:
         result = getattr(self.module, name)(*arguments, **more, **settings)
         if name == "train":
             # A generator has computed nothing yet; copies, since it may reuse its arrays.
-            result = [(n, error, [np.array(w) for w in weights]) for n, error, weights in result]
+            result = [
+                (n, np.array(error), [np.array(w) for w in weights]) for n, error, weights in result
+            ]
         if _content(arguments) != before:
             raise FailureError(f"{name} changed its inputs")
         return result

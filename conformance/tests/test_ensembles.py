@@ -87,6 +87,23 @@ def test_an_ensemble_that_is_right_passes(conformance: Conformance, tmp_path: Pa
     assert done.statuses("mine") == {"PASS"}
 
 
+def test_a_port_may_use_one_array_for_the_errors_of_all_checkpoints(
+    conformance: Conformance, tmp_path: Path
+) -> None:
+    reuses = (
+        "errors = np.empty(len(state[0]))\n"
+        "    for n in checkpoints:\n"
+        "        for _ in range(done, n):\n"
+        "            state = step(X, y, state, alpha=alpha)[3]\n"
+        "        done = n\n"
+        "        errors[:] = np.abs(y - forward(X, state)[1]).mean(axis=(-2, -1))\n"
+        "        yield n, errors, state\n"
+        "    return"
+    )
+    done = conformance(port(tmp_path / "mine", reuses), cases="ensemble")
+    assert done.statuses("mine") == {"PASS"}, done.stdout + done.stderr
+
+
 @pytest.mark.parametrize(
     ("sabotage", "says", "named"),
     [
