@@ -92,17 +92,17 @@ def test_the_first_divergence_is_the_wrong_line(
     [
         (
             (
-                "return BACKPROP_OK;\n}\n\nint EXPORT(backprop_step)",
-                "return 3;\n}\n\nint EXPORT(backprop_step)",
+                "return BACKPROP_OK;\n}\n\n/* An ensemble,",
+                "return 3;\n}\n\n/* An ensemble,",
             ),
             "returned status 3",
         ),
         (
             (
-                "return BACKPROP_OK;\n}\n\nint EXPORT(backprop_step)",
+                "return BACKPROP_OK;\n}\n\n/* An ensemble,",
                 "return 4;\n}\n\n#if BITS == 64\n"
                 'const char *backprop_reason(void) { return "it rains"; }\n'
-                "#endif\n\nint EXPORT(backprop_step)",
+                "#endif\n\n/* An ensemble,",
             ),
             "returned status 4: it rains",
         ),

@@ -100,7 +100,7 @@ def test_a_port_may_use_one_array_for_the_errors_of_all_checkpoints(
         "        yield n, errors, state\n"
         "    return"
     )
-    done = conformance(port(tmp_path / "mine", reuses), cases="ensemble")
+    done = conformance(port(tmp_path / "mine", reuses), cases="ensemble-thousand")
     assert done.statuses("mine") == {"PASS"}, done.stdout + done.stderr
 
 
