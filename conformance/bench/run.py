@@ -180,12 +180,17 @@ class Run:
         return found
 
     def _too_slow(self, name: str, dtype: DType, workload: Workload) -> str | None:
-        """Why a target that is not named is not tried: a smaller network says how slow it is."""
-        if self.options.ports or not workload.generated or workload.networks > 1:
+        """Why a target is not tried: a smaller network, or fewer of them, say how slow it is."""
+        mine = [row for row in self.rows if (row.port, row.dtype) == (name, dtype)]
+        if workload.networks > 1:
+            fewer = {w.name for w in self.options.workloads if 1 < w.networks < workload.networks}
+            slow = [row.workload for row in mine if row.workload in fewer and not row.timed]
+            return f"it was not timed on {slow[0]}" if slow else None
+        if self.options.ports or not workload.generated:
             return None
         smaller = {w.name: w for w in self.options.workloads if w.generated and w.networks == 1}
-        for row in self.rows:
-            if (row.port, row.dtype) == (name, dtype) and row.timed and row.workload in smaller:
+        for row in mine:
+            if row.timed and row.workload in smaller:
                 ns_per_flop = row.timed.ns_per_iteration.value / smaller[row.workload].flops
                 seconds = ns_per_flop * workload.flops / 1e9
                 if seconds > SLOW_S:
