@@ -2,17 +2,38 @@
  *
  * This file has the host's side: arrays to the GPU, a launch, results back, and the exported
  * functions. The algorithm is in kernel.cuh and what that includes, which is all that runs on the
- * GPU. settings.cuh has settings and sizes, device.cuh memory and launches.
+ * GPU. settings.cuh has settings and sizes, device.cuh what the ladder shares: memory, launches, a
+ * clock, and the exported functions that have nothing to do with networks.
  */
-#include "device.cuh"
-#include <new>
+#include "kernel.cuh"
+#include "settings.cuh"
 #include <random>
-#include <string>
 
 namespace {
 
-/* What the contract's functions return pointers to. */
-std::string last_reason, device_name;
+template <class T> using Kernel = void (*)(Job<T>);
+
+/* Launch one block, with `numbers` in shared memory if they fit, and wait for its end. It has as
+ * many threads as the largest phase has elements. */
+template <class T>
+void launch_block(Kernel<T> in_shared, Kernel<T> in_global, Job<T> job, const DeviceArray<T> &room,
+                  size_t numbers, int rows) {
+    const bool fits = !room.data;
+    const size_t bytes = fits ? numbers * sizeof(T) : 0;
+    const Kernel<T> kernel = fits ? in_shared : in_global;
+    job.room = room.data;
+    if (fits) allow_shared(kernel, bytes);
+    const Layout &layout = job.layout;
+    const int widest = *std::max_element(layout.layers + 1, layout.layers + layout.last + 1);
+    const int elements = std::max(layout.parameters(), rows * widest);
+    launch(kernel, 1, block_threads(kernel, elements, MAX_THREADS), bytes, nullptr, job);
+    wait_for_gpu();
+}
+
+/* How many numbers of global memory stand in for shared memory: none, if that is large enough. */
+template <class T> size_t room_for(size_t numbers) {
+    return numbers * sizeof(T) <= most_shared_bytes() ? 0 : numbers;
+}
 
 /* Training from iteration `start`. With `kept`, l, error and delta of the one update go there; it
  * has three times `rows` samples of all units. Without error_out, no error is computed. */
@@ -31,11 +52,12 @@ void run(const backprop_settings &s, const T *X, const T *y, const T *state, int
     const size_t samples = layout.samples, state_size = layout.state_size;
     const size_t ordered = s.shuffle ? samples : 0;
 
-    const DeviceArray<T> on_X(X, samples * layout.layers[0]), on_y(y, samples * layout.outputs());
-    const DeviceArray<T> on_state(state, state_size), on_descent(parameters);
+    const size_t numbers = parameters + 2 * units;
+    const DeviceArray<T> on_X(samples * layout.layers[0]), on_y(samples * layout.outputs());
+    const DeviceArray<T> on_state(state_size), on_descent(parameters), room(room_for<T>(numbers));
     const DeviceArray<T> on_normal(s.batch_norm ? units : 0), on_deviation(layout.hidden);
     const DeviceArray<int> on_order(ordered), on_drawn(ordered);
-    const DeviceArray<int64_t> on_checkpoints(checkpoints, checkpoint_count);
+    const DeviceArray<int64_t> on_checkpoints(checkpoint_count);
     const DeviceArray<T> on_state_out(checkpoint_count * state_size);
     const DeviceArray<T> on_error_out(error_out ? checkpoint_count : 0);
     const DeviceArray<T> on_kept(kept ? 3 * units : 0);
@@ -54,11 +76,20 @@ void run(const backprop_settings &s, const T *X, const T *y, const T *state, int
     job.error_out = on_error_out.data;
     job.kept = on_kept.data;
 
-    launch<T>(train<T, Room::SHARED>, train<T, Room::GLOBAL>, job, parameters + 2 * units,
-              static_cast<int>(rows));
+    Clock clock;
+    on_X.fill(X);
+    on_y.fill(y);
+    on_state.fill(state);
+    on_checkpoints.fill(checkpoints);
+    clock.mark();
+    launch_block<T>(train<T, Room::SHARED>, train<T, Room::GLOBAL>, job, room, numbers,
+                    static_cast<int>(rows));
+    clock.mark();
     on_state_out.copy(state_out);
     if (error_out) on_error_out.copy(error_out);
     for (int i = 0; kept && i < 3; i++) on_kept.copy(kept[i], i * units, units);
+    clock.mark();
+    clock.read();
 }
 
 template <class T> void predict(const backprop_settings &s, const T *X, const T *state, T *output) {
@@ -66,14 +97,22 @@ template <class T> void predict(const backprop_settings &s, const T *X, const T 
     const Layout &layout = job.layout = lay_out(s, s.samples, s.samples);
     job.rules = rules<T>(s);
     const size_t samples = layout.samples;
-    const DeviceArray<T> on_X(X, samples * layout.layers[0]), on_state(state, layout.state_size);
-    const DeviceArray<T> on_output(samples * layout.outputs());
+    const size_t numbers = static_cast<size_t>(layout.parameters()) + layout.units();
+    const DeviceArray<T> on_X(samples * layout.layers[0]), on_state(layout.state_size);
+    const DeviceArray<T> on_output(samples * layout.outputs()), room(room_for<T>(numbers));
     job.X = on_X.data;
     job.state = on_state.data;
     job.output = on_output.data;
-    const size_t numbers = static_cast<size_t>(layout.parameters()) + layout.units();
-    launch<T>(infer<T, Room::SHARED>, infer<T, Room::GLOBAL>, job, numbers, layout.samples);
+    Clock clock;
+    on_X.fill(X);
+    on_state.fill(state);
+    clock.mark();
+    launch_block<T>(infer<T, Room::SHARED>, infer<T, Room::GLOBAL>, job, room, numbers,
+                    layout.samples);
+    clock.mark();
     on_output.copy(output);
+    clock.mark();
+    clock.read();
 }
 
 /* On the host: each word of MT19937 is made from earlier ones, so that it would keep one thread
@@ -95,20 +134,6 @@ template <class T> void initial(const backprop_settings &s, int64_t numpy_seed, 
     /* gamma and the running variances, the last of all, are 1. */
     std::fill_n(state_out + layout.at[layout.last], layout.hidden, static_cast<T>(1));
     std::fill_n(state_out + layout.state_size - layout.hidden, layout.hidden, static_cast<T>(1));
-}
-
-/* No exception may get into C. */
-template <class Call> int status(Call call) noexcept {
-    try {
-        call();
-        return BACKPROP_OK;
-    } catch (const Refusal &refusal) {
-        last_reason = refusal.reason;
-        return refusal.status;
-    } catch (const std::bad_alloc &) {
-        last_reason = "no memory of the host is left";
-        return BACKPROP_NO_MEMORY;
-    }
 }
 
 } // namespace
@@ -142,25 +167,4 @@ extern "C" {
 
 EXPORT(double, f64)
 EXPORT(float, f32)
-
-const char *backprop_reason(void) { return last_reason.c_str(); }
-
-/* Beside the contract, for has_device.py: is there a device that the kernels run on? */
-int backprop_detect(void) {
-    return status([] {
-        int device;
-        check(cudaGetDevice(&device), "no CUDA device");
-        check(cudaFree(nullptr), "no CUDA device"); /* finds out more than asking the driver does */
-        cudaFuncAttributes attributes;
-        check(cudaFuncGetAttributes(&attributes, train<double, Room::SHARED>), "no CUDA device");
-    });
-}
-
-const char *backprop_device(void) {
-    cudaDeviceProp properties;
-    if (cudaGetDeviceProperties(&properties, 0) != cudaSuccess) return "no CUDA device";
-    device_name = std::string(properties.name) + " (compute capability " +
-                  std::to_string(properties.major) + "." + std::to_string(properties.minor) + ")";
-    return device_name.c_str();
-}
 }

@@ -3,8 +3,9 @@
  * Networks that use everything are trained with several numbers of threads, which run in several
  * orders: all must give the same bits, and watch.cpp must not see a race. Then one barrier after
  * the other is left out, and a race must be found: so each is needed, and the check would notice
- * if it were missing. Then the emulation itself must notice barriers that not all threads come to,
- * and the host's side must free its memory when there is no more.
+ * if it were missing. Then the emulation itself must notice barriers and shuffles that not all
+ * threads come to, and blocks that share what they write; and the host's side must free its memory
+ * when there is no more.
  */
 #include "emulate.h"
 extern "C" {
@@ -152,27 +153,82 @@ size_t check_barriers() {
     return barriers.size();
 }
 
-void only_some(int) {
+constexpr unsigned ALL_LANES = 0xFFFFFFFF;
+
+void only_some(int *) {
     if (threadIdx.x != 1) __syncthreads();
 }
 
-void two_places(int) {
+void two_places(int *) {
     if (threadIdx.x == 1)
         __syncthreads();
     else
         __syncthreads();
 }
 
-/* Barriers that not all threads come to are an error. */
-void check_divergence() {
-    for (auto kernel : {only_some, two_places}) {
-        emulate::options = {};
-        int argument = 0;
-        void *arguments[] = {&argument};
-        cudaLaunchKernel(kernel, dim3(3), dim3(3), arguments, 0, nullptr);
-        cudaLaunchKernel(kernel, dim3(1), dim3(3), arguments, 0, nullptr);
-        if (cudaDeviceSynchronize() == cudaSuccess) fail("threads part, and nobody notices");
-        std::printf("a kernel whose threads part: %s\n", emulate::problem.c_str());
+void lanes_part(int *) {
+    if (threadIdx.x != 1) __shfl_xor_sync(ALL_LANES, 1, 1);
+}
+
+void two_shuffles(int *) {
+    if (threadIdx.x == 1)
+        __shfl_xor_sync(ALL_LANES, 1, 1);
+    else
+        __shfl_xor_sync(ALL_LANES, 1, 1);
+}
+
+void barrier_or_shuffle(int *) {
+    if (threadIdx.x < 16)
+        __syncthreads();
+    else
+        __shfl_xor_sync(ALL_LANES, 1, 1);
+}
+
+void half_a_warp(int *) { __shfl_xor_sync(0xFFFF, 1, 1); }
+
+void beyond_the_block(int *) { __shfl_xor_sync(ALL_LANES, 1, 16); }
+
+void blocks_write(int *place) {
+    if (threadIdx.x == 0) *place = static_cast<int>(blockIdx.x);
+}
+
+void blocks_read(int *place) {
+    if (threadIdx.x == 0) place[blockIdx.x + 1] = place[blockIdx.x];
+}
+
+/* What a launch of two blocks ends with. */
+std::string problem_of(void (*kernel)(int *), unsigned threads) {
+    emulate::options = {};
+    void *place = nullptr;
+    cudaMalloc(&place, 64);
+    void *arguments[] = {&place};
+    cudaLaunchKernel(kernel, dim3(2), dim3(threads), arguments, 0, nullptr);
+    const bool failed = cudaDeviceSynchronize() != cudaSuccess;
+    cudaFree(place);
+    return failed ? emulate::problem : "";
+}
+
+/* What must not be is an error, and says where. */
+void check_emulation() {
+    struct Wrong {
+        void (*kernel)(int *);
+        unsigned threads;
+        const char *says;
+    };
+    const Wrong all[] = {{only_some, 3, "thread 1 at its end"},
+                         {two_places, 3, "thread 1 at the barrier of "},
+                         {lanes_part, 32, "thread 1 at its end"},
+                         {two_shuffles, 32, "thread 1 at the shuffle of "},
+                         {barrier_or_shuffle, 32, "thread 16 at the shuffle of "},
+                         {half_a_warp, 32, "of a part of a warp"},
+                         {beyond_the_block, 8, "a lane that is not there"},
+                         {blocks_write, 1, "block 1 writes what block 0 has written"},
+                         {blocks_read, 1, "block 1 reads what block 0 has written"}};
+    for (const Wrong &wrong : all) {
+        const std::string problem = problem_of(wrong.kernel, wrong.threads);
+        std::printf("a kernel that is wrong: %s\n", problem.c_str());
+        if (problem.find(wrong.says) == std::string::npos)
+            fail(std::string("nobody notices: ") + wrong.says);
     }
 }
 
@@ -185,7 +241,7 @@ void check_memory() {
         emulate::options.failing_allocation = allocation;
         results<double>(example, status);
         if (status && status != BACKPROP_NO_MEMORY) fail("no memory, but another status");
-        if (!emulate::arrays.empty()) fail("memory of the GPU is not freed");
+        if (!emulate::arrays.empty() || emulate::objects) fail("memory of the GPU is not freed");
     }
 }
 
@@ -197,7 +253,7 @@ int main() {
         check_orders<float>(example);
     }
     const size_t barriers = check_barriers();
-    check_divergence();
+    check_emulation();
     check_memory();
     std::printf("no race on %zu networks; each of %zu barriers is needed\n", examples().size(),
                 barriers);

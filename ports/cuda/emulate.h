@@ -1,15 +1,13 @@
-/* CUDA without a GPU: of the language and of the runtime's functions, what this port uses.
+/* CUDA without a GPU: of the language, what this port and its ladder use.
  *
  *     g++ -x c++ -include emulate.h backprop.cu
  *
- * compiles the same source as nvcc does. fibres.h has the threads of a block. All memory of this
- * "GPU" holds NaN, or -1, until something is written. What goes wrong in a kernel is
- * known when one waits for its end, as with a GPU.
+ * compiles the same source as nvcc does. fibres.h has the threads of a block, emulate_runtime.h the
+ * runtime's functions. All memory of this "GPU" holds NaN, or -1, until something is written. What
+ * goes wrong in a kernel is known when one waits for its end, as with a GPU.
  */
 #pragma once
 #include "fibres.h"
-#include <cstdlib>
-#include <map>
 #include <math.h>
 
 #define __global__
@@ -26,130 +24,47 @@ struct dim3 {
     unsigned x, y = 1, z = 1;
     dim3(unsigned x) : x(x) {}
 };
-struct Index {
-    /* As on a GPU, each thread sees its own number. */
+/* As on a GPU, each thread sees its own number; blocks and grids have one dimension. */
+template <int &NUMBER> struct Index {
     struct {
-        operator unsigned() const { return static_cast<unsigned>(emulate::running); }
+        operator unsigned() const { return static_cast<unsigned>(NUMBER); }
     } x;
 };
-inline Index threadIdx;
-inline dim3 blockDim(1);
+inline Index<emulate::running> threadIdx;
+inline Index<emulate::block> blockIdx;
+inline Index<emulate::threads_of_block> blockDim;
+inline Index<emulate::blocks> gridDim;
 
+/* Only `extern __shared__` with a launch's size: a static array would be the host's. */
 inline __align__(16) unsigned char shared[227 * 1024]; /* the most that a block of sm_90 has */
 
 inline void __syncthreads(std::source_location at = std::source_location::current()) {
-    emulate::wait_at(at);
+    if (emulate::same(at, emulate::options.without)) return;
+    emulate::give_way(emulate::At::BARRIER, at);
 }
 
-enum cudaError_t {
-    cudaSuccess,
-    cudaErrorInvalidValue,
-    cudaErrorMemoryAllocation,
-    cudaErrorLaunchFailure,
-    cudaErrorNoDevice,
-    cudaErrorInsufficientDriver,
-    cudaErrorNoKernelImageForDevice,
-    cudaErrorUnsupportedPtxVersion,
-};
-enum cudaMemcpyKind { cudaMemcpyHostToDevice, cudaMemcpyDeviceToHost };
-enum cudaDeviceAttr { cudaDevAttrMaxSharedMemoryPerBlockOptin };
-enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize };
-struct cudaFuncAttributes {
-    int maxThreadsPerBlock;
-};
-struct cudaDeviceProp {
-    const char *name;
-    int major, minor;
-};
-
-namespace emulate {
-
-/* Arrays of the GPU, with their sizes. Around each is a margin that nobody may touch. */
-constexpr size_t MARGIN = 4096;
-inline std::map<char *, size_t> arrays;
-inline size_t shared_bytes = 0; /* of the last launch */
-inline cudaError_t last_launch = cudaSuccess;
-
-} // namespace emulate
-
-inline cudaError_t cudaMalloc(void **pointer, size_t bytes) {
-    *pointer = nullptr;
-    if (bytes == 0) return cudaSuccess;
-    if (emulate::options.failing_allocation && --emulate::options.failing_allocation == 0)
-        return cudaErrorMemoryAllocation;
-    char *whole = static_cast<char *>(std::malloc(bytes + 2 * emulate::MARGIN));
-    if (!whole) return cudaErrorMemoryAllocation;
-    *pointer = std::memset(whole + emulate::MARGIN, 0xFF, bytes);
-    emulate::arrays[static_cast<char *>(*pointer)] = bytes;
-    return cudaSuccess;
+/* What another lane of the warp hands over; `mask` must be all lanes. Without the shuffle, it is
+ * what this one has. */
+template <class V>
+V __shfl_xor_sync(unsigned mask, V value, int lane_mask,
+                  std::source_location at = std::source_location::current()) {
+    using namespace emulate;
+    if (same(at, options.without)) return value;
+    const int from = running ^ lane_mask;
+    Fibre &mine = fibres[running];
+    char (&handed)[sizeof(double)] = mine.handed[mine.shuffles % 2];
+    std::memcpy(handed, &value, sizeof value);
+    give_way(At::SHUFFLE, at);
+    if (mask != 0xFFFFFFFF || lane_mask < 0 || lane_mask >= WARP || from >= threads_of_block)
+        problem = name(at) + ": a shuffle from a lane that is not there, or of a part of a warp";
+    else
+        std::memcpy(&value, fibres[from].handed[mine.shuffles % 2], sizeof value);
+    mine.shuffles++;
+    return value;
 }
 
-inline cudaError_t cudaFree(void *pointer) {
-    if (!pointer) return cudaSuccess;
-    if (!emulate::arrays.erase(static_cast<char *>(pointer))) return cudaErrorInvalidValue;
-    std::free(static_cast<char *>(pointer) - emulate::MARGIN);
-    return cudaSuccess;
-}
+/* Products that are never fused with a sum. */
+inline double __dmul_rn(double a, double b) { return a * b; }
+inline float __fmul_rn(float a, float b) { return a * b; }
 
-inline cudaError_t cudaMemcpy(void *to, const void *from, size_t bytes, cudaMemcpyKind kind) {
-    if (bytes == 0) return cudaSuccess;
-    const void *there = kind == cudaMemcpyHostToDevice ? to : from;
-    char *first = static_cast<char *>(const_cast<void *>(there));
-    auto array = emulate::arrays.upper_bound(first);
-    if (array == emulate::arrays.begin()) return cudaErrorInvalidValue;
-    --array;
-    if (first + bytes > array->first + array->second) return cudaErrorInvalidValue;
-    std::memcpy(to, from, bytes);
-    return cudaSuccess;
-}
-
-template <class A>
-cudaError_t cudaLaunchKernel(void (*kernel)(A), dim3 blocks, dim3 threads, void **arguments,
-                             size_t bytes, void *) {
-    static void (*function)(A);
-    static A argument;
-    if (blocks.x != 1 || threads.x < 1 ||
-        threads.x > static_cast<unsigned>(emulate::options.most_threads) ||
-        bytes > static_cast<size_t>(emulate::options.shared_bytes))
-        return cudaErrorInvalidValue;
-    function = kernel;
-    argument = *static_cast<A *>(arguments[0]);
-    emulate::body = [] { function(argument); };
-    blockDim = threads;
-    emulate::shared_bytes = bytes;
-    std::memset(shared, 0xFF, bytes);
-    const bool well = emulate::run_block(static_cast<int>(threads.x));
-    emulate::last_launch = well ? cudaSuccess : cudaErrorLaunchFailure;
-    return cudaSuccess;
-}
-
-inline cudaError_t cudaDeviceSynchronize() { return emulate::last_launch; }
-
-inline const char *cudaGetErrorString(cudaError_t error) {
-    if (error == cudaErrorLaunchFailure) return emulate::problem.c_str();
-    return error == cudaErrorMemoryAllocation ? "out of memory" : "invalid argument";
-}
-
-inline cudaError_t cudaGetDevice(int *device) {
-    *device = 0;
-    return cudaSuccess;
-}
-
-inline cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr, int) {
-    *value = emulate::options.shared_bytes;
-    return cudaSuccess;
-}
-
-template <class A> cudaError_t cudaFuncSetAttribute(void (*)(A), cudaFuncAttribute, int bytes) {
-    return bytes <= emulate::options.shared_bytes ? cudaSuccess : cudaErrorInvalidValue;
-}
-
-template <class A> cudaError_t cudaFuncGetAttributes(cudaFuncAttributes *attributes, void (*)(A)) {
-    attributes->maxThreadsPerBlock = emulate::options.most_threads;
-    return cudaSuccess;
-}
-
-inline cudaError_t cudaGetDeviceProperties(cudaDeviceProp *properties, int) {
-    *properties = {"no GPU: emulated by the host", 0, 0};
-    return cudaSuccess;
-}
+#include "emulate_runtime.h"

@@ -15,20 +15,25 @@ import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).parent
-MAX_THREADS = 512  # in a block: network.cuh
-REGISTERS = 65536  # of a multiprocessor, and so at most of a block
+PACKAGES = Path(sysconfig.get_path("purelib"), "nvidia")
+# Where a library looks for what it loads when it runs: cuBLAS of the packages for CUDA 13 or 12.
+LOADED_FROM = [PACKAGES / "cu13" / "lib", PACKAGES / "cublas" / "lib"]
+REGISTERS = 65536  # of a multiprocessor, and so at most of a block; a thread has at most 255
 TRIAL = "__global__ void nothing() {}\nvoid launch() { nothing<<<1, 1>>>(); }\n"
-# What nvcc calls train<double, Room::SHARED>: _Z5trainIdL4Room0EEv3JobIT_E.
-KERNEL = re.compile(r"_Z\d+(train|infer)I([df])L4Room([01])E")
+FLOAT32 = re.compile(r"\b(add|sub|mul|fma|div)\S*\.f32")  # arithmetic
+# What nvcc calls train<double, Room::SHARED>, _Z5trainIdL4Room0EEv3JobIT_E, but for the name; and
+# the second argument of each template here.
+ARGUMENTS = re.compile(r"I([df])(L\w+?E)?E")
+SECOND = {"L4Room0E": ", SHARED", "L4Room1E": ", GLOBAL", "Lb0E": "", "Lb1E": ", STEP", None: ""}
 
 
 def candidates():
     """The start of a command, for each nvcc that there may be."""
     if path := shutil.which("nvcc"):
         yield [path]
-    root = Path(sysconfig.get_path("purelib"), "nvidia", "cu13")
-    if (nvcc := root / "bin" / "nvcc").exists():
-        yield [str(nvcc), f"-L{root / 'lib'}"]  # it looks into lib64, and they install lib
+    if (nvcc := PACKAGES / "cu13" / "bin" / "nvcc").exists():
+        # It looks into lib64, and they install lib.
+        yield [str(nvcc), f"-L{PACKAGES / 'cu13' / 'lib'}"]
 
 
 def run(command):
@@ -60,11 +65,15 @@ def check(condition, sentence):
         raise ValueError(sentence)
 
 
-def describe(match):
-    name, bits, room = match.groups()
-    return (
-        f"{name}<{'double' if bits == 'd' else 'float'}, {'GLOBAL' if room == '1' else 'SHARED'}>"
-    )
+def describe(mangled):
+    """The name of a kernel that is a template, as in the source; of others None."""
+    if (length := re.match(r"_Z(\d+)", mangled)) is None:
+        return None
+    end = length.end() + int(length[1])
+    if (match := ARGUMENTS.match(mangled, end)) is None:
+        return None
+    dtype = "double" if match[1] == "d" else "float"
+    return f"{mangled[length.end() : end]}<{dtype}{SECOND[match[2]]}>"
 
 
 def registers(log):
@@ -73,40 +82,45 @@ def registers(log):
     name = None
     for line in log.splitlines():
         if entry := re.search(r"Compiling entry function '(\w+)'", line):
-            name = describe(KERNEL.match(entry[1]))
+            name = describe(entry[1])
         if spilled := re.search(r"(\d+) bytes spill stores, (\d+) bytes spill loads", line):
             check(spilled.group(1, 2) == ("0", "0"), f"{name}: registers are spilled:{line}")
-        if used := re.search(r"Used (\d+) registers", line):
+        if name and (used := re.search(r"Used (\d+) registers", line)):
             found[name] = int(used[1])
-    for kernel, count in found.items():
-        room = REGISTERS // MAX_THREADS
-        check(count <= room, f"{kernel}: {count} registers, where a full block has {room}")
     return found
 
 
-def barriers(ptx):
-    """How many barriers each kernel has in PTX; and they must compute in their own type."""
+def bodies(ptx):
+    """The PTX of each kernel."""
     found = {}
     for body in re.split(r"\.(?:entry|func) ", ptx):
-        if not (match := KERNEL.match(body)):
-            continue
-        name = describe(match)
-        found[name] = len(re.findall(r"\bbar(?:rier)?\.sync\b", body))
-        check(match[2] == "d" or ".f64" not in body, f"{name}: computes in float64")
-        check(match[2] == "f" or ".f64" in body, f"{name}: does not compute in float64")
+        if name := describe(body):
+            found[name] = body
     return found
+
+
+def judge(name, body, registers, of_source):
+    """What a kernel has, in words; raises ValueError if that is wrong."""
+    threads = int(re.search(r"\.maxntid (\d+)", body)[1])
+    room = min(REGISTERS // threads, 255)
+    check(registers <= room, f"{name}: {registers} registers, where a full block has {room}")
+    check("double" in name or ".f64" not in body, f"{name}: computes in float64")
+    check("float" in name or not FLOAT32.search(body), f"{name}: computes in float32")
+    barriers = len(re.findall(r"\bbar(?:rier)?\.sync\b", body))
+    shuffles = len(re.findall(r"\bshfl\.sync\b", body))
+    wanted = {"train": of_source, "infer": 1}.get(name.partition("<")[0], 0)
+    check(barriers >= wanted, f"{name}: {barriers} barriers in PTX, not {wanted}")
+    said = f"{name} {registers} registers"
+    said += f", {barriers} bar.sync" if barriers else ""
+    return said + (f", {shuffles} shfl.sync" if shuffles else "")
 
 
 def report(log, ptx):
     """What the kernels take, in a line; raises ValueError if that is wrong."""
     of_source = sum(p.read_text().count("__syncthreads();") for p in HERE.glob("*.cuh"))
-    used, synced = registers(log), barriers(ptx)
-    check(len(used) == 8 and used.keys() == synced.keys(), f"not all kernels are here: {[*used]}")
-    said = []
-    for name in sorted(used, reverse=True):
-        wanted = of_source if name.startswith("train") else 1
-        check(synced[name] >= wanted, f"{name}: {synced[name]} barriers in PTX, not {wanted}")
-        said.append(f"{name} {used[name]} registers, {synced[name]} bar.sync")
+    used, compiled = registers(log), bodies(ptx)
+    check(used and used.keys() == compiled.keys(), f"not all kernels are here: {[*used]}")
+    said = [judge(n, compiled[n], used[n], of_source) for n in sorted(used, reverse=True)]
     return f"for sm_90: {'; '.join(said)}; nothing spilled"
 
 
@@ -117,8 +131,11 @@ def main(arguments):
         return
     kept = Path(arguments[arguments.index("-o") + 1]).parent / "nvcc"
     kept.mkdir(parents=True, exist_ok=True)
-    log = run([*nvcc, "-Xptxas", "-v", "--keep", "--keep-dir", str(kept), *arguments])
-    [ptx] = [p for p in kept.glob("*.ptx") if ".target sm_90" in p.read_text()]
+    flags = ["-Xptxas", "-v", "--keep", "--keep-dir", str(kept)]
+    flags += ["-Xlinker", f"-rpath,{':'.join(map(str, LOADED_FROM))}"]
+    log = run([*nvcc, *flags, *arguments])
+    # Of PTX for several architectures, that from which the code for sm_90 is made: the highest.
+    ptx = max(kept.glob("*.ptx"), key=lambda path: re.search(r"sm_(\d+)", path.read_text())[1])
     print(report(log, ptx.read_text()))
 
 

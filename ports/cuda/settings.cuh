@@ -1,23 +1,8 @@
 /* On the host: what the contract says of a network, as the kernels get it. */
 #pragma once
+#include "device.cuh"
 #include "network.cuh"
 #include <algorithm>
-#include <climits>
-#include <cmath>
-#include <string>
-
-/* Why a call does not return BACKPROP_OK. */
-struct Refusal {
-    int status;
-    std::string reason;
-};
-
-/* The kernels count in int, and in steps of as many as a block has threads. */
-inline int small(int64_t count) {
-    if (count > INT_MAX - MAX_THREADS)
-        throw Refusal{BACKPROP_UNSUPPORTED, "an array of the network has about 2^31 numbers"};
-    return static_cast<int>(count);
-}
 
 /* `rows` is how many samples of l and delta have room. */
 inline Layout lay_out(const backprop_settings &s, int64_t batch, int64_t rows) {

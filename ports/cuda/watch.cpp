@@ -1,4 +1,5 @@
-/* Finds races: who reads and writes which element of the "GPU's" memory between two barriers.
+/* Finds races: who reads and writes which element of the "GPU's" memory between two barriers, or,
+ * of different blocks, in one launch.
  *
  * g++ -fsanitize=thread puts a call before each access of a program to memory, to functions that
  * ThreadSanitizer would have. Here they are these instead, which know of fibres and barriers. Two
@@ -17,17 +18,20 @@ namespace {
 
 enum { NOBODY = -1, SEVERAL = -2 };
 
-/* Who touched four bytes in a phase, and after which barrier that was. */
+/* Who touched four bytes: a thread in a phase of its block, and a block in a launch. */
 struct Touch {
-    long phase = 0;
-    int reader = NOBODY, writer = NOBODY;
+    struct Who {
+        long when = 0;
+        int reader = NOBODY, writer = NOBODY;
+    };
+    Who thread, block;
 };
 std::unordered_map<uintptr_t, Touch> touched;
 bool busy = false; /* this file's own accesses may come by, too, through functions of headers */
 
-std::string thread(int number) { return "thread " + std::to_string(number); }
-
-std::string has(int number) { return number == SEVERAL ? "others have" : thread(number) + " has"; }
+std::string name(const char *kind, int number) {
+    return number == SEVERAL ? "others have" : kind + std::to_string(number) + " has";
+}
 
 void report(const std::string &what) {
     if (!emulate::problem.empty()) return;
@@ -41,7 +45,7 @@ bool of_gpu(char *p, size_t bytes, int me) {
     const char *room = reinterpret_cast<char *>(shared), *stack = emulate::fibres[me].stack.get();
     if (p >= room && p < room + sizeof shared) {
         if (p + bytes <= room + emulate::shared_bytes) return true;
-        report(thread(me) + " is beyond the end of shared memory");
+        report("thread " + std::to_string(me) + " is beyond the end of shared memory");
         return false;
     }
     if (p >= stack && p < stack + emulate::STACK) return false;
@@ -49,18 +53,18 @@ bool of_gpu(char *p, size_t bytes, int me) {
     auto array = emulate::arrays.upper_bound(p);
     if (array != emulate::arrays.begin() && p < std::prev(array)->first + std::prev(array)->second)
         return true;
-    report(thread(me) + " is outside of all arrays of the GPU");
+    report("thread " + std::to_string(me) + " is outside of all arrays of the GPU");
     return false;
 }
 
-void touch(uintptr_t place, bool writes, int me) {
-    Touch &t = touched[place];
-    if (t.phase != emulate::phase) t = {emulate::phase, NOBODY, NOBODY};
-    if (t.writer != NOBODY && t.writer != me)
-        report(thread(me) + (writes ? " writes" : " reads") + " what " + has(t.writer) +
-               " written, with no barrier between");
-    else if (writes && t.reader != NOBODY && t.reader != me)
-        report(thread(me) + " writes what " + has(t.reader) + " read, with no barrier between");
+/* `me` touches it at the time `now`, within which nothing orders what the others do. */
+void touch(Touch::Who &t, long now, bool writes, const char *kind, int me) {
+    if (t.when != now) t = {now, NOBODY, NOBODY};
+    const bool after_write = t.writer != NOBODY && t.writer != me;
+    if (after_write || (writes && t.reader != NOBODY && t.reader != me))
+        report(kind + std::to_string(me) + (writes ? " writes" : " reads") + " what " +
+               name(kind, after_write ? t.writer : t.reader) +
+               (after_write ? " written" : " read") + ", with no barrier between");
     if (writes)
         t.writer = me;
     else
@@ -71,10 +75,16 @@ void access(void *pointer, size_t bytes, bool writes) {
     const int me = emulate::running;
     if (me < 0 || busy) return;
     busy = true;
-    char *p = static_cast<char *>(pointer);
-    if (of_gpu(p, bytes, me))
-        for (uintptr_t place = reinterpret_cast<uintptr_t>(p) / 4, i = 0; i < (bytes + 3) / 4; i++)
-            touch(place + i, writes, me);
+    char *p = static_cast<char *>(pointer), *room = reinterpret_cast<char *>(shared);
+    const bool of_block = p >= room && p < room + sizeof shared;
+    if (of_gpu(p, bytes, me)) {
+        const uintptr_t first = reinterpret_cast<uintptr_t>(p) / 4;
+        for (uintptr_t place = first; place < first + (bytes + 3) / 4; place++) {
+            Touch &t = touched[place];
+            touch(t.thread, emulate::phase, writes, "thread ", me);
+            if (!of_block) touch(t.block, emulate::launched, writes, "block ", emulate::block);
+        }
+    }
     busy = false;
 }
 
