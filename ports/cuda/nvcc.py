@@ -20,7 +20,6 @@ PACKAGES = Path(sysconfig.get_path("purelib"), "nvidia")
 LOADED_FROM = [PACKAGES / "cu13" / "lib", PACKAGES / "cublas" / "lib"]
 REGISTERS = 65536  # of a multiprocessor, and so at most of a block; a thread has at most 255
 TRIAL = "__global__ void nothing() {}\nvoid launch() { nothing<<<1, 1>>>(); }\n"
-FLOAT32 = re.compile(r"\b(add|sub|mul|fma|div)\S*\.f32")  # arithmetic
 # What nvcc calls train<double, Room::SHARED>, _Z5trainIdL4Room0EEv3JobIT_E, but for the name; and
 # the second argument of each template here.
 ARGUMENTS = re.compile(r"I([df])(L\w+?E)?E")
@@ -105,7 +104,7 @@ def judge(name, body, registers, of_source):
     room = min(REGISTERS // threads, 255)
     check(registers <= room, f"{name}: {registers} registers, where a full block has {room}")
     check("double" in name or ".f64" not in body, f"{name}: computes in float64")
-    check("float" in name or not FLOAT32.search(body), f"{name}: computes in float32")
+    check("float" in name or ".f64" in body, f"{name}: does not compute in float64")
     barriers = len(re.findall(r"\bbar(?:rier)?\.sync\b", body))
     shuffles = len(re.findall(r"\bshfl\.sync\b", body))
     wanted = {"train": of_source, "infer": 1}.get(name.partition("<")[0], 0)

@@ -71,8 +71,8 @@ template <bool STEP, class T> __device__ void update(const Problem<T> &p, const 
     for (int e = threadIdx.x; e < p.weights(); e += blockDim.x) {
         const bool first = e < p.size0(); /* (m, j) of syn0; otherwise (j, n) of syn1 */
         const int width = first ? p.hidden : p.outputs, inputs = first ? p.inputs : p.hidden;
-        const int row = (first ? e : e - p.size0()) / width,
-                  column = (e - p.size0() * !first) % width;
+        const int of_matrix = first ? e : e - p.size0();
+        const int row = of_matrix / width, column = of_matrix % width;
         const T *from = first ? p.X : a.l1, *delta = first ? a.l1_delta : a.l2_delta;
         T descent = 0;
         for (int i = 0; i < p.samples; i++)

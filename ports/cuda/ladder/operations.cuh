@@ -104,11 +104,23 @@ class Stream {
     cudaStream_t stream;
 };
 
+/* How large a block of any of the kernels can be, up to BLOCK. To ask is to load a kernel too,
+ * which is better done before a graph is captured than in between. */
+template <class T> int threads_for_all() {
+    int least = BLOCK;
+    for (auto kernel :
+         {forward1<T>, forward2<T>, output_delta<T>, hidden_delta<T>, update1<T>, update0<T>}) {
+        const int threads = block_threads(kernel, BLOCK, BLOCK);
+        if (threads < least) least = threads;
+    }
+    return least;
+}
+
 /* Enqueues kernels that have a thread for each element, in blocks of one size. */
 template <class T> struct Launcher {
     const Problem<T> &p;
     cudaStream_t stream;
-    int threads = block_threads(output_delta<T>, BLOCK, BLOCK);
+    int threads = threads_for_all<T>();
 
     void operator()(void (*kernel)(Problem<T>), int elements) const {
         launch(kernel, (elements + threads - 1) / threads, threads, 0, stream, p);

@@ -19,7 +19,7 @@ constexpr int BLOCK = 128; /* 4 warps */
 
 template <class T, bool STEP>
 __global__ void __launch_bounds__(BLOCK) warp_per_network(const __grid_constant__ Problem<T> p) {
-    const int number = (blockIdx.x * blockDim.x + threadIdx.x) / WARP;
+    const int number = blockIdx.x * (blockDim.x / WARP) + threadIdx.x / WARP;
     /* The last block may have warps too many. They go as a whole: no shuffle lacks a lane. */
     if (number < p.networks) train_in_warp<STEP>(p, number);
 }
