@@ -141,6 +141,14 @@ def test_other_networks_are_declined(emulated: Callable[[str], CLibrary], rung: 
     assert (status == 0) == (rung == "one_block")
 
 
+def test_the_host_does_not_pass_for_the_clock_of_a_gpu(
+    emulated: Callable[[str], CLibrary],
+) -> None:
+    rung = emulated("one_thread")
+    assert train(rung, *ARTICLE, np.zeros((1, 16)), [1])[0] == 0
+    assert rung.library.backprop_device_seconds() == rung.ffi.NULL
+
+
 # In a process of its own: one that has loaded a library of that name would not look for another.
 WITHOUT_CUBLAS = """
 import sys

@@ -124,10 +124,12 @@ def report(log, ptx):
 
 
 def main(arguments):
-    nvcc, version = find()
     if arguments == ["--version"]:
+        _, version = find()
         print(f"nvcc {version}, {run(['g++', '--version']).splitlines()[0]}")
         return
+    known = [*candidates()]
+    nvcc = known[0] if len(known) == 1 else find()[0]  # an only one need not be tried first
     kept = Path(arguments[arguments.index("-o") + 1]).parent / "nvcc"
     kept.mkdir(parents=True, exist_ok=True)
     flags = ["-Xptxas", "-v", "--keep", "--keep-dir", str(kept)]

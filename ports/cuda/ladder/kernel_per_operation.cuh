@@ -14,7 +14,7 @@ template <class T> size_t room(const Problem<T> &) { return 0; }
 
 template <class T> void train(const Problem<T> &p, const Given<T> &given) {
     const Stream stream;
-    const Launcher<T> launcher = {p, stream};
+    const Launcher<T> launcher = {p, stream, threads_for_all<T>()};
     auto updates = [&](int64_t count) {
         for (; count > 0; count--) launcher.update();
     };

@@ -120,7 +120,7 @@ template <class T> int threads_for_all() {
 template <class T> struct Launcher {
     const Problem<T> &p;
     cudaStream_t stream;
-    int threads = threads_for_all<T>();
+    int threads; /* of a block */
 
     void operator()(void (*kernel)(Problem<T>), int elements) const {
         launch(kernel, (elements + threads - 1) / threads, threads, 0, stream, p);

@@ -41,7 +41,7 @@ template <class T> size_t room(const Problem<T> &) { return 0; }
 template <class T, class Multiply>
 void train_by_products(const Problem<T> &p, const Given<T> &given, Multiply multiply) {
     const Stream stream;
-    const Launcher<T> each = {p, stream};
+    const Launcher<T> each = {p, stream, block_threads(output_delta<T>, BLOCK, BLOCK)};
     const int samples = p.samples, inputs = p.inputs, hidden = p.hidden, outputs = p.outputs;
     T *syn0 = p.syn, *syn1 = p.syn + p.size0(), *l1 = p.l, *l2 = p.l + p.units1();
     T *l1_error = p.error, *l1_delta = p.delta, *l2_delta = p.delta + p.units1();
