@@ -1,5 +1,6 @@
 """The tables that a person reads at the end of a run."""
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
@@ -13,6 +14,12 @@ STYLES = {"PASS": "green", "SKIP": "dim", "XFAIL": "yellow"}
 SEVERITY = ["PASS", "SKIP", "XFAIL", "GARBAGE", "TIMEOUT", "CRASH", "FAIL"]
 NAME_WIDTH = 18
 CELL_WIDTH = 14
+
+# What the table of capabilities, or the cases, say more exactly.
+SHORTER = {
+    r"^does not list the capability .*": "does not list a capability that is needed",
+    r"^first (\d+) of \d+ iterations": r"first \1 iterations",
+}
 
 R = TypeVar("R", bound=Result)
 
@@ -126,14 +133,18 @@ def _accuracies(out: Console, results: list[Result]) -> None:
 def reasons(
     out: Console, results: Sequence[R], mark: Callable[[Sequence[R]], str] = unmarked
 ) -> None:
-    """Print each reason once, with what it holds for."""
-    grouped: dict[tuple[str, str, str], list[R]] = {}
+    """Print each reason once, with what it holds for; of long runs only that they were cut."""
+    grouped: dict[tuple[str, str], dict[str, list[R]]] = {}
     for r in results:
         if r.reason:
-            grouped.setdefault((r.port, r.status, r.reason), []).append(r)
-    for (port, status, reason), members in grouped.items():
+            reason = r.reason
+            for pattern, shorter in SHORTER.items():
+                reason = re.sub(pattern, shorter, reason)
+            grouped.setdefault((r.status, reason), {}).setdefault(r.port, []).append(r)
+    for (status, reason), by_port in grouped.items():
         line = Text(f"{status} ", style=STYLES.get(status, "bold red"))
-        said = f"{port}, {where(members)}{mark(members)}: {reason}"
+        members = [r for found in by_port.values() for r in found]
+        said = f"{', '.join(by_port)}, {where(members)}{mark(members)}: {reason}"
         out.print(line.append(said, style="default"), soft_wrap=True)
 
 
