@@ -64,8 +64,9 @@ def cost(case: Case) -> int:
 
 
 def size(case: Case) -> int:
-    """How many products a forward pass of a case takes."""
-    return sum(a * b for a, b in case.weight_shapes) * len(case.arrays("float64")[0])
+    """How many products a forward pass of a case takes, of all networks."""
+    one = sum(a * b for a, b in case.weight_shapes) * len(case.arrays("float64")[0])
+    return one * (case.init.networks or 1)
 
 
 class Inside(Channel):
