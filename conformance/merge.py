@@ -19,10 +19,9 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import ValidationError
 from rich.console import Console
 
-from conformance import report, traces
+from conformance import report, results, traces
 from conformance.build import files_sha256
 from conformance.places import CASES, HERE, IN_CLONE, PORTS
 from conformance.results import (
@@ -37,7 +36,6 @@ from conformance.results import (
 )
 from reference.case import CaseError, load
 from reference.files import write_atomically
-from reference.sentences import first_error
 
 COMMITTED = HERE / "results"  # files from machines with devices that others lack
 FORMAT = Results.model_fields["format"].default
@@ -128,13 +126,7 @@ def committed() -> list[Path]:
 
 def read(path: Path) -> Results:
     """Read a results file. Raises ResultsError if it is not one, or has another format."""
-    try:
-        return Results.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise ResultsError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except ValidationError as error:
-        what = f"is not a results file of format {FORMAT}"
-        raise ResultsError(f"{path}: {what}: {first_error(error)}") from error
+    return results.read(path, Results, f"a results file of format {FORMAT}")
 
 
 def join(files: dict[Path, Results]) -> tuple[Merged, list[str]]:

@@ -182,10 +182,14 @@ class Target:
         return self.port.manifest.emulation if self.emulated else None
 
     @property
+    def has_own_device(self) -> bool:
+        """True of a rung that needs another device than its port."""
+        return self.rung is not None and self.rung.device is not None
+
+    @property
     def stand_in(self) -> "Target | None":
         """Its emulation, if it has one; there is none of a device that only a rung has."""
-        own_device = self.rung is not None and self.rung.device is not None
-        has_one = self.port.manifest.emulation is not None and not own_device
+        has_one = self.port.manifest.emulation is not None and not self.has_own_device
         return replace(self, emulated=True) if has_one else None
 
     @property

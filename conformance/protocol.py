@@ -108,6 +108,14 @@ class Client:
         state = _arrays("weights", answer["weights"], shapes)
         return list(zip(question.case.state_names, state, strict=True))
 
+    def device_seconds(self) -> list[float] | None:
+        """What the last answer took by a device's own clock, if there is one: see backprop.h.
+
+        The harness's own worker is asked, which speaks for a port of any kind but process.
+        """
+        seconds = self.ask({"op": "device_seconds"}, ("seconds",))["seconds"]
+        return None if seconds is None else [float(part) for part in seconds]
+
     def ask(
         self, request: dict[str, Any], keys: tuple[str, ...], numbers: int = 0
     ) -> dict[str, Any]:

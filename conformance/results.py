@@ -11,9 +11,9 @@ import subprocess
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from conformance.build import Ready
 from conformance.diagnose import Check
@@ -22,12 +22,16 @@ from conformance.places import IN_CLONE, NAME, ROOT
 from conformance.ports import Status
 from reference.case_tables import DType
 from reference.files import write_atomically
+from reference.sentences import first_error
 
 
 class Model(BaseModel):
     """A part of a file: no other keys than these, and never changed."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+M = TypeVar("M", bound=Model)
 
 
 class Machine(Model):
@@ -236,6 +240,16 @@ def port_info(judge: Judge) -> PortInfo:
 
 class ResultsError(ValueError):
     """A results file that cannot be written or read; the message is one sentence."""
+
+
+def read(path: Path, model: type[M], what: str) -> M:
+    """Read a file of this model; `what` it should be, in words. Raises ResultsError."""
+    try:
+        return model.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise ResultsError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except ValidationError as error:
+        raise ResultsError(f"{path}: is not {what}: {first_error(error)}") from error
 
 
 def check_writable(path: Path) -> None:

@@ -96,7 +96,7 @@ def required_targets(words: list[str], chosen: list[ports.Port]) -> list[ports.T
     for target in (target for port in chosen for target in port.targets()):
         found = [target, target.stand_in] if target.stand_in else [target]
         by_word |= {one.word: one for one in found}
-        if not (target.rung and target.rung.device):
+        if not target.has_own_device:
             either.append(found[-1].word)
     if "all" in words:
         words = [*either, *(word for word in words if word != "all")]

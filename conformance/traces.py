@@ -91,7 +91,7 @@ def load_all(cases: list[Case]) -> dict[str, dict[DType, Trace]]:
 
     Raises what `load` raises.
     """
-    missing = [c for c in cases if not _committed(c).exists() and not _cached(c).exists()]
+    missing = [case for case in cases if _found(case) is None]
     if len(missing) > 1:
         for _ in in_parallel([partial(_derived, case) for case in missing]):
             pass
@@ -121,10 +121,8 @@ def load(case: Case) -> dict[DType, Trace]:
 def sha256(case: Case) -> str:
     """SHA-256 of what a port is judged by: the case with its data, and its golden data if any."""
     digest = hashlib.sha256(case.sha256.encode())
-    for golden_file in (_committed(case), _cached(case)):
-        if golden_file.exists():
-            digest.update(golden_file.read_bytes())
-            break
+    if golden_file := _found(case):
+        digest.update(golden_file.read_bytes())
     return digest.hexdigest()
 
 
@@ -180,6 +178,11 @@ def _check(file: _File, case: Case, path: Path) -> None:
 
 def _committed(case: Case) -> Path:
     return case.path.resolve().parent.parent / "golden" / f"{case.id}.json"
+
+
+def _found(case: Case) -> Path | None:
+    """The golden file of a case that is there: the committed one, or that of the cache."""
+    return next((path for path in (_committed(case), _cached(case)) if path.exists()), None)
 
 
 def _cached(case: Case) -> Path:

@@ -48,11 +48,6 @@ class BulkClient(Client):
             result.append((n, checkpoint_tensors(question.case, state, np.float64(error))))
         return result
 
-    def device_seconds(self) -> list[float] | None:
-        """What the last run took by the device's own clock, if there is one: see backprop.h."""
-        seconds = self.ask({"op": "device_seconds"}, ("seconds",))["seconds"]
-        return None if seconds is None else [float(part) for part in seconds]
-
 
 def _save(folder: Path, question: Question) -> None:
     X, y, state = question.arrays

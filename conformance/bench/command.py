@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import cast, get_args
 
-from pydantic import ValidationError
-
 from conformance import report, results
 from conformance.bench import curves, plot, show
 from conformance.bench.files import Bench
@@ -20,7 +18,6 @@ from conformance.ports import PortError
 from conformance.selection import progress
 from reference.case_tables import DType
 from reference.files import write_atomically
-from reference.sentences import first_error
 
 ROUNDS = 7
 
@@ -67,7 +64,7 @@ def compare(arguments: argparse.Namespace) -> None:
     """Bring files of several machines into one picture. Raises ResultsError for a wrong one."""
     picture = Path(arguments.plot or BUILD / "curves.svg")
     results.check_writable(picture)
-    files = [_read(Path(path)) for path in arguments.files]
+    files = [results.read(Path(path), Bench, "a file of make bench") for path in arguments.files]
     if not show_curves(files, picture):
         raise results.ResultsError("these files have no two points of a sweep: see bench --help")
 
@@ -80,17 +77,6 @@ def show_curves(files: Sequence[Bench], picture: Path) -> bool:
         out.print("\n" + "\n".join(curves.sentences(found)), soft_wrap=True)
         out.print(curves.draw(found, picture), soft_wrap=True)
     return bool(found)
-
-
-def _read(path: Path) -> Bench:
-    try:
-        return Bench.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise results.ResultsError(f"{path}: cannot be read: {error.strerror}") from error
-    except ValidationError as error:
-        raise results.ResultsError(
-            f"{path}: is not a file of make bench: {first_error(error)}"
-        ) from error
 
 
 def _workloads(words: str) -> list[Workload]:

@@ -9,12 +9,11 @@ import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from conformance.bench import plot
 from conformance.bench.files import Bench
-from conformance.bench.plot import INSTALL
 from conformance.bench.workloads import SWEEPS
 from reference.case_tables import DType
 from reference.golden import DTYPES
@@ -100,21 +99,15 @@ def sentences(found: Iterable[Curves]) -> list[str]:
 
 def draw(found: Sequence[Curves], path: Path) -> str:
     """Write the plot, a panel for each sweep and dtype; say where it is, or why there is none."""
-    try:
-        matplotlib = import_module("matplotlib")
-    except ImportError:
-        return f"no plot, since Matplotlib is not here: {INSTALL}"
-    matplotlib.use("svg")
-    matplotlib.rcParams.update({"svg.hashsalt": "curves", "font.size": 8})
-    pyplot = import_module("matplotlib.pyplot")
+    pyplot = plot.set_up("curves")
+    if pyplot is None:
+        return plot.MISSING
     figure, panels = pyplot.subplots(
         len(found), squeeze=False, figsize=(9, 5 * len(found)), layout="constrained"
     )
     for panel, one in zip(panels[:, 0], found, strict=True):
         _panel(panel, one)
-    figure.savefig(path, format="svg", metadata={"Date": None})
-    pyplot.close(figure)
-    return f"plot: {path}"
+    return plot.save(pyplot, figure, path)
 
 
 def _panel(panel: Any, one: Curves) -> None:

@@ -7,22 +7,36 @@ from typing import Any
 from conformance.bench.files import Bench, least_times
 
 INSTALL = "pip install matplotlib"
+MISSING = f"no plot, since Matplotlib is not here: {INSTALL}"
 COLOURS = {"float64": "tab:blue", "float32": "tab:orange"}
 INCHES_PER_ROW = 0.24
+
+
+def set_up(salt: str) -> Any:
+    """Matplotlib's pyplot for SVG files, of which the same numbers make the same; or None."""
+    try:
+        matplotlib = import_module("matplotlib")
+    except ImportError:
+        return None
+    matplotlib.use("svg")
+    matplotlib.rcParams.update({"svg.hashsalt": salt, "font.size": 8})
+    return import_module("matplotlib.pyplot")
+
+
+def save(pyplot: Any, figure: Any, path: Path) -> str:
+    """Write a figure, and say where it is."""
+    figure.savefig(path, format="svg", metadata={"Date": None})
+    pyplot.close(figure)
+    return f"plot: {path}"
 
 
 def draw(bench: Bench, path: Path) -> str | None:
     """Write the plot, and say where it is, or why there is none; None where nothing was timed."""
     if not any(row.timed for row in bench.rows):
         return None
-    try:
-        matplotlib = import_module("matplotlib")
-    except ImportError:
-        return f"no plot, since Matplotlib is not here: {INSTALL}"
-    matplotlib.use("svg")
-    # The same numbers make the same file.
-    matplotlib.rcParams.update({"svg.hashsalt": "bench", "font.size": 8})
-    pyplot = import_module("matplotlib.pyplot")
+    pyplot = set_up("bench")
+    if pyplot is None:
+        return MISSING
     names = [s.workload for s in bench.settings if any(_timed(bench, s.workload))]
     heights = [len(_timed(bench, name)) + 4 for name in names]
     figure, panels = pyplot.subplots(
@@ -34,9 +48,7 @@ def draw(bench: Bench, path: Path) -> str | None:
     )
     for panel, name in zip(panels[:, 0], names, strict=True):
         _panel(panel, bench, name)
-    figure.savefig(path, format="svg", metadata={"Date": None})
-    pyplot.close(figure)
-    return f"plot: {path}"
+    return save(pyplot, figure, path)
 
 
 def _timed(bench: Bench, workload: str) -> list[Any]:

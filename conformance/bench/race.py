@@ -9,7 +9,6 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from conformance.bench.client import BulkClient
 from conformance.bench.statistics import Line, line
 from conformance.bench.workloads import Workload
 from conformance.channel import Trouble
@@ -123,11 +122,11 @@ class Contender:
             self.clocked.append(Clocked(line(clock), statistics.median(copies)))
 
     def _device_seconds(self) -> list[float] | None:
-        """Of the last run; only the harness's own worker is asked, and only for a device."""
-        client = self.judge.client()
-        if isinstance(client, BulkClient) and self.judge.target.device:
-            return client.device_seconds()
-        return None
+        """Of the last run, if that was on a device."""
+        target = self.judge.target
+        if target.device is None or target.port.manifest.kind == "process":
+            return None
+        return self.judge.client().device_seconds()
 
     def _seconds(self, n: int) -> float:
         """The time of a run of n iterations; raises WrongWhenTimed if its answer is wrong."""

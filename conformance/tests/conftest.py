@@ -88,6 +88,51 @@ time_limit_s = 2.0
 """
 
 
+PYTHON_MANIFEST = """
+format = 1
+language = "Python"
+kind = "python"
+dtypes = ["float64"]
+capabilities = CAPABILITIES
+[toolchain]
+detect = ["true"]
+install = "nothing"
+[run]
+module = "port.py"
+"""
+
+
+# A plain port of this kind, of one network or many, with SABOTAGE at the start of a run.
+PYTHON_MODULE = """
+import numpy as np
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+def forward(X, state):
+    l1 = sigmoid(X @ state[0])
+    return l1, sigmoid(l1 @ state[1])
+
+def step(X, y, state, *, alpha):
+    l1, l2 = forward(X, state)
+    l2_error = y - l2
+    l2_delta = l2_error * l2 * (1 - l2)
+    l1_error = l2_delta @ state[1].mT
+    l1_delta = l1_error * l1 * (1 - l1)
+    new = [state[0] + alpha * X.mT @ l1_delta, state[1] + alpha * l1.mT @ l2_delta]
+    return [l1, l2], [l1_error, l2_error], [l1_delta, l2_delta], new
+
+def train(X, y, state, checkpoints, *, alpha):
+    done = 0
+    SABOTAGE
+    for n in checkpoints:
+        for _ in range(done, n):
+            state = step(X, y, state, alpha=alpha)[3]
+        done = n
+        yield n, np.abs(y - forward(X, state)[1]).mean(axis=(-2, -1)), state
+"""
+
+
 @pytest.fixture
 def make_port(tmp_path: Path) -> MakePort:
     """Make a process port from the correct scripted one, with `sabotage` run on each answer."""

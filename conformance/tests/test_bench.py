@@ -22,7 +22,14 @@ from conformance.bench.run import Options, Run
 from conformance.bench.statistics import Line, estimate, line, ratio
 from conformance.bench.workloads import WORKLOADS, Workload
 from conformance.compare import compare
-from conformance.tests.conftest import MANIFEST, ROOT, MakePort, PatchedC
+from conformance.tests.conftest import (
+    MANIFEST,
+    PYTHON_MANIFEST,
+    PYTHON_MODULE,
+    ROOT,
+    MakePort,
+    PatchedC,
+)
 from reference import network
 from reference.case_tables import DType
 from reference.golden import DTYPES, checkpoint_tensors
@@ -177,6 +184,34 @@ def test_all_kinds_of_ports_are_timed(timed: Any, make_port: MakePort) -> None:
     assert [roof.dtype for roof in bench.rooflines] == list(DTYPES)
     assert {info.port for info in bench.ports} == {"c", "numpy", "scripted"}
     assert {left.name for left in bench.left_out} == {"genann", "FANN"}
+
+
+CLOCK = """
+def device_seconds():
+    return 0.5, asked * 2e-3, 0.25
+"""
+CLOCKED = PYTHON_MODULE.replace("SABOTAGE", "global asked; asked = checkpoints[-1]") + CLOCK
+
+
+@pytest.mark.parametrize("generated", [True, False])
+def test_a_devices_own_clock_stands_beside_the_hosts(
+    timed: Any, tmp_path: Path, generated: bool
+) -> None:
+    device = '[device]\ndetect = ["true"]\n'
+    manifest = PYTHON_MANIFEST.replace("CAPABILITIES", '["alpha", "layers"]')
+    for name, more in (("clocked", device), ("plain", "")):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "port.toml").write_text(manifest + more)
+        (folder / "port.py").write_text(CLOCKED)
+    workload = TINY if generated else dataclasses.replace(WORKLOADS[0], turn_s=0.02)
+    _, rows = timed(tmp_path / "clocked", tmp_path / "plain", workload=workload)
+    clock = rows["clocked", "float64"].timed.device
+    assert clock.ns_per_iteration.value == pytest.approx(2e6)
+    assert clock.copies_ms.value == pytest.approx(750.0)
+    # It is not what the host measured, and a port without a device is not asked for one.
+    assert rows["clocked", "float64"].timed.ns_per_iteration.value < 1e6
+    assert rows["plain", "float64"].timed.device is None
 
 
 def test_a_wrong_port_fails_and_is_not_timed(

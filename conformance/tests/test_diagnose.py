@@ -13,25 +13,12 @@ from conformance.compare import Expected
 from conformance.diagnose import THRESHOLD, Answer, line_of, probable_bugs
 from conformance.mutants import Mutant, PatchError
 from conformance.results import Kill, TeethMutant, TeethVariant
-from conformance.tests.conftest import CASES, ROOT, Conformance, MakePort
+from conformance.tests.conftest import CASES, PYTHON_MANIFEST, ROOT, Conformance, MakePort
 from conformance.traces import Trace, load, shapes_in_step
 from reference import case as cases
 from reference import network
 from reference.case_tables import Capability
 from reference.golden import checkpoint_tensors, step_tensors
-
-PYTHON_MANIFEST = """
-format = 1
-language = "Python"
-kind = "python"
-dtypes = ["float64"]
-capabilities = CAPABILITIES
-[toolchain]
-detect = ["true"]
-install = "nothing"
-[run]
-module = "port.py"
-"""
 
 
 @pytest.fixture(scope="module")

@@ -4,51 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from conformance.tests.conftest import MANIFEST, ROOT, Conformance
+from conformance.tests.conftest import MANIFEST, PYTHON_MANIFEST, PYTHON_MODULE, ROOT, Conformance
 
 CASE = "ensemble-momentum"
 NEEDS = '["alpha", "layers", "bias", "mini-batch", "momentum", "ensemble"]'
 
-MODULE = """
-import numpy as np
-
-def sigmoid(x):
-    return 1 / (1 + np.exp(-x))
-
-def forward(X, state):
-    l1 = sigmoid(X @ state[0])
-    return l1, sigmoid(l1 @ state[1])
-
-def step(X, y, state, *, alpha):
-    l1, l2 = forward(X, state)
-    l2_error = y - l2
-    l2_delta = l2_error * l2 * (1 - l2)
-    l1_error = l2_delta @ state[1].mT
-    l1_delta = l1_error * l1 * (1 - l1)
-    new = [state[0] + alpha * X.mT @ l1_delta, state[1] + alpha * l1.mT @ l2_delta]
-    return [l1, l2], [l1_error, l2_error], [l1_delta, l2_delta], new
-
-def train(X, y, state, checkpoints, *, alpha):
-    done = 0
-    SABOTAGE
-    for n in checkpoints:
-        for _ in range(done, n):
-            state = step(X, y, state, alpha=alpha)[3]
-        done = n
-        yield n, np.abs(y - forward(X, state)[1]).mean(axis=(-2, -1)), state
-"""
-PORT = """
-format = 1
-language = "Python"
-kind = "python"
-dtypes = ["float64"]
-capabilities = ["ensemble"]
-[toolchain]
-detect = ["true"]
-install = "nothing"
-[run]
-module = "backprop.py"
-"""
+PORT = PYTHON_MANIFEST.replace("CAPABILITIES", '["ensemble"]')
 REPLAY = f"""
 import json, pathlib, sys
 GOLDEN = pathlib.Path({str(ROOT / "conformance" / "golden" / CASE)!r}).with_suffix(".json")
@@ -74,7 +35,7 @@ def port(folder: Path, sabotage: str = "pass") -> Path:
     """A port that trains networks side by side, with a bug."""
     folder.mkdir()
     (folder / "port.toml").write_text(PORT)
-    (folder / "backprop.py").write_text(MODULE.replace("SABOTAGE", sabotage))
+    (folder / "port.py").write_text(PYTHON_MODULE.replace("SABOTAGE", sabotage))
     return folder
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from conformance.bench.race import pinned
-from conformance.tests.conftest import ROOT, Conformance
+from conformance.tests.conftest import PYTHON_MANIFEST, ROOT, Conformance
 
 LADDER = ROOT / "ports" / "c" / "ladder"
 C_RUNGS = ("c:fixed", "c:simd", "c:latency")
@@ -46,17 +46,8 @@ def train(X, y, state, checkpoints, *, alpha):
             state, done = step(X, y, state, alpha=alpha)[3], done + 1
         yield n, np.abs(step(X, y, state, alpha=alpha)[1][-1]).mean(), state
 """
-PORT = """
-format = 1
-language = "Python"
-kind = "python"
-dtypes = ["float64"]
-capabilities = ["alpha"]
-[toolchain]
-detect = ["true"]
-install = "nothing"
-[run]
-module = "plain.py"
+PORT = PYTHON_MANIFEST.replace("CAPABILITIES", '["alpha"]').replace("port.py", "plain.py")
+PORT += """
 [[rung]]
 name = "right"
 dtypes = ["float64"]

@@ -49,7 +49,7 @@ static int64_t core_count(void) {
  * done without. */
 static int on_all_cores(part_of_work *work, const void *context, int64_t parts) {
     shared_work all = {.work = work, .context = context, .parts = parts};
-    const int64_t cores = core_count(), most = parts < cores ? parts : cores;
+    const int64_t cores = parts > 1 ? core_count() : 1, most = parts < cores ? parts : cores;
     pthread_t threads[MOST_CORES];
     int started = 0;
     while (started < MOST_CORES && started + 1 < most &&

@@ -124,8 +124,9 @@ void train_all(const Settings &s, const T *X, const T *y, const T *state, Index 
             train(s, X, y, state + i * numbers, checkpoint_count, checkpoints,
                   state_out + i * numbers * checkpoint_count, error_out + i * checkpoint_count);
     };
+    const Index threads = networks > 1 ? std::min(networks, core_count()) : 1;
     std::vector<std::future<void>> others;
-    for (Index thread = 1; thread < std::min(networks, core_count()); thread++)
+    for (Index thread = 1; thread < threads; thread++)
         others.push_back(std::async(std::launch::async, take));
     take();
     for (auto &other : others) other.get();

@@ -1,8 +1,7 @@
 /* The contract for the rungs of the 3-4-1 network, and the choice of a processor's code. */
 #include <math.h>
 
-#include "backprop.h"
-#include "processor.h"
+#include "contract.h"
 #include "rung.h"
 
 updates_function updates_portable;
@@ -17,12 +16,6 @@ static updates_function *chosen(void) {
     updates_function *all[] = {
         [PORTABLE] = updates_portable, [AVX2] = updates_avx2, [AVX512] = updates_avx512};
     return all[processor()];
-}
-
-static int fits(const backprop_settings *s) {
-    return s->layer_count == 3 && s->layers[0] == INPUTS && s->layers[1] == HIDDEN &&
-           s->layers[2] == 1 && s->samples == SAMPLES &&
-           (s->batch_size == 0 || s->batch_size >= SAMPLES);
 }
 
 int backprop_train_f64(const backprop_settings *settings, const double *X, const double *y,
@@ -62,6 +55,4 @@ int backprop_step_f64(const backprop_settings *settings, const double *X, const 
 
 const char *backprop_device(void) { return processor_name(); }
 
-const char *backprop_reason(void) {
-    return "This rung is for 3-4-1 networks that learn from all of 4 samples at once.";
-}
+const char *backprop_reason(void) { return DOES_NOT_FIT; }

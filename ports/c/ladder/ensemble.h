@@ -1,10 +1,8 @@
 /* What ensemble_contract.c hands to ensemble.c, which is compiled for each dtype and processor. */
 #ifndef ENSEMBLE_H
 #define ENSEMBLE_H
+#include "article.h"
 #include <stddef.h>
-#include <stdint.h>
-
-enum { SAMPLES = 4, INPUTS = 3, HIDDEN = 4, SYN = INPUTS * HIDDEN + HIDDEN };
 
 #if BITS == 64
 typedef double real;

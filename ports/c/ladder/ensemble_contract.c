@@ -1,9 +1,7 @@
 /* The contract for the rung "ensemble", compiled once for each dtype. */
-#include <string.h>
 
-#include "backprop.h"
+#include "contract.h"
 #include "ensemble.h"
-#include "processor.h"
 
 #if BITS == 64
 #define OF_DTYPE(name) name##_f64
@@ -20,12 +18,6 @@ train_function OF_DTYPE(train_avx2), OF_DTYPE(train_avx512);
 #define train_avx2_f32 train_portable_f32
 #define train_avx512_f32 train_portable_f32
 #endif
-
-static int fits(const backprop_settings *s) {
-    return s->layer_count == 3 && s->layers[0] == INPUTS && s->layers[1] == HIDDEN &&
-           s->layers[2] == 1 && s->samples == SAMPLES &&
-           (s->batch_size == 0 || s->batch_size >= SAMPLES);
-}
 
 static int run(const backprop_settings *settings, ensemble e) {
     train_function *all[] = {[PORTABLE] = OF_DTYPE(train_portable),
@@ -69,7 +61,5 @@ int OF_DTYPE(backprop_step)(const backprop_settings *settings, const real *X, co
 #if BITS == 64 /* once in the library */
 const char *backprop_device(void) { return processor_name(); }
 
-const char *backprop_reason(void) {
-    return "This rung is for 3-4-1 networks that learn from all of 4 samples at once.";
-}
+const char *backprop_reason(void) { return DOES_NOT_FIT; }
 #endif

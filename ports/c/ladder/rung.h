@@ -3,10 +3,8 @@
  */
 #ifndef RUNG_H
 #define RUNG_H
-#include <stdint.h>
+#include "article.h"
 #include <string.h>
-
-enum { SAMPLES = 4, INPUTS = 3, HIDDEN = 4, SYN = INPUTS * HIDDEN + HIDDEN };
 
 /* X is SAMPLES x INPUTS, y SAMPLES x 1. */
 typedef struct {

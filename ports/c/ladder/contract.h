@@ -1,8 +1,18 @@
-/* The choice of a processor's code when the library runs. */
-#ifndef PROCESSOR_H
-#define PROCESSOR_H
+/* What contract.c and ensemble_contract.c share: which network is for them, and which code runs. */
+#ifndef CONTRACT_H
+#define CONTRACT_H
+#include "article.h"
+#include "backprop.h"
 #include <stdlib.h>
 #include <string.h>
+
+static int fits(const backprop_settings *s) {
+    return s->layer_count == 3 && s->layers[0] == INPUTS && s->layers[1] == HIDDEN &&
+           s->layers[2] == 1 && s->samples == SAMPLES &&
+           (s->batch_size == 0 || s->batch_size >= SAMPLES);
+}
+
+#define DOES_NOT_FIT "This rung is for 3-4-1 networks that learn from all of 4 samples at once."
 
 #ifdef __x86_64__
 #define HAS_AVX512 (__builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))
