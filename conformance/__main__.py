@@ -46,6 +46,7 @@ def parser() -> argparse.ArgumentParser:
     check.add_argument("--require", default="", metavar="PORTS", help="where a SKIP is a failure")
     check.add_argument("--results", default="", metavar="FILE", help="where the results go")
     check.add_argument("--seed", default="", help='of the random case; "none": leave it out')
+    check.add_argument("--junit", default="", metavar="FILE", help="a JUnit report besides")
     check.add_argument("--no-timing", action="store_true", help="judge only")
     check.set_defaults(run=check_ports)
 
@@ -119,6 +120,9 @@ def check_ports(arguments: argparse.Namespace) -> int:
         options.append("--no-timing")
     alone = ["-c", os.devnull, "--rootdir", str(ROOT), "-p", "no:cacheprovider"]
     alone.append("--disable-plugin-autoload")  # Hypothesis alone takes a second at the end
+    if arguments.junit:
+        results.check_writable(Path(arguments.junit))
+        options += [f"--junit-xml={arguments.junit}", "-o", f"junit_suite_name={NAME}"]
     quiet = ["-q", "--no-header", "--tb=short"]
     return int(pytest.main([str(HERE / "test_ports.py"), *alone, *quiet, *options]))
 

@@ -13,11 +13,12 @@ from reference.golden import Tensors
 
 @dataclass(frozen=True)
 class Expected:
-    """One golden tensor: its name, the exact values' nearest doubles, and the tolerance."""
+    """One golden tensor: its name, the exact values' nearest doubles, tolerance and noise."""
 
     name: str
     value: Array
     tolerance: float
+    noise: float = 0.0  # of correct runs, from which the tolerance is derived
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,12 @@ def compare(got: Tensors, expected: list[Expected], dtype: DType) -> Comparison:
                 dtype=dtype,
             )
     return Comparison(worst, numbers, first)
+
+
+def farthest(values: Any, exact: Array) -> float:
+    """The largest deviation of an element; infinite, or NaN, if one is not finite."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        return float(np.abs(np.asarray(values, dtype=np.float64) - exact).max(initial=0.0))
 
 
 def _margins(values: Any, golden: Expected) -> Array:

@@ -1,13 +1,13 @@
 """Judges one port: runs a case on it and says PASS, FAIL, CRASH, TIMEOUT, GARBAGE or SKIP."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from conformance.build import NotReady, Ready, files_sha256
 from conformance.channel import Channel, Trouble
-from conformance.compare import compare
+from conformance.compare import compare, farthest
 from conformance.diagnose import Answer, line_of, probable_bugs
 from conformance.divergence import WHERE, Divergence, element, one_line
 from conformance.ports import KnownFailure, Status
@@ -26,7 +26,8 @@ class Verdict:
 
     `margin` is the worst deviation as a multiple of its tolerance, or None where nothing
     was compared. `missing` tells a SKIP for something that is not here from one for a
-    case that does not concern the port.
+    case that does not concern the port. `drift` is known where a case is timed: for each tensor,
+    the largest deviation at each checkpoint of the free run.
     """
 
     status: Status
@@ -36,6 +37,7 @@ class Verdict:
     divergence: Divergence | None = None
     missing: bool = False
     accuracy: float | None = None  # the part of held-out samples that is classified rightly
+    drift: dict[str, dict[int, float]] = field(default_factory=dict)
 
 
 class Judge:
@@ -186,6 +188,20 @@ def classified(client: Client, case: Case, dtype: DType) -> int:
 
 def verdict_of(case: Case, trace: Trace, answer: Answer) -> Verdict:
     """PASS or FAIL for what a port answered."""
+    return replace(_verdict(case, trace, answer), drift=_drift(answer) if case.timing else {})
+
+
+def _drift(answer: Answer) -> dict[str, dict[int, float]]:
+    """By tensor and iteration, the largest deviation in the free run, as far as it went."""
+    found: dict[str, dict[int, float]] = {}
+    for check, n, got, expected in answer.checked:
+        if check == "run":
+            for (name, values), golden in zip(got, expected, strict=True):
+                found.setdefault(name, {})[n] = farthest(values, golden.value)
+    return found
+
+
+def _verdict(case: Case, trace: Trace, answer: Answer) -> Verdict:
     comparisons = [compare(got, wanted, trace.dtype) for _, _, got, wanted in answer.checked]
     numbers = sum(c.numbers for c in comparisons)
     if numbers == 0:

@@ -5,6 +5,7 @@ Its JSON schema is `results.schema.json`, made from these classes by
 """
 
 import datetime
+import math
 import os
 import platform
 import subprocess
@@ -86,10 +87,23 @@ class Divergence(Model):
     bugs: list[str]
 
 
+class Drift(Model):
+    """How far one tensor is from the exact trajectory at checkpoints of the free run.
+
+    A deviation is the largest of the tensor's elements', or null if it is not finite.
+    """
+
+    tensor: str
+    iterations: list[int]
+    deviations: list[float | None]
+
+
 class Result(Model):
     """One verdict. `margin` is null where nothing finite was compared.
 
-    `accuracy` is the part of held-out samples that is classified rightly, where a case has such.
+    `explanation` is the whole diagnosis of a failure, as a person is told it. `accuracy` is the
+    part of held-out samples that is classified rightly, where a case has such, and `drift` is
+    there for cases that are timed.
     """
 
     port: str
@@ -98,9 +112,11 @@ class Result(Model):
     status: Status
     margin: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None
     reason: str
+    explanation: str = ""
     numbers_compared: int
     accuracy: float | None = None
     divergence: Divergence | None = None
+    drift: list[Drift] = []
 
 
 class CapabilityResult(Model):
@@ -192,7 +208,7 @@ class Results(Model):
         return self
 
 
-def result(port: str, case: str, dtype: DType, verdict: Verdict) -> Result:
+def result(port: str, case: str, dtype: DType, verdict: Verdict, explanation: str) -> Result:
     """A verdict as it stands in the file."""
     divergence = None
     if verdict.divergence is not None:
@@ -210,7 +226,7 @@ def result(port: str, case: str, dtype: DType, verdict: Verdict) -> Result:
             line=verdict.divergence.line,
             bugs=[bug.id for bug in verdict.divergence.bugs],
         )
-    finite = verdict.margin is not None and verdict.margin != float("inf")
+    finite = verdict.margin is not None and math.isfinite(verdict.margin)
     return Result(
         port=port,
         case=case,
@@ -218,9 +234,18 @@ def result(port: str, case: str, dtype: DType, verdict: Verdict) -> Result:
         status=verdict.status,
         margin=verdict.margin if finite else None,
         reason=verdict.reason,
+        explanation=explanation,
         numbers_compared=verdict.numbers,
         accuracy=verdict.accuracy,
         divergence=divergence,
+        drift=[
+            Drift(
+                tensor=tensor,
+                iterations=list(by_iteration),
+                deviations=[d if math.isfinite(d) else None for d in by_iteration.values()],
+            )
+            for tensor, by_iteration in verdict.drift.items()
+        ],
     )
 
 

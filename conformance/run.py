@@ -90,13 +90,17 @@ class Run:
             self.verdicts[target, case.id, dtype] = found[dtype]
         return found
 
-    def explain(self, target: str, case: Case, dtype: DType, verdict: Verdict) -> str:
-        """What a person needs to know of a failure."""
+    def explanation(self, target: str, identifier: str, dtype: DType) -> str:
+        """What a person needs to know of a failure; nothing of what is none."""
+        verdict = self.verdicts[target, identifier, dtype]
+        if verdict.status in ("PASS", "SKIP", "XFAIL"):
+            return ""
+        [case] = [case for case in self.cases if case.id == identifier]
         own = case.path.resolve().parent == CASES
         found = self.judges[target].target
         rung = found.rung.name if found.rung else ""
         reproduce = command(found.port.folder, case.id if own else str(case.path), rung)
-        head = f"{verdict.status}: {target} on {case.id}, {dtype}: "
+        head = f"{verdict.status}: {target} on {identifier}, {dtype}: "
         if verdict.divergence is None:
             return f"{head}{verdict.reason}\n  reproduce: {reproduce}"
         return head + explain(verdict.divergence, reproduce)
@@ -202,7 +206,10 @@ class Run:
             machine=results.machine(),
             ports=[results.port_info(judge) for judge in self.judges.values()],
             cases=self.judged_by,
-            results=[results.result(*key, verdict) for key, verdict in self.verdicts.items()],
+            results=[
+                results.result(*key, verdict, self.explanation(*key))
+                for key, verdict in self.verdicts.items()
+            ],
             capabilities=self.capabilities(),
             timings=self.timings,
         )

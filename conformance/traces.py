@@ -231,7 +231,10 @@ def _entries(entries: list[_Entry]) -> list[tuple[int, list[Expected]]]:
     return [
         (
             e.iteration,
-            [Expected(t.name, np.asarray(t.value, np.float64), t.tolerance) for t in e.tensors],
+            [
+                Expected(t.name, np.asarray(t.value, np.float64), t.tolerance, t.noise)
+                for t in e.tensors
+            ],
         )
         for e in entries
     ]
