@@ -95,6 +95,21 @@ def parser() -> argparse.ArgumentParser:
     race.add_argument("--plot", default="", metavar="FILE.svg", help="where the plot goes")
     race.set_defaults(run=bench)
 
+    paged = commands.add_parser("report", help="write results as a page, a summary and badges")
+    paged.add_argument(
+        "results",
+        nargs="?",
+        type=Path,
+        default=BUILD / "results.json",
+        metavar="FILE",
+        help="what check wrote; default: %(default)s",
+    )
+    paged.add_argument(
+        "--bench", nargs="*", type=Path, default=[], metavar="FILE", help="what bench wrote"
+    )
+    paged.add_argument("--folder", type=Path, default=BUILD / "report", help="where it goes")
+    paged.set_defaults(run=write_report)
+
     compared = commands.add_parser(
         "curves", help="who is fastest where, from bench files of one machine or several"
     )
@@ -139,6 +154,16 @@ def compare_files(arguments: argparse.Namespace) -> None:
     from conformance.bench import command  # SciPy's statistics take long to import
 
     command.compare(arguments)
+
+
+def write_report(arguments: argparse.Namespace) -> None:
+    """Write the page, unless what it is made with is not here."""
+    try:
+        from conformance.page import command
+    except ModuleNotFoundError as error:
+        wanted = "make .venv" if IN_CLONE else f"pip install '{NAME}[report]'"
+        raise results.ResultsError(f"report: {error.name} is missing: {wanted}") from error
+    command.main(arguments)
 
 
 def new_port(arguments: argparse.Namespace) -> None:

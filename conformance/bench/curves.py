@@ -102,28 +102,28 @@ def draw(found: Sequence[Curves], path: Path) -> str:
     pyplot = plot.set_up("curves")
     if pyplot is None:
         return plot.MISSING
-    figure, panels = pyplot.subplots(
+    figure, axes = pyplot.subplots(
         len(found), squeeze=False, figsize=(9, 5 * len(found)), layout="constrained"
     )
-    for panel, one in zip(panels[:, 0], found, strict=True):
-        _panel(panel, one)
+    for axis, one in zip(axes[:, 0], found, strict=True):
+        panel(axis, one)
     return plot.save(pyplot, figure, path)
 
 
-def _panel(panel: Any, one: Curves) -> None:
+def panel(axis: Any, one: Curves) -> None:
     """Whoever is fastest somewhere has a thick line; a device's is solid, a processor's dashed."""
     best = {target for _, target in one.fastest()}
     for target, line in sorted(one.ns.items(), key=lambda pair: min(pair[1].values())):
         x = sorted(line)
         style = "-" if target in one.on_device else "--"
         width = 2.0 if target in best else 0.8
-        panel.plot(
+        axis.plot(
             x, [line[i] for i in x], style, marker="o", markersize=3, linewidth=width, label=target
         )
-    panel.set_xscale("log")
-    panel.set_yscale("log")
-    panel.set_title(f"{one.sweep}, {one.dtype}")
-    panel.set_xlabel(AXES[one.sweep])
-    panel.set_ylabel("ns of a network's iteration")
-    panel.grid(which="both", alpha=0.2)
-    panel.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=6)
+    axis.set_xscale("log")
+    axis.set_yscale("log")
+    axis.set_title(f"{one.sweep}, {one.dtype}")
+    axis.set_xlabel(AXES[one.sweep])
+    axis.set_ylabel("ns of a network's iteration")
+    axis.grid(which="both", alpha=0.2)
+    axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=6)

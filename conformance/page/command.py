@@ -1,0 +1,123 @@
+"""The command `report`: reads results, and writes the page, a summary and badges."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from conformance import ports, report, results
+from conformance.bench import curves
+from conformance.bench.files import Bench
+from conformance.page import article, plots, sides, verdicts
+from conformance.page.excerpts import MarkerError, programs
+from conformance.page.learning import learning
+from conformance.places import IN_CLONE
+from conformance.results import Results, ResultsError, Timing
+from reference.files import write_atomically
+from reference.golden import FACTOR
+
+PAGE, SUMMARY, BADGES = "index.html", "summary.md", "badges"
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Write all files, and say where they are. Raises ResultsError for a user's mistake."""
+    source, folder = arguments.results, arguments.folder
+    found = results.read(source, Results, "a results file of make conformance")
+    if not found.results:
+        raise ResultsError(f"{source}: has no verdicts: a report needs a file of make conformance")
+    benches = [results.read(path, Bench, "a file of make bench") for path in arguments.bench]
+    written = render(found, source, benches)
+    results.check_writable(folder / PAGE)
+    results.check_writable(folder / BADGES / "all.svg")
+    for name, text in written.items():
+        write_atomically(folder / name, text)
+    print(f"report: {folder / PAGE}")
+
+
+def render(found: Results, source: Path, benches: Sequence[Bench]) -> dict[str, str]:
+    """The text of each file by its path in the folder."""
+    environment = Environment(
+        loader=PackageLoader("conformance.page"),
+        autoescape=lambda name: name is not None and not name.endswith(".md"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["number"] = number
+    rows = verdicts.rows(found)
+    shown = {
+        "results": found,
+        "machine": found.machine,
+        "source": source,
+        "counts": report.counts(found.results),
+        "compared": sum(r.numbers_compared for r in found.results),
+        "rows": rows,
+        "cases": list(dict.fromkeys(r.case for r in found.results)),
+        "failures": [r for r in found.results if r.status in verdicts.WRONG],
+        "timed": {t.port: t for t in found.timings},
+        "timings": sorted(found.timings, key=lambda t: (t.case, t.ns_per_iteration)),
+    }
+    page = environment.get_template("page.html").render(
+        **shown, **_article(found), **_sides(), **_speed(found.timings, benches)
+    )
+    badge = environment.get_template("badge.svg")
+    written = {
+        PAGE: page,
+        SUMMARY: environment.get_template("summary.md").render(**shown),
+        f"{BADGES}/all.svg": badge.render(**verdicts.badge("backpropagation", rows)),
+    }
+    for row in rows:
+        if not row.is_rung:
+            file = f"{BADGES}/{verdicts.slug(row.name)}.svg"
+            written[file] = badge.render(**verdicts.badge(row.name, [row]))
+    return written
+
+
+def _article(found: Results) -> dict[str, Any]:
+    """What is shown of the article's network, if the results are of it as it is here."""
+    shown = article.article()
+    lines = shown.errors()
+    panels = shown.panels(found) if article.judged_here(found) else []
+    drawn = [plots.drift(p.tensor, p.dtype, p.ports, p.bugs, p.band) for p in panels]
+    return {
+        "errors": lines,
+        "printed": article.PRINTED,
+        "error_plot": Markup(plots.error_curves(lines, article.PRINTED)),
+        "factor": FACTOR,
+        "panels": [(panel, Markup(plot)) for panel, plot in zip(panels, drawn, strict=True)],
+        "learning": learning(shown),
+    }
+
+
+def _sides() -> dict[str, Any]:
+    """The programs side by side; an installed package has only the reference's."""
+    chosen = ports.select([]) if IN_CLONE else []
+    try:
+        found = programs([(port.name, port.manifest.language) for port in chosen])
+    except MarkerError as error:
+        raise ResultsError(str(error)) from error
+    return {"programs": found, "steps": sides.steps(found)}
+
+
+def _speed(timings: Sequence[Timing], benches: Sequence[Bench]) -> dict[str, Any]:
+    """The plots of times, and of who is fastest where if there are files of `make bench`."""
+    by_case: dict[str, list[Timing]] = {}
+    for timing in timings:
+        by_case.setdefault(timing.case, []).append(timing)
+    sweeps = curves.curves(benches)
+    return {
+        "time_plots": {case: Markup(plots.times(group)) for case, group in by_case.items()},
+        "sweeps": [(one, Markup(plots.crossovers(one))) for one in sweeps],
+        "benches": benches,
+    }
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A number for a person, short; "-" for none."""
+    if value is None:
+        return "-"
+    text = f"{value:.{digits}g}" if abs(value) < 1e5 else f"{value:.{digits}e}"
+    return f"{value:,.0f}" if 1000 <= abs(value) < 1e5 else text

@@ -1,0 +1,83 @@
+"""Side by side: each step of the algorithm in every program, highlighted, with its formula."""
+
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from latex2mathml.converter import convert
+from markupsafe import Markup
+from pydantic import BaseModel, ConfigDict
+from pygments import highlight
+from pygments.formatters import HtmlFormatter
+from pygments.lexers import TextLexer, get_lexer_for_filename
+from pygments.util import ClassNotFound
+
+from conformance.page.excerpts import STEPS, Excerpt, Program
+from conformance.places import ROOT
+
+TEXTS = Path(__file__).with_name("steps.toml")
+
+
+class _Text(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    title: str
+    formula: str
+    shapes: str
+    look: str
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Lines of a file, highlighted, and where they stand."""
+
+    place: str
+    html: Markup
+
+
+@dataclass(frozen=True)
+class Side:
+    """One step of one program."""
+
+    program: Program
+    pieces: list[Piece]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step: what is to be known of it, and its sources."""
+
+    id: str
+    title: str
+    formula: Markup
+    shapes: str
+    look: str
+    sides: list[Side]
+
+
+def steps(programs: Iterable[Program]) -> list[Step]:
+    """All steps with the sources of all programs that have them."""
+    texts = tomllib.loads(TEXTS.read_text(encoding="utf-8"))
+    shown = list(programs)
+    found = []
+    for step in STEPS:
+        text = _Text.model_validate(texts[step])
+        formula = Markup(convert(text.formula, display="block"))
+        sides = [
+            Side(program, [_piece(excerpt) for excerpt in program.steps[step]])
+            for program in shown
+            if step in program.steps
+        ]
+        found.append(Step(step, text.title, formula, text.shapes, text.look.strip(), sides))
+    return found
+
+
+def _piece(excerpt: Excerpt) -> Piece:
+    try:
+        lexer = get_lexer_for_filename(excerpt.file.name)
+    except ClassNotFound:
+        lexer = TextLexer()
+    html = highlight(excerpt.text, lexer, HtmlFormatter(nowrap=True))
+    where = excerpt.file.relative_to(ROOT) if excerpt.file.is_relative_to(ROOT) else excerpt.file
+    return Piece(f"{where}:{excerpt.line}", Markup(html))
