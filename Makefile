@@ -41,7 +41,7 @@ test: .venv/installed ## the project's own tests, lint, types and formats
 	$(BIN)/clang-format --dry-run --Werror $$(git ls-files '*.c' '*.h' '*.cpp' '*.hpp' '*.cu' '*.cuh')
 	@# Formatters that come with a toolchain, where it is here.
 	@! command -v gofmt >/dev/null || { gofmt -d $$(git ls-files '*.go') | tee /dev/stderr | cmp -s - /dev/null; }
-	$(BIN)/python -m pytest -q -n auto --ignore=reference/tests/test_autodiff.py
+	$(BIN)/python -m pytest -q -n auto --dist loadgroup --ignore=reference/tests/test_autodiff.py
 	@# Alone, since JAX has threads, and other tests fork. Without JAX, nothing is run: status 5.
 	$(BIN)/python -m pytest -q -n auto reference/tests/test_autodiff.py || [ $$? -eq 5 ]
 

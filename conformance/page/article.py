@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 
@@ -132,6 +132,7 @@ def ulp(tensor: Expected, dtype: DType) -> float:
     return float(np.spacing(np.dtype(dtype).type(np.abs(tensor.value).max())))
 
 
+@cache
 def article() -> Article:
     """The article's network as it is in this clone, with runs of the known bugs."""
     case = load(CASES / f"{CASE}.toml")

@@ -29,9 +29,9 @@ def main(arguments: argparse.Namespace) -> None:
     if not found.results:
         raise ResultsError(f"{source}: has no verdicts: a report needs a file of make conformance")
     benches = [results.read(path, Bench, "a file of make bench") for path in arguments.bench]
-    written = render(found, source, benches)
-    results.check_writable(folder / PAGE)
     results.check_writable(folder / BADGES / "all.svg")
+    results.check_writable(folder / PAGE)
+    written = render(found, source, benches)
     for name, text in written.items():
         write_atomically(folder / name, text)
     print(f"report: {folder / PAGE}")

@@ -1,5 +1,6 @@
 """The verdicts as the page shows them: a matrix of cells, and the details behind each."""
 
+import itertools
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -21,6 +22,11 @@ class Cell:
     status: Status
     margin: float | None
     results: list[Result]
+
+    def alike(self) -> list[list[Result]]:
+        """The results, those of dtypes with the same status and reason together."""
+        groups = itertools.groupby(self.results, lambda r: (r.status, r.reason))
+        return [list(group) for _, group in groups]
 
 
 @dataclass(frozen=True)
