@@ -10,6 +10,7 @@
 #include "network.h"
 #include "optimise.h"
 
+/* [forward] */
 /* l[k+1] = activation([l[k], 1] syn[k]), the 1 only with bias units */
 static void forward(const network *net) {
     for (int64_t k = 0; k < net->last; k++) {
@@ -37,6 +38,7 @@ static void forward(const network *net) {
         if (hidden && net->settings->dropout > 0 && net->iteration != INFERENCE) drop(net, k + 1);
     }
 }
+/* [/forward] */
 
 static void trim(real *delta, int64_t count, real most) {
     for (int64_t i = 0; i < count; i++)
@@ -48,6 +50,7 @@ static void trim(real *delta, int64_t count, real most) {
 static void backward(const network *net) {
     const backprop_settings *s = net->settings;
     const int64_t of_output = s->loss == BACKPROP_CROSS_ENTROPY ? SLOPE_CANCELS : s->output;
+    /* [hidden-delta] */
     for (int64_t k = net->last; k > 0; k--) {
         const int64_t activation = k < net->last ? s->activation : of_output;
         const int64_t units = net->layers[k];
@@ -58,7 +61,9 @@ static void backward(const network *net) {
             real *restrict delta = net->delta[k] + i * units;
             for (int64_t m = 0; m < units; m++) {
                 if (k == net->last) {
+                    /* [output-delta] */
                     error[m] = net->y[i * units + m] - l[m];
+                    /* [/output-delta] */
                 } else { /* m never gets to the bias unit's row: no error goes there */
                     const int64_t outputs = net->layers[k + 1];
                     const real *restrict next = net->delta[k + 1] + i * outputs;
@@ -67,7 +72,9 @@ static void backward(const network *net) {
                     for (int64_t n = 0; n < outputs; n++) sum += next[n] * weights[n];
                     error[m] = sum;
                 }
+                /* [output-delta] */
                 delta[m] = error[m] * slope(activation, active[m]);
+                /* [/output-delta] */
             }
         }
         if (net->factor[k])
@@ -81,8 +88,10 @@ static void backward(const network *net) {
         }
         if (s->trim_value > 0) trim(net->delta[k], net->samples * units, (real)s->trim_value);
     }
+    /* [/hidden-delta] */
 }
 
+/* [update] */
 /* The descent of one weight of syn[k]: a step along it, or, if more is to be done with it,
  * it is kept for improve(). */
 static void descend(const network *net, int64_t k, int64_t index, real descent) {
@@ -91,7 +100,9 @@ static void descend(const network *net, int64_t k, int64_t index, real descent) 
     else
         net->syn[k][index] += net->alpha * descent;
 }
+/* [/update] */
 
+/* [update] */
 /* syn[k] += alpha [l[k], 1]^T delta[k+1], or only that descent, without alpha, is kept. */
 static void update_layer(const network *net, int64_t k) {
     const int64_t inputs = net->layers[k], outputs = net->layers[k + 1];
@@ -109,13 +120,16 @@ static void update_layer(const network *net, int64_t k) {
         descend(net, k, inputs * outputs + n, sum);
     }
 }
+/* [/update] */
 
 /* One update, from the batch. No weight changes before all of backward has used the old ones. */
 static void iterate(const network *net) {
     forward(net);
     backward(net);
+    /* [update] */
     for (int64_t k = 0; k < net->last; k++) update_layer(net, k);
     if (net->descent) improve(net);
+    /* [/update] */
 }
 
 /* l[K] of all samples, in inference. */
@@ -126,6 +140,7 @@ static const real *infer(network *net) {
     return net->l[net->last];
 }
 
+/* [checkpoint] */
 /* The mean of |y - l[K]| over all samples. */
 static real mean_error(network *net) {
     const real *output = infer(net);
@@ -134,6 +149,7 @@ static real mean_error(network *net) {
     for (int64_t i = 0; i < count; i++) sum += FABS(net->y[i] - output[i]);
     return sum / (real)count;
 }
+/* [/checkpoint] */
 
 /* The free run of one network. */
 static int train(const backprop_settings *settings, const real *X, const real *y, const real *state,
@@ -152,6 +168,7 @@ static int train(const backprop_settings *settings, const real *X, const real *y
     lay_out(&net, settings->samples, now, l, l + units, l + 2 * units);
     memcpy(now, state, numbers * sizeof *now);
 
+    /* [checkpoint] */
     int64_t iteration = 0;
     for (int64_t c = 0; c < checkpoint_count; c++) {
         for (; iteration < checkpoints[c]; iteration++) {
@@ -161,6 +178,7 @@ static int train(const backprop_settings *settings, const real *X, const real *y
         error_out[c] = mean_error(&net);
         memcpy(state_out + (size_t)c * numbers, now, numbers * sizeof *now);
     }
+    /* [/checkpoint] */
     close_network(&net);
     free(memory);
     return BACKPROP_OK;

@@ -6,7 +6,9 @@
 /* In place of an activation: its slope and that of the loss cancel each other. */
 enum { SLOPE_CANCELS = -1 };
 
+/* [forward] */
 static real sigmoid(real x) { return 1 / (1 + EXP(-x)); }
+/* [/forward] */
 
 /* An output from its weighted inputs; softmax() does a whole row, once it is there. */
 static real activate(int64_t activation, real x) {
@@ -18,6 +20,7 @@ static real activate(int64_t activation, real x) {
     }
 }
 
+/* [output-delta] */
 /* The activation's derivative, from its output. */
 static real slope(int64_t activation, real output) {
     switch (activation) {
@@ -27,6 +30,7 @@ static real slope(int64_t activation, real output) {
         default: return output * (1 - output);
     }
 }
+/* [/output-delta] */
 
 /* A whole row x at once. Without its maximum, no exp can overflow. */
 static void softmax(real *x, int64_t count) {

@@ -91,8 +91,11 @@ INLINED vector one_and_power(vector z) {
 }
 #endif
 
+/* [forward] */
 INLINED vector sigmoid(vector x) { return 1 / one_and_power(x * -LOG2_E); }
+/* [/forward] */
 
+/* [forward] */
 /* Forward for one sample in LANES networks; the names are those of the reference. */
 typedef struct {
     vector l1[HIDDEN], l2, l2_error;
@@ -106,19 +109,26 @@ INLINED pass forward(const real *x, real y, const vector *syn0, const vector *sy
         sum += p.l1[j] * syn1[j];
     }
     p.l2 = sigmoid(sum);
+    /* [output-delta] */
     p.l2_error = y - p.l2;
+    /* [/output-delta] */
     return p;
 }
+/* [/forward] */
 
 /* First all of forward, and then unit by unit backward and the update: so the few vectors that are
  * needed next are in registers. syn1[j] is changed when all of unit j's errors are made. */
 INLINED void update(const ensemble *e, vector *syn) {
     vector l1[SAMPLES][HIDDEN], l2_delta[SAMPLES], *syn1 = syn + INPUTS * HIDDEN;
+    /* [output-delta] */
     for (int i = 0; i < SAMPLES; i++) {
         const pass p = forward(e->X + i * INPUTS, e->y[i], syn, syn1);
         memcpy(l1[i], p.l1, sizeof p.l1);
         l2_delta[i] = p.l2_error * (p.l2 * (1 - p.l2));
     }
+    /* [/output-delta] */
+    /* [hidden-delta] */
+    /* [update] */
     for (int j = 0; j < HIDDEN; j++) {
         vector descent[INPUTS + 1] = {};
         for (int i = 0; i < SAMPLES; i++) {
@@ -129,6 +139,8 @@ INLINED void update(const ensemble *e, vector *syn) {
         for (int m = 0; m < INPUTS; m++) syn[m * HIDDEN + j] += e->alpha * descent[m];
         syn1[j] += e->alpha * descent[INPUTS];
     }
+    /* [/update] */
+    /* [/hidden-delta] */
 }
 
 /* What an update from these weights computes in lane 0, in the order of the contract. */
@@ -160,6 +172,7 @@ static void block(const ensemble *e, int64_t first) {
         for (int w = 0; w < SYN; w++) syn[w][lane] = from[w];
     }
     if (e->first) write_trace(e, syn, e->first);
+    /* [checkpoint] */
     for (int64_t c = 0, done = 0; c < e->checkpoint_count; done = e->checkpoints[c++]) {
         for (int64_t n = done; n < e->checkpoints[c]; n++) update(e, syn);
         real total[LANES] = {0};
@@ -173,6 +186,7 @@ static void block(const ensemble *e, int64_t first) {
             if (e->error_out) e->error_out[to] = total[lane] / SAMPLES;
         }
     }
+    /* [/checkpoint] */
 }
 
 static int some_blocks(const void *context, int64_t part) {

@@ -8,7 +8,9 @@
 
 #include "rung.h"
 
+/* [forward] */
 static inline double sigmoid(double x) { return 1 / (1 + exp(-x)); }
+/* [/forward] */
 
 void UPDATES(const problem *p, double *syn, int64_t count, trace *last) {
     enum { ALL = SAMPLES * HIDDEN };
@@ -20,6 +22,7 @@ void UPDATES(const problem *p, double *syn, int64_t count, trace *last) {
     memcpy(X, p->X, sizeof X);
     memcpy(y, p->y, sizeof y);
     for (int64_t iteration = 0; iteration < count; iteration++) {
+        /* [forward] */
         for (int i = 0; i < SAMPLES; i++)
             for (int j = 0; j < HIDDEN; j++)
                 l1[i * HIDDEN + j] = X[i * INPUTS] * syn0[j] +
@@ -30,13 +33,19 @@ void UPDATES(const problem *p, double *syn, int64_t count, trace *last) {
             l2[i] = l1[i * HIDDEN] * syn1[0] + l1[i * HIDDEN + 1] * syn1[1] +
                     l1[i * HIDDEN + 2] * syn1[2] + l1[i * HIDDEN + 3] * syn1[3];
         for (int i = 0; i < SAMPLES; i++) l2[i] = sigmoid(l2[i]);
+        /* [/forward] */
+        /* [output-delta] */
         for (int i = 0; i < SAMPLES; i++) {
             l2_error[i] = y[i] - l2[i];
             l2_delta[i] = l2_error[i] * (l2[i] * (1 - l2[i]));
         }
+        /* [/output-delta] */
+        /* [hidden-delta] */
         for (int i = 0; i < SAMPLES; i++)
             for (int j = 0; j < HIDDEN; j++) l1_error[i * HIDDEN + j] = l2_delta[i] * syn1[j];
         for (int ij = 0; ij < ALL; ij++) l1_delta[ij] = l1_error[ij] * (l1[ij] * (1 - l1[ij]));
+        /* [/hidden-delta] */
+        /* [update] */
         for (int m = 0; m < INPUTS; m++)
             for (int j = 0; j < HIDDEN; j++)
                 syn0[m * HIDDEN + j] +=
@@ -47,6 +56,7 @@ void UPDATES(const problem *p, double *syn, int64_t count, trace *last) {
             syn1[j] +=
                 alpha * (l1[j] * l2_delta[0] + l1[HIDDEN + j] * l2_delta[1] +
                          l1[2 * HIDDEN + j] * l2_delta[2] + l1[3 * HIDDEN + j] * l2_delta[3]);
+        /* [/update] */
     }
     memcpy(syn, syn0, sizeof syn0);
     memcpy(syn + INPUTS * HIDDEN, syn1, sizeof syn1);

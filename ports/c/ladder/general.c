@@ -151,6 +151,7 @@ static void use_batch(network *net, int64_t iteration) {
 static matrix of(real *at, int64_t row) { return (matrix){at, row, 0}; }
 static matrix transposed(real *at, int64_t row) { return (matrix){at, row, 1}; }
 
+/* [forward] */
 /* l[k+1] = sigmoid([l[k], 1] syn[k]), the 1 only with bias units */
 static void forward(const network *net) {
     for (int64_t k = 0; k < net->last; k++) {
@@ -162,35 +163,45 @@ static void forward(const network *net) {
         if (k + 1 < net->last) set_bias(net, k + 1, net->samples);
     }
 }
+/* [/forward] */
 
 /* error[K] = y - l[K], error[k] = delta[k+1] syn[k]^T, and delta[k] = error[k] l[k] (1 - l[k]) */
 static void backward(const network *net) {
+    /* [hidden-delta] */
     for (int64_t k = net->last; k > 0; k--) {
         const int64_t row = net->row[k], count = net->samples * row;
         if (k == net->last) {
+            /* [output-delta] */
             net->how.level->subtract(count, net->y, net->l[k], net->error[k]);
+            /* [/output-delta] */
         } else { /* without the last row of syn[k]: no error goes to a bias unit */
             const int64_t next = net->row[k + 1];
             multiply(&net->how, net->samples, net->units[k], net->units[k + 1],
                      of(net->delta[k + 1], next), transposed(net->syn[k], next),
                      of(net->error[k], row), 1, 0, net->room);
         }
+        /* [output-delta] */
         net->how.level->slope(count, net->error[k], net->l[k], net->delta[k]);
+        /* [/output-delta] */
     }
+    /* [/hidden-delta] */
 }
 
 /* One update, from the batch. No weight changes before all of backward has used the old ones. */
 static void iterate(const network *net) {
     forward(net);
     backward(net);
+    /* [update] */
     for (int64_t k = 0; k < net->last; k++) { /* syn[k] += alpha [l[k], 1]^T delta[k+1] */
         const int64_t row = net->row[k], next = net->row[k + 1];
         multiply(&net->how, net->units[k] + net->bias, net->units[k + 1], net->samples,
                  transposed(net->l[k], row), of(net->delta[k + 1], next), of(net->syn[k], next),
                  (real)net->settings->alpha, 1, net->room);
     }
+    /* [/update] */
 }
 
+/* [checkpoint] */
 /* The mean of |y - l[K]| over all samples. */
 static real mean_error(network *net) {
     const int64_t samples = net->settings->samples, outputs = net->units[net->last];
@@ -204,6 +215,7 @@ static real mean_error(network *net) {
     }
     return sum / (real)(samples * outputs);
 }
+/* [/checkpoint] */
 
 int EXPORT(backprop_train)(const backprop_settings *settings, const real *X, const real *y,
                            const real *state, int64_t checkpoint_count, const int64_t *checkpoints,
@@ -215,6 +227,7 @@ int EXPORT(backprop_train)(const backprop_settings *settings, const real *X, con
         for (int64_t k = 0; k < net.last; k++)
             numbers += (net.units[k] + net.bias) * net.units[k + 1];
         load(&net, state);
+        /* [checkpoint] */
         for (int64_t c = 0; c < checkpoint_count; c++) {
             for (; iteration < checkpoints[c]; iteration++) {
                 use_batch(&net, iteration);
@@ -223,6 +236,7 @@ int EXPORT(backprop_train)(const backprop_settings *settings, const real *X, con
             error_out[c] = mean_error(&net);
             save(&net, state_out + c * numbers);
         }
+        /* [/checkpoint] */
     }
     close_network(&net);
     return status;

@@ -19,6 +19,9 @@
 typedef real VECTOR __attribute__((vector_size(BYTES), aligned(sizeof(real)), may_alias));
 typedef real HALF __attribute__((vector_size(BYTES / 2), aligned(sizeof(real)), may_alias));
 
+/* [forward] */
+/* [hidden-delta] */
+/* [update] */
 /* One tile of c, height rows and as many halves of vectors: a b, or c + factor a b. a[i, p] is at
  * a[i * a_row + p * a_step], b[p, j] at b[p * b_row + j]. Where this is called, height and halves
  * are constants, so that all sums are in registers. */
@@ -46,6 +49,9 @@ INLINE void LEVEL(tile)(const int height, const int halves, int64_t inner, const
         if (odd) *out = rest[i];
     }
 }
+/* [/update] */
+/* [/hidden-delta] */
+/* [/forward] */
 
 /* A panel of c, rows high and so many halves of vectors wide, as tiles: from one of a to the next
  * it is a_tile numbers. */
@@ -129,20 +135,28 @@ TARGET static void LEVEL(multiply)(int64_t rows, int64_t columns, int64_t inner,
     }
 }
 
+/* [forward] */
 /* l = sigmoid(l) */
 TARGET static void LEVEL(activate)(int64_t count, real *l) {
     for (int64_t i = 0; i < count; i++) l[i] = sigmoid(l[i]);
 }
+/* [/forward] */
 
+/* [output-delta] */
 /* error = y - l */
 TARGET static void LEVEL(subtract)(int64_t count, const real *y, const real *l, real *error) {
     for (int64_t i = 0; i < count; i++) error[i] = y[i] - l[i];
 }
+/* [/output-delta] */
 
+/* [output-delta] */
+/* [hidden-delta] */
 /* delta = error * slope; error may be delta. */
 TARGET static void LEVEL(slope)(int64_t count, const real *error, const real *l, real *delta) {
     for (int64_t i = 0; i < count; i++) delta[i] = error[i] * (l[i] * (1 - l[i]));
 }
+/* [/hidden-delta] */
+/* [/output-delta] */
 
 static const kernels LEVEL(level) = {
     NAME, TITLE, LIMIT, LEVEL(multiply), LEVEL(activate), LEVEL(subtract), LEVEL(slope)};

@@ -150,12 +150,14 @@ void UPDATES(const problem *p, double *syn, int64_t count, trace *last) {
     vector X[INPUTS]; /* column m of X */
     for (int m = 0; m < INPUTS; m++)
         X[m] = (vector){p->X[m], p->X[INPUTS + m], p->X[2 * INPUTS + m], p->X[3 * INPUTS + m]};
+    /* [update] */
     /* alpha X X^T as its diagonals: lane i of G[n] is from row i and column i ^ n. */
     vector G[SAMPLES] = {};
     for (int m = 0; m < INPUTS; m++) {
         G[0] += alpha * X[m] * X[m], G[1] += alpha * X[m] * swap1(X[m]);
         G[2] += alpha * X[m] * swap2(X[m]), G[3] += alpha * X[m] * swap3(X[m]);
     }
+    /* [/update] */
     vector syn1 = load(syn + INPUTS * HIDDEN), scaled_syn1[HIDDEN];
     vector z1[HIDDEN], l1[HIDDEN], l2 = y, l2_delta = y;
     vector u[HIDDEN],
@@ -163,9 +165,12 @@ void UPDATES(const problem *p, double *syn, int64_t count, trace *last) {
     while (count > 0) {
         const int64_t now = count < TOGETHER ? count : TOGETHER;
         vector sum[HIDDEN] = {}; /* of l1_delta / -ln(2) since syn0 was up to date */
+        /* [forward] */
         for (int j = 0; j < HIDDEN; j++)
             z1[j] = -LOG2_E * (X[0] * syn[j] + X[1] * syn[HIDDEN + j] + X[2] * syn[2 * HIDDEN + j]);
+        /* [/forward] */
         for (int64_t iteration = 0; iteration < now; iteration++) {
+            /* [forward] */
             broadcast(scaled_syn1, -LOG2_E * syn1);
             for (int j = 0; j < HIDDEN; j++) {
                 const power e = power_of_two(z1[j], 1000);
@@ -175,31 +180,44 @@ void UPDATES(const problem *p, double *syn, int64_t count, trace *last) {
                               (scaled_syn1[2] * l1[2] + scaled_syn1[3] * l1[3]);
             const power e = power_of_two(z2, 500); /* so that its square is finite, too */
             const vector d2 = (1 + e.scale) + e.scale_f * e.q, e2 = e.scale + e.scale_f * e.q;
+            /* [/forward] */
+            /* [hidden-delta] */
             for (int j = 0; j < HIDDEN; j++) {
                 u[j] = scaled_syn1[j] * (l1[j] - l1[j] * l1[j]);
                 M[j][0] = G[0] * u[j], M[j][1] = G[1] * swap1(u[j]);
                 M[j][2] = G[2] * swap2(u[j]), M[j][3] = G[3] * swap3(u[j]);
             }
+            /* [/hidden-delta] */
+            /* [output-delta] */
             /* (y - l2) l2 (1 - l2), with y - l2 = (y d2 - 1) l2 and 1 - l2 = e2 l2 */
             const vector rest = (y * d2 - 1) * e2;
+            /* [forward] */
             l2 = 1 / d2;
+            /* [/forward] */
             l2_delta = (l2 * l2) * (l2 * rest);
+            /* [/output-delta] */
+            /* [update] */
             const vector delta1 = swap1(l2_delta), delta2 = swap2(l2_delta), delta3 = swap1(delta2);
             vector product[HIDDEN];
             for (int j = 0; j < HIDDEN; j++) {
                 z1[j] = ((z1[j] + M[j][0] * l2_delta) + M[j][1] * delta1) +
                         (M[j][2] * delta2 + M[j][3] * delta3);
+                /* [hidden-delta] */
                 sum[j] += u[j] * l2_delta;
+                /* [/hidden-delta] */
                 product[j] = l1[j] * l2_delta;
             }
             syn1 += alpha * row_sums(product);
+            /* [/update] */
         }
+        /* [update] */
         for (int m = 0; m < INPUTS; m++) {
             vector products[HIDDEN];
             for (int j = 0; j < HIDDEN; j++) products[j] = X[m] * sum[j];
             const vector row = load(syn + m * HIDDEN) - (alpha * LN_2) * row_sums(products);
             memcpy(syn + m * HIDDEN, &row, sizeof row);
         }
+        /* [/update] */
         count -= now;
     }
     memcpy(syn + INPUTS * HIDDEN, &syn1, sizeof syn1);

@@ -49,7 +49,9 @@ INLINED vector exponential(vector x) {
     return ((vector)half + (vector)half * p) * (vector)other;
 }
 
+/* [forward] */
 INLINED vector sigmoid(vector x) { return 1 / (1 + exponential(-x)); }
+/* [/forward] */
 
 /* Lane i of the result is the sum of all lanes of row i. */
 INLINED vector row_sums(vector a, vector b, vector c, vector d) {
@@ -68,22 +70,30 @@ void UPDATES(const problem *p, double *syn, int64_t count, trace *last) {
     vector l1[SAMPLES], l2, l1_error[SAMPLES], l2_error, l1_delta[SAMPLES], l2_delta;
     for (int m = 0; m < INPUTS; m++) syn0[m] = load(syn + m * HIDDEN);
     for (int64_t iteration = 0; iteration < count; iteration++) {
+        /* [forward] */
         for (int i = 0; i < SAMPLES; i++) {
             const double *row = X + i * INPUTS;
             l1[i] = sigmoid(row[0] * syn0[0] + row[1] * syn0[1] + row[2] * syn0[2]);
         }
         l2 = sigmoid(row_sums(l1[0] * syn1, l1[1] * syn1, l1[2] * syn1, l1[3] * syn1));
+        /* [/forward] */
+        /* [output-delta] */
         l2_error = y - l2;
         l2_delta = l2_error * (l2 * (1 - l2));
+        /* [/output-delta] */
+        /* [hidden-delta] */
         for (int i = 0; i < SAMPLES; i++) {
             l1_error[i] = l2_delta[i] * syn1;
             l1_delta[i] = l1_error[i] * (l1[i] * (1 - l1[i]));
         }
+        /* [/hidden-delta] */
+        /* [update] */
         for (int m = 0; m < INPUTS; m++)
             syn0[m] += alpha * (X[m] * l1_delta[0] + X[INPUTS + m] * l1_delta[1] +
                                 X[2 * INPUTS + m] * l1_delta[2] + X[3 * INPUTS + m] * l1_delta[3]);
         syn1 += alpha * (l1[0] * l2_delta[0] + l1[1] * l2_delta[1] + l1[2] * l2_delta[2] +
                          l1[3] * l2_delta[3]);
+        /* [/update] */
     }
     memcpy(syn, syn0, sizeof syn0);
     memcpy(syn + INPUTS * HIDDEN, &syn1, sizeof syn1);
