@@ -70,6 +70,7 @@ __device__ inline Batch open_batch(const Layout &layout, int b, const int *order
     return {first, min(layout.batch, layout.samples - first), order};
 }
 
+/* [checkpoint] */
 /* The mean of |y - l[K]| over all samples, in inference, to thread 0. They go forward batch by
  * batch, because l has room for one batch. */
 template <class T> __device__ T mean_error(const Network<T> &net, int64_t iteration) {
@@ -89,6 +90,7 @@ template <class T> __device__ T mean_error(const Network<T> &net, int64_t iterat
     }
     return total / static_cast<T>(layout.samples * layout.outputs());
 }
+/* [/checkpoint] */
 
 /* One update, from the batch. */
 template <class T>
@@ -117,6 +119,7 @@ template <class T, Room ROOM>
 __global__ void __launch_bounds__(MAX_THREADS, 1) train(const __grid_constant__ Job<T> job) {
     const Layout &layout = job.layout;
     const Network<T> net = open_network(job, room<T, ROOM>(job));
+    /* [checkpoint] */
     int64_t iteration = job.start;
     for (int64_t c = 0; c < job.checkpoint_count; c++) {
         for (; iteration < job.checkpoints[c]; iteration++) {
@@ -136,6 +139,7 @@ __global__ void __launch_bounds__(MAX_THREADS, 1) train(const __grid_constant__ 
         const T error = mean_error(net, iteration);
         if (threadIdx.x == 0) job.error_out[c] = error;
     }
+    /* [/checkpoint] */
 }
 
 /* Inference: the output for all samples. To be launched with one block of any size. */

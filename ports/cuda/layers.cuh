@@ -14,7 +14,9 @@ enum class Pass { TRAINING, INFERENCE };
 
 template <class T> __device__ T activate(T x, int activation) {
     switch (activation) {
+        /* [forward] */
         case BACKPROP_SIGMOID: return 1 / (1 + exp(-x));
+        /* [/forward] */
         case BACKPROP_TANH: return tanh(x);
         case BACKPROP_RELU: return x > 0 ? x : 0;
         default: return x; /* softmax needs the whole row first */
@@ -24,7 +26,11 @@ template <class T> __device__ T activate(T x, int activation) {
 /* The activation's derivative, from its output. Softmax has none of its own. */
 template <class T> __device__ T slope(T output, int activation) {
     switch (activation) {
+        /* [output-delta] */
+        /* [hidden-delta] */
         case BACKPROP_SIGMOID: return output * (1 - output);
+        /* [/hidden-delta] */
+        /* [/output-delta] */
         case BACKPROP_TANH: return 1 - output * output;
         default: return output > 0 ? 1 : 0;
     }
@@ -43,7 +49,9 @@ template <class T> __device__ T trimmed(T delta, T limit) {
 template <Pass PASS, class T>
 __device__ T unit_output(const Network<T> &net, T x, int e, int k, int64_t iteration) {
     const bool hidden = k < net.layout.last;
+    /* [forward] */
     T output = activate(x, hidden ? net.rules.activation : net.rules.output);
+    /* [/forward] */
     if (PASS == Pass::TRAINING && hidden && net.rules.dropped_below != 0) {
         const uint32_t word = philox_word(e, iteration, k, FOR_DROPOUT, net.rules.philox_seed);
         const T factor = word >= net.rules.dropped_below ? net.rules.kept_scale : 0;
@@ -151,6 +159,7 @@ template <class T> __device__ void softmax(const Network<T> &net, const Batch &b
  * weight to n. */
 template <Pass PASS, class T>
 __device__ void forward(const Network<T> &net, const Batch &batch, int64_t iteration) {
+    /* [forward] */
     for (int k = 0; k < net.layout.last; k++) {
         const int inputs = net.layout.layers[k], outputs = net.layout.layers[k + 1];
         const T *syn = net.parameters + net.layout.at[k];
@@ -180,6 +189,7 @@ __device__ void forward(const Network<T> &net, const Batch &batch, int64_t itera
          * batch normalisation, so do slopes in delta[k+1], which a unit's owner wrote. */
         __syncthreads();
     }
+    /* [/forward] */
     if (net.rules.output == BACKPROP_SOFTMAX) softmax(net, batch);
 }
 
@@ -189,6 +199,7 @@ __device__ void forward(const Network<T> &net, const Batch &batch, int64_t itera
  * times row m of syn[k], which is column m of the transpose. No error goes to the bias unit, so
  * the last row of syn[k] is not read. */
 template <class T> __device__ void backward(const Network<T> &net, const Batch &batch) {
+    /* [hidden-delta] */
     for (int k = net.layout.last; k > 0; k--) {
         const int units = net.layout.layers[k], start = net.layout.l_at[k];
         const T *l = net.l + start;
@@ -198,8 +209,10 @@ template <class T> __device__ void backward(const Network<T> &net, const Batch &
             const int i = e / units, m = e % units;
             T error = 0, d;
             if (k == net.layout.last) {
+                /* [output-delta] */
                 error = net.y[batch.place(i) * units + m] - l[e];
                 d = net.rules.cross_entropy ? error : error * slope(l[e], net.rules.output);
+                /* [/output-delta] */
             } else {
                 const int outputs = net.layout.layers[k + 1];
                 const T *next = net.delta + net.layout.l_at[k + 1] + i * outputs;
@@ -209,8 +222,10 @@ template <class T> __device__ void backward(const Network<T> &net, const Batch &
                 d = error *
                     (net.rules.dropped_below != 0 ? delta[e] : slope(l[e], net.rules.activation));
             }
+            /* [output-delta] */
             if (net.error) net.error[start + e] = error;
             delta[e] = normalised ? d : trimmed(d, net.rules.trim_value);
+            /* [/output-delta] */
         }
         if (normalised) normalise_back(net, batch, k);
         /* Read after write: the layer before this one, and the descent, read delta[k] of every
@@ -218,4 +233,5 @@ template <class T> __device__ void backward(const Network<T> &net, const Batch &
          * the weights, and must not until every error has used them. */
         __syncthreads();
     }
+    /* [/hidden-delta] */
 }

@@ -11,6 +11,7 @@
  * delta[k+1]. No barrier between layers: no l or delta changes. The descents of gamma and beta
  * are there already, from backward. */
 template <class T> __device__ void descend(const Network<T> &net, const Batch &batch) {
+    /* [update] */
     for (int k = 0; k < net.layout.last; k++) {
         const int inputs = net.layout.layers[k], outputs = net.layout.layers[k + 1];
         const T *l = net.l + net.layout.l_at[k], *delta = net.delta + net.layout.l_at[k + 1];
@@ -29,6 +30,7 @@ template <class T> __device__ void descend(const Network<T> &net, const Batch &b
             net.descent[net.layout.at[k] + e] = total;
         }
     }
+    /* [/update] */
 }
 
 /* Trimming by norm: what all descents are to be multiplied by. Every thread adds up all squares
@@ -73,6 +75,7 @@ template <class T> __device__ void improve(const Network<T> &net, T factor, int6
         first -= pow(net.rules.beta1, static_cast<T>(iteration + 1));
         second -= pow(net.rules.beta2, static_cast<T>(iteration + 1));
     }
+    /* [update] */
     for (int p = 0; p < net.layout.matrices; p++) {
         const int start = net.layout.at[p];
         /* Decay is of weights, and not of those from bias units, the last row. */
@@ -87,4 +90,5 @@ template <class T> __device__ void improve(const Network<T> &net, T factor, int6
             net.parameters[start + e] = w + net.rules.alpha * d;
         }
     }
+    /* [/update] */
 }

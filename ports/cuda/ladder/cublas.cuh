@@ -22,6 +22,9 @@ class Cublas {
         return only;
     }
 
+    /* [forward] */
+    /* [hidden-delta] */
+    /* [update] */
     template <class T> void multiply(const Product<T> &p, cudaStream_t stream) const {
         const T factor = p.add ? p.factor : 1, old = p.add ? 1 : 0;
         auto gemm = [&] {
@@ -35,6 +38,9 @@ class Cublas {
                    p.b_transposed ? p.inner : p.columns, p.a, p.a_transposed ? p.rows : p.inner,
                    &old, p.c, p.columns));
     }
+    /* [/update] */
+    /* [/hidden-delta] */
+    /* [/forward] */
 
   private:
     /* 0 is success, and as an operation "as it is"; 1 is "transposed". */

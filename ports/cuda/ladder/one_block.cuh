@@ -29,6 +29,7 @@ template <class T> struct Arrays {
           l1_delta(l1 + p.units()), l2_delta(l1_delta + p.units1()) {}
 };
 
+/* [forward] */
 /* l1 is of element (i, j), l2 of (i, n). Each l2 is seen by its owner alone so far. */
 template <class T> __device__ void forward(const Problem<T> &p, const Arrays<T> &a) {
     for (int e = threadIdx.x; e < p.units1(); e += blockDim.x) {
@@ -46,15 +47,19 @@ template <class T> __device__ void forward(const Problem<T> &p, const Arrays<T> 
         a.l2[e] = sigmoid(x);
     }
 }
+/* [/forward] */
 
 /* One update; `l2` is made and used by the same owners, so that no barrier is between. */
 template <bool STEP, class T> __device__ void update(const Problem<T> &p, const Arrays<T> &a) {
     forward(p, a);
+    /* [output-delta] */
     for (int e = threadIdx.x; e < p.samples * p.outputs; e += blockDim.x) {
         const T l2_error = p.y[e] - a.l2[e];
         a.l2_delta[e] = l2_error * slope(a.l2[e]);
         if (STEP) p.error[p.units1() + e] = l2_error;
     }
+    /* [/output-delta] */
+    /* [hidden-delta] */
     /* Read after write: a hidden unit needs its sample's row of l2_delta. */
     __syncthreads();
     for (int e = threadIdx.x; e < p.units1(); e += blockDim.x) {
@@ -65,6 +70,8 @@ template <bool STEP, class T> __device__ void update(const Problem<T> &p, const 
         a.l1_delta[e] = l1_error * slope(a.l1[e]);
         if (STEP) p.error[e] = l1_error;
     }
+    /* [/hidden-delta] */
+    /* [update] */
     /* Read after write: a weight needs columns of l1_delta. Write after read: syn1 changes now, and
      * must not before every l1_error has used it. */
     __syncthreads();
@@ -79,6 +86,7 @@ template <bool STEP, class T> __device__ void update(const Problem<T> &p, const 
             descent += from[i * inputs + row] * delta[i * width + column];
         a.syn0[e] += p.alpha * descent; /* syn1 follows syn0 */
     }
+    /* [/update] */
     /* Read after write: the next forward pass reads weights of every owner. Write after read: it
      * overwrites l1, which others may still be reading for their descents. */
     __syncthreads();
@@ -93,6 +101,7 @@ __global__ void __launch_bounds__(MAX_THREADS, 1) one_block(const __grid_constan
     /* Read after write: a thread needs weights that others have copied. */
     __syncthreads();
 
+    /* [checkpoint] */
     int64_t iteration = 0;
     for (int c = 0; c < p.checkpoint_count; c++) {
         for (; iteration < p.checkpoints[c]; iteration++) update<STEP>(p, a);
@@ -108,6 +117,7 @@ __global__ void __launch_bounds__(MAX_THREADS, 1) one_block(const __grid_constan
         for (int e = 0; e < p.samples * p.outputs; e++) total += fabs(p.y[e] - a.l2[e]);
         p.error_out[c] = total / static_cast<T>(p.samples * p.outputs);
     }
+    /* [/checkpoint] */
     if (!STEP) return;
     for (int e = threadIdx.x; e < p.units(); e += blockDim.x) {
         p.l[e] = a.l1[e]; /* l2 follows l1, and l2_delta follows l1_delta */

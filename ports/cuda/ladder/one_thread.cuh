@@ -11,6 +11,7 @@
 
 constexpr bool ARTICLE = false, ENSEMBLE = false;
 
+/* [forward] */
 /* l1 = s(X syn0), l2 = s(l1 syn1). */
 template <class T> __device__ void forward(const Problem<T> &p) {
     const T *syn0 = p.syn, *syn1 = p.syn + p.size0();
@@ -28,6 +29,7 @@ template <class T> __device__ void forward(const Problem<T> &p) {
         }
     }
 }
+/* [/forward] */
 
 /* Both deltas, with the weights from before the update. The errors are not needed again: they are
  * kept only for a single STEP. */
@@ -35,12 +37,15 @@ template <bool STEP, class T> __device__ void backward(const Problem<T> &p) {
     const T *syn1 = p.syn + p.size0(), *l1 = p.l, *l2 = p.l + p.units1();
     T *l1_delta = p.delta, *l2_delta = p.delta + p.units1();
     for (int i = 0; i < p.samples; i++) {
+        /* [output-delta] */
         for (int n = 0; n < p.outputs; n++) {
             const int e = i * p.outputs + n;
             const T l2_error = p.y[e] - l2[e];
             l2_delta[e] = l2_error * slope(l2[e]);
             if (STEP) p.error[p.units1() + e] = l2_error;
         }
+        /* [/output-delta] */
+        /* [hidden-delta] */
         for (int j = 0; j < p.hidden; j++) {
             const int e = i * p.hidden + j;
             T l1_error = 0;
@@ -49,9 +54,11 @@ template <bool STEP, class T> __device__ void backward(const Problem<T> &p) {
             l1_delta[e] = l1_error * slope(l1[e]);
             if (STEP) p.error[e] = l1_error;
         }
+        /* [/hidden-delta] */
     }
 }
 
+/* [update] */
 /* syn0 += alpha X^T l1_delta, syn1 += alpha l1^T l2_delta. */
 template <class T> __device__ void update(const Problem<T> &p) {
     T *syn0 = p.syn, *syn1 = p.syn + p.size0();
@@ -73,9 +80,11 @@ template <class T> __device__ void update(const Problem<T> &p) {
         }
     }
 }
+/* [/update] */
 
 template <class T, bool STEP>
 __global__ void __launch_bounds__(1) one_thread(const __grid_constant__ Problem<T> p) {
+    /* [checkpoint] */
     int64_t iteration = 0;
     for (int c = 0; c < p.checkpoint_count; c++) {
         for (; iteration < p.checkpoints[c]; iteration++) {
@@ -91,6 +100,7 @@ __global__ void __launch_bounds__(1) one_thread(const __grid_constant__ Problem<
         for (int e = 0; e < p.samples * p.outputs; e++) total += fabs(p.y[e] - p.l[p.units1() + e]);
         p.error_out[c] = total / static_cast<T>(p.samples * p.outputs);
     }
+    /* [/checkpoint] */
 }
 
 template <class T> size_t room(const Problem<T> &) { return 0; }

@@ -13,6 +13,7 @@ constexpr int BLOCK = 64;
 
 __device__ inline int element() { return blockIdx.x * blockDim.x + threadIdx.x; }
 
+/* [forward] */
 /* l1 = s(X syn0), of (i, j). */
 template <class T>
 __global__ void __launch_bounds__(BLOCK) forward1(const __grid_constant__ Problem<T> p) {
@@ -22,7 +23,9 @@ __global__ void __launch_bounds__(BLOCK) forward1(const __grid_constant__ Proble
     for (int m = 0; m < p.inputs; m++) x += p.X[i * p.inputs + m] * p.syn[m * p.hidden + j];
     p.l[e] = sigmoid(x);
 }
+/* [/forward] */
 
+/* [forward] */
 /* l2 = s(l1 syn1), of (i, n). */
 template <class T>
 __global__ void __launch_bounds__(BLOCK) forward2(const __grid_constant__ Problem<T> p) {
@@ -33,7 +36,9 @@ __global__ void __launch_bounds__(BLOCK) forward2(const __grid_constant__ Proble
     for (int j = 0; j < p.hidden; j++) x += p.l[i * p.hidden + j] * syn1[j * p.outputs + n];
     p.l[p.units1() + e] = sigmoid(x);
 }
+/* [/forward] */
 
+/* [output-delta] */
 /* l2_error = y - l2 and l2_delta, of (i, n). */
 template <class T>
 __global__ void __launch_bounds__(BLOCK) output_delta(const __grid_constant__ Problem<T> p) {
@@ -43,7 +48,9 @@ __global__ void __launch_bounds__(BLOCK) output_delta(const __grid_constant__ Pr
     p.error[p.units1() + e] = l2_error;
     p.delta[p.units1() + e] = l2_error * slope(l2);
 }
+/* [/output-delta] */
 
+/* [hidden-delta] */
 /* l1_error = l2_delta syn1^T and l1_delta, of (i, j). */
 template <class T>
 __global__ void __launch_bounds__(BLOCK) hidden_delta(const __grid_constant__ Problem<T> p) {
@@ -56,7 +63,9 @@ __global__ void __launch_bounds__(BLOCK) hidden_delta(const __grid_constant__ Pr
     p.error[e] = l1_error;
     p.delta[e] = l1_error * slope(p.l[e]);
 }
+/* [/hidden-delta] */
 
+/* [update] */
 /* syn1 += alpha l1^T l2_delta, of (j, n). */
 template <class T>
 __global__ void __launch_bounds__(BLOCK) update1(const __grid_constant__ Problem<T> p) {
@@ -68,7 +77,9 @@ __global__ void __launch_bounds__(BLOCK) update1(const __grid_constant__ Problem
         descent += p.l[i * p.hidden + j] * l2_delta[i * p.outputs + n];
     p.syn[p.size0() + e] += p.alpha * descent;
 }
+/* [/update] */
 
+/* [update] */
 /* syn0 += alpha X^T l1_delta, of (m, j). */
 template <class T>
 __global__ void __launch_bounds__(BLOCK) update0(const __grid_constant__ Problem<T> p) {
@@ -79,7 +90,9 @@ __global__ void __launch_bounds__(BLOCK) update0(const __grid_constant__ Problem
         descent += p.X[i * p.inputs + m] * p.delta[i * p.hidden + j];
     p.syn[e] += p.alpha * descent;
 }
+/* [/update] */
 
+/* [checkpoint] */
 /* The mean of |y - l2|, at checkpoint c. One thread adds all up, in index order: that takes a
  * millisecond or so for 40,000 outputs, but checkpoints are few. */
 template <class T>
@@ -89,6 +102,7 @@ __global__ void __launch_bounds__(1) mean_error(const __grid_constant__ Problem<
     for (int e = 0; e < count; e++) total += fabs(p.y[e] - p.l[p.units1() + e]);
     p.error_out[c] = total / static_cast<T>(count);
 }
+/* [/checkpoint] */
 
 /* A queue of the GPU: kernels run in the order in which they come, and the host does not wait. It
  * is not the default queue, which cannot be captured in a graph; but it waits for that one's copies
@@ -143,6 +157,7 @@ template <class T, class Updates, class Forward>
 void follow(const Problem<T> &p, const Given<T> &given, cudaStream_t stream, Updates updates,
             Forward forward) {
     const size_t weights = p.weights();
+    /* [checkpoint] */
     int64_t done = 0;
     for (int c = 0; c < p.checkpoint_count; c++) {
         updates(given.checkpoints[c] - done);
@@ -154,5 +169,6 @@ void follow(const Problem<T> &p, const Given<T> &given, cudaStream_t stream, Upd
         forward();
         launch(mean_error<T>, 1, 1, 0, stream, p, c);
     }
+    /* [/checkpoint] */
     wait_for_gpu(); /* while the stream is still there */
 }

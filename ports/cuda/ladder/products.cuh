@@ -22,18 +22,22 @@ template <class T> struct Product {
     bool add;
 };
 
+/* [forward] */
 /* l = s(l), element by element, from `first` on. */
 template <class T> __global__ void __launch_bounds__(BLOCK) sigmoids(T *l, int count) {
     const int e = element();
     if (e < count) l[e] = sigmoid(l[e]);
 }
+/* [/forward] */
 
+/* [hidden-delta] */
 /* l1_delta, from l1_error, of (i, j). */
 template <class T>
 __global__ void __launch_bounds__(BLOCK) slopes(const __grid_constant__ Problem<T> p) {
     const int e = element();
     if (e < p.units1()) p.delta[e] = p.error[e] * slope(p.l[e]);
 }
+/* [/hidden-delta] */
 
 template <class T> size_t room(const Problem<T> &) { return 0; }
 
@@ -51,20 +55,28 @@ void train_by_products(const Problem<T> &p, const Given<T> &given, Multiply mult
                count);
     };
     auto enqueue = [&](const Product<T> &product) { multiply(product, stream); };
+    /* [forward] */
     auto forward = [&] {
         enqueue({l1, samples, hidden, inputs, p.X, false, syn0, false, 1, false});
         activate(l1, p.units1());
         enqueue({l2, samples, outputs, hidden, l1, false, syn1, false, 1, false});
         activate(l2, samples * outputs);
     };
+    /* [/forward] */
     auto updates = [&](int64_t count) {
         for (; count > 0; count--) {
             forward();
+            /* [output-delta] */
             each(output_delta<T>, samples * outputs);
+            /* [/output-delta] */
+            /* [hidden-delta] */
             enqueue({l1_error, samples, hidden, outputs, l2_delta, false, syn1, true, 1, false});
             each(slopes<T>, p.units1());
+            /* [/hidden-delta] */
+            /* [update] */
             enqueue({syn1, hidden, outputs, samples, l1, true, l2_delta, false, p.alpha, true});
             enqueue({syn0, inputs, hidden, samples, p.X, true, l1_delta, false, p.alpha, true});
+            /* [/update] */
         }
     };
     follow(p, given, stream, updates, forward);

@@ -33,6 +33,7 @@ template <class T> struct Weights {
     T syn0[3][4], syn1[4];
 };
 
+/* [forward] */
 /* The output for a sample, and l1 on the way. */
 template <class T> __device__ T forward(const Weights<T> &w, const T (&X)[3], T (&l1)[4]) {
     T x = 0;
@@ -42,20 +43,25 @@ template <class T> __device__ T forward(const Weights<T> &w, const T (&X)[3], T 
     }
     return sigmoid(x);
 }
+/* [/forward] */
 
 /* One update. The samples come one after the other and leave their part of the descents. */
 template <bool STEP, class T>
 __device__ void update(Weights<T> &w, const Data<T> &data, const Problem<T> &p) {
     Weights<T> descent = {};
     for (int i = 0; i < 4; i++) {
+        /* [output-delta] */
         T l1[4];
         const T l2 = forward(w, data.X[i], l1);
         const T l2_error = data.y[i] - l2, l2_delta = l2_error * slope(l2);
+        /* [/output-delta] */
         if (STEP) {
             p.l[16 + i] = l2;
             p.error[16 + i] = l2_error;
             p.delta[16 + i] = l2_delta;
         }
+        /* [hidden-delta] */
+        /* [update] */
         for (int j = 0; j < 4; j++) {
             const T l1_error = l2_delta * w.syn1[j], l1_delta = l1_error * slope(l1[j]);
             if (STEP) {
@@ -66,11 +72,15 @@ __device__ void update(Weights<T> &w, const Data<T> &data, const Problem<T> &p) 
             for (int m = 0; m < 3; m++) descent.syn0[m][j] += data.X[i][m] * l1_delta;
             descent.syn1[j] += l1[j] * l2_delta;
         }
+        /* [/update] */
+        /* [/hidden-delta] */
     }
+    /* [update] */
     for (int j = 0; j < 4; j++) {
         for (int m = 0; m < 3; m++) w.syn0[m][j] += p.alpha * descent.syn0[m][j];
         w.syn1[j] += p.alpha * descent.syn1[j];
     }
+    /* [/update] */
 }
 
 /* `syn`, `state_out` and `error_out` have the networks last: (16, K), (checkpoints, 16, K) and
@@ -86,6 +96,7 @@ __global__ void __launch_bounds__(BLOCK)
         for (int m = 0; m < 3; m++) w.syn0[m][j] = syn[(4 * m + j) * K + k];
         w.syn1[j] = syn[(12 + j) * K + k];
     }
+    /* [checkpoint] */
     int64_t iteration = 0;
     for (int c = 0; c < p.checkpoint_count; c++) {
         for (; iteration < p.checkpoints[c]; iteration++) update<STEP>(w, data, p);
@@ -101,6 +112,7 @@ __global__ void __launch_bounds__(BLOCK)
         }
         error_out[c * K + k] = total / 4;
     }
+    /* [/checkpoint] */
 }
 
 /* `to`, (columns, rows), is the transpose of `from`, (rows, columns). Each block does a tile of 32

@@ -42,6 +42,9 @@ __global__ void __launch_bounds__(TILE *TILE) tiled(const __grid_constant__ Prod
     const int across = (p.columns + TILE - 1) / TILE;
     const int row = blockIdx.x / across * TILE, column = blockIdx.x % across * TILE;
     const int r = threadIdx.x / TILE, c = threadIdx.x % TILE;
+    /* [forward] */
+    /* [hidden-delta] */
+    /* [update] */
     T total = 0;
     for (int first = 0; first < p.inner; first += TILE) {
         bring(a, p.a, p.a_transposed, p.rows, p.inner, row, first);
@@ -55,6 +58,9 @@ __global__ void __launch_bounds__(TILE *TILE) tiled(const __grid_constant__ Prod
     if (row + r >= p.rows || column + c >= p.columns) return; /* an edge: past all barriers */
     T &result = p.c[static_cast<size_t>(row + r) * p.columns + column + c];
     result = p.add ? result + p.factor * total : total;
+    /* [/update] */
+    /* [/hidden-delta] */
+    /* [/forward] */
 }
 
 template <class T> void train(const Problem<T> &p, const Given<T> &given) {

@@ -10,19 +10,23 @@ constexpr unsigned ALL_LANES = 0xFFFFFFFF;
 __device__ inline double product(double a, double b) { return __dmul_rn(a, b); }
 __device__ inline float product(float a, float b) { return __fmul_rn(a, b); }
 
+/* [forward] */
 /* The sum over the 4 lanes of a sample: one for each hidden unit. */
 template <class T> __device__ T sum_of_units(T x) {
     x += __shfl_xor_sync(ALL_LANES, x, 1);
     x += __shfl_xor_sync(ALL_LANES, x, 2);
     return x;
 }
+/* [/forward] */
 
+/* [update] */
 /* The sum over the 4 lanes of a hidden unit: one for each sample. */
 template <class T> __device__ T sum_of_samples(T x) {
     x += __shfl_xor_sync(ALL_LANES, x, 4);
     x += __shfl_xor_sync(ALL_LANES, x, 8);
     return x;
 }
+/* [/update] */
 
 /* The registers of a lane. */
 template <class T> struct Lane {
@@ -30,18 +34,28 @@ template <class T> struct Lane {
     T syn0[3], syn1;
     T l1, l2, l1_error, l2_error, l1_delta, l2_delta;
 
+    /* [forward] */
     __device__ void forward() {
         l1 = sigmoid(X[0] * syn0[0] + X[1] * syn0[1] + X[2] * syn0[2]);
         l2 = sigmoid(sum_of_units(product(l1, syn1)));
+        /* [output-delta] */
         l2_error = y - l2;
+        /* [/output-delta] */
     }
+    /* [/forward] */
     __device__ void update(T alpha) {
         forward();
+        /* [output-delta] */
         l2_delta = l2_error * slope(l2);
+        /* [/output-delta] */
+        /* [hidden-delta] */
         l1_error = l2_delta * syn1;
         l1_delta = l1_error * slope(l1);
+        /* [/hidden-delta] */
+        /* [update] */
         for (int m = 0; m < 3; m++) syn0[m] += alpha * sum_of_samples(product(X[m], l1_delta));
         syn1 += alpha * sum_of_samples(product(l1, l2_delta));
+        /* [/update] */
     }
 };
 
@@ -57,6 +71,7 @@ template <bool STEP, class T> __device__ void train_in_warp(const Problem<T> &p,
     own.y = p.y[i];
     own.syn1 = syn[12 + j];
 
+    /* [checkpoint] */
     int64_t iteration = 0;
     for (int c = 0; c < p.checkpoint_count; c++) {
         for (; iteration < p.checkpoints[c]; iteration++) own.update(p.alpha);
@@ -69,6 +84,7 @@ template <bool STEP, class T> __device__ void train_in_warp(const Problem<T> &p,
         const T total = sum_of_samples(fabs(own.l2_error));
         if (lane == 0) p.error_out[record] = total / 4;
     }
+    /* [/checkpoint] */
     if (!STEP || lane >= 16) return;
     p.l[lane] = own.l1;
     p.error[lane] = own.l1_error;
