@@ -16,6 +16,7 @@ namespace backprop {
 /* In place of the number of an update. */
 constexpr Index inference = -1;
 
+/* [forward] */
 /* l[k+1] = activation([l[k], 1] syn[k]) */
 template <typename T> void forward(Network<T> &net, Index iteration) {
     const Settings &s = net.settings;
@@ -32,14 +33,17 @@ template <typename T> void forward(Network<T> &net, Index iteration) {
         if (hidden && s.dropout > 0 && iteration != inference) drop_out(net, k + 1, iteration);
     }
 }
+/* [/forward] */
 
 /* error[K] = y - l[K], error[k] = delta[k+1] syn[k]^T, delta[k] = error[k] slope(l[k]), and then
  * back through what else there is between weighted inputs and output. */
 template <typename T> void backward(Network<T> &net) {
     const Settings &s = net.settings;
     auto &l = net.l, &syn = net.syn, &error = net.error, &delta = net.delta;
+    /* [hidden-delta] */
     for (Index k = net.last; k > 0; k--) {
         const bool hidden = k < net.last;
+        /* [output-delta] */
         if (hidden)
             error[k].noalias() = delta[k + 1] * syn[k].transpose();
         else
@@ -53,14 +57,17 @@ template <typename T> void backward(Network<T> &net) {
         } else {
             apply_slope(hidden ? s.activation : s.output, error[k], l[k], delta[k]);
         }
+        /* [/output-delta] */
         if (hidden && s.batch_norm) normalise_back(net.norm[k - 1], delta[k]);
         if (s.trim_value > 0) {
             const T most = static_cast<T>(s.trim_value);
             delta[k] = delta[k].cwiseMin(most).cwiseMax(-most);
         }
     }
+    /* [/hidden-delta] */
 }
 
+/* [update] */
 /* syn[k] += alpha [l[k], 1]^T delta[k+1], or what else is made of that descent. */
 template <typename T> void update(Network<T> &net, Index iteration) {
     auto &l = net.l, &delta = net.delta;
@@ -70,6 +77,7 @@ template <typename T> void update(Network<T> &net, Index iteration) {
     }
     improve(net, iteration);
 }
+/* [/update] */
 
 /* One update. No weight changes before all of backward has used the old ones. */
 template <typename T> void iterate(Network<T> &net, Index iteration) {
@@ -94,12 +102,14 @@ void train(const Settings &s, const T *X, const T *y, const T *state, Index chec
     Row<T> now = Eigen::Map<const Row<T>>{state, counts.state};
     Matrix<T> room(3, s.samples * counts.units); /* for l, error and delta */
     Network<T> net{s, X, y, now.data(), &room(0, 0), &room(1, 0), &room(2, 0)};
+    /* [checkpoint] */
     Index iteration = 0;
     for (Index c = 0; c < checkpoint_count; c++) {
         for (; iteration < checkpoints[c]; iteration++) iterate(net, iteration);
         error_out[c] = (net.y - infer(net)).cwiseAbs().mean();
         RowView<T>{state_out + c * counts.state, counts.state} = now;
     }
+    /* [/checkpoint] */
 }
 
 /* The cores that this process may use. */

@@ -18,10 +18,14 @@ template <typename T> void activate(std::int64_t activation, View<T> &x) {
             }
             break;
         default: /* Eigen's own exp() and logistic(): see README.md */
+            /* [forward] */
             x = x.unaryExpr([](T input) { return 1 / (1 + std::exp(-input)); });
+            /* [/forward] */
     }
 }
 
+/* [output-delta] */
+/* [hidden-delta] */
 /* delta = error times the activation's derivative, from its output. */
 template <typename T, typename Output>
 void apply_slope(std::int64_t activation, const View<T> &error, const Output &output,
@@ -33,6 +37,8 @@ void apply_slope(std::int64_t activation, const View<T> &error, const Output &ou
         default: delta.array() = error.array() * l * (1 - l);
     }
 }
+/* [/hidden-delta] */
+/* [/output-delta] */
 
 /* x, the weighted inputs of a layer, get mean beta and deviation gamma; of the running averages
  * one more batch becomes part. z is kept for the way back. */

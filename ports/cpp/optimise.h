@@ -21,10 +21,12 @@ template <typename T> void decay(Network<T> &net) {
     }
 }
 
+/* [update] */
 template <typename T> void move(Network<T> &net) {
     const T alpha = static_cast<T>(net.settings.alpha);
     net.parameters += alpha * net.descents;
 }
+/* [/update] */
 
 template <typename T> void move_by_momentum(Network<T> &net) {
     const T alpha = static_cast<T>(net.settings.alpha);

@@ -13,6 +13,7 @@ import settings : Counts, Loss, Settings, Status;
 /// In place of the number of an update.
 enum long inference = -1;
 
+// [forward]
 /// x = [l, 1] syn, the 1 only with bias units: row i of x is a sum of rows of syn.
 void times(T)(Matrix!T l, Matrix!T syn, T[] bias, Matrix!T x)
 {
@@ -24,7 +25,9 @@ void times(T)(Matrix!T l, Matrix!T syn, T[] bias, Matrix!T x)
         foreach (m, input; l[i]) sum[] += input * syn[m][];
     }
 }
+// [/forward]
 
+// [hidden-delta]
 /// error = delta syn^T. The bias unit's weights are not in syn: no error goes there.
 void timesTransposed(T)(Matrix!T delta, Matrix!T syn, Matrix!T error)
 {
@@ -35,7 +38,9 @@ void timesTransposed(T)(Matrix!T delta, Matrix!T syn, Matrix!T error)
             foreach (n, d; delta[i]) sum += d * syn[m][n];
         }
 }
+// [/hidden-delta]
 
+// [update]
 /// The descents, [l, 1]^T delta: each sample adds to that of each weight.
 void descend(T)(Matrix!T l, Matrix!T delta, Matrix!T synDescent, T[] biasDescent)
 {
@@ -47,7 +52,9 @@ void descend(T)(Matrix!T l, Matrix!T delta, Matrix!T synDescent, T[] biasDescent
         if (biasDescent.length) biasDescent[] += delta[i][];
     }
 }
+// [/update]
 
+// [forward]
 void forward(T)(ref Network!T net, long iteration)
 {
     foreach (k; 0 .. net.n.last)
@@ -64,14 +71,17 @@ void forward(T)(ref Network!T net, long iteration)
             dropOut(net.s, k + 1, iteration, *next);
     }
 }
+// [/forward]
 
 /// error[K] = y - l[K], error[k] = delta[k+1] syn[k]^T, delta[k] = error[k] slope(l[k]), and then
 /// back through what else there is between weighted inputs and output.
 void backward(T)(ref Network!T net)
 {
+    // [hidden-delta]
     foreach_reverse (k; 1 .. net.n.last + 1) with (net.layers[k])
     {
         const hidden = k < net.n.last;
+        // [output-delta]
         if (hidden)
             timesTransposed(net.layers[k + 1].delta, syn, error);
         else
@@ -86,9 +96,11 @@ void backward(T)(ref Network!T net)
         }
         else
             applySlope(hidden ? net.s.activation : net.s.output, error, l, delta);
+        // [/output-delta]
         if (hidden && net.s.batchNorm) normaliseBack(net.layers[k], delta);
         if (net.s.trimValue > 0) trim(delta[], cast(T) net.s.trimValue);
     }
+    // [/hidden-delta]
 }
 
 private void trim(T)(T[] delta, T most)
@@ -96,6 +108,7 @@ private void trim(T)(T[] delta, T most)
     foreach (ref d; delta) d = d > most ? most : d < -most ? -most : d;
 }
 
+// [update]
 /// syn[k] += alpha [l[k], 1]^T delta[k+1], or what else is made of that descent.
 void update(T)(ref Network!T net, long iteration)
 {
@@ -103,6 +116,7 @@ void update(T)(ref Network!T net, long iteration)
         descend(l, net.layers[k + 1].delta, synDescent, biasDescent);
     improve(net, iteration);
 }
+// [/update]
 
 /// One update. No weight changes before all of backward has used the old ones.
 void iterate(T)(ref Network!T net, long iteration)
@@ -133,6 +147,7 @@ Status train(T)(ref const Settings s, T[] X, T[] y, T[] state, const(long)[] che
         || !delta.allocate(numbers) || !net.open(s, X, y, now, l, error, delta))
         return Status.noMemory;
     now[] = state[];
+    // [checkpoint]
     long iteration = 0;
     foreach (c, checkpoint; checkpoints)
     {
@@ -142,6 +157,7 @@ Status train(T)(ref const Settings s, T[] X, T[] y, T[] state, const(long)[] che
         errorOut[c] = sum / y.length;
         stateOut[c * n.state .. (c + 1) * n.state] = now[];
     }
+    // [/checkpoint]
     return Status.ok;
 }
 

@@ -15,7 +15,9 @@ void activate(T)(Activation activation, Matrix!T outputs)
     final switch (activation)
     {
     case Activation.sigmoid:
+        // [forward]
         foreach (ref x; outputs.numbers) x = 1 / (1 + exp(-x));
+        // [/forward]
         break;
     case Activation.tanh:
         foreach (ref x; outputs.numbers) x = tanh(x);
@@ -48,7 +50,11 @@ void applySlope(T)(Activation activation, Matrix!T error, Matrix!T l, Matrix!T d
     final switch (activation)
     {
     case Activation.sigmoid:
+        // [output-delta]
+        // [hidden-delta]
         delta[] = error[] * l[] * (1 - l[]);
+        // [/hidden-delta]
+        // [/output-delta]
         break;
     case Activation.tanh:
         delta[] = error[] * (1 - l[] * l[]);

@@ -55,10 +55,12 @@ void improve(T)(ref Network!T net, long iteration)
     auto d = net.descents[];
     if (net.s.trimNorm > 0) shrink(net);
     if (net.s.l1 != 0 || net.s.l2 != 0) decay(net);
+    // [update]
     if (net.s.adam)
         moveByAdam(net, iteration, d, net.memory[0 .. $ / 2], net.memory[$ / 2 .. $]);
     else if (net.s.momentum != 0)
         moveByMomentum(net, d, net.memory);
     else
         net.parameters[] += alpha * d[];
+    // [/update]
 }

@@ -22,6 +22,7 @@ contains
   ! The matrices come as arguments: Fortran's rules say that these do not overlap if one of them
   ! changes, and so the product can be written right to where it belongs.
 
+  ! [forward]
   ! x = syn l, and from the bias unit, if there is one, its weights.
   pure subroutine times(syn, bias, l, x)
     real(wp), contiguous, intent(in) :: syn(:, :), bias(:), l(:, :)
@@ -33,26 +34,32 @@ contains
       x(:, i) = x(:, i) + bias
     end do
   end subroutine
+  ! [/forward]
 
+  ! [hidden-delta]
   ! The bias unit's weights are not in syn: no error goes there.
   pure subroutine transposed_times(syn, delta, error)
     real(wp), contiguous, intent(in) :: syn(:, :), delta(:, :)
     real(wp), contiguous, intent(out) :: error(:, :)
     error = matmul(transpose(syn), delta)
   end subroutine
+  ! [/hidden-delta]
 
+  ! [update]
   pure subroutine descend(l, delta, syn_descent, bias_descent)
     real(wp), contiguous, intent(in) :: l(:, :), delta(:, :)
     real(wp), contiguous, intent(out) :: syn_descent(:, :), bias_descent(:)
     syn_descent = matmul(delta, transpose(l))
     if (size(bias_descent) > 0) bias_descent = sum(delta, dim=2)
   end subroutine
+  ! [/update]
 
   subroutine forward(net, iteration)
     type(network), intent(inout) :: net
     integer(i64), intent(in) :: iteration
     integer(i64) :: k
     logical :: hidden
+    ! [forward]
     do k = 0, net%n%last - 1
       hidden = k + 1 < net%n%last
       associate (s => net%s, this => net%layer(k), next => net%layer(k + 1))
@@ -71,6 +78,7 @@ contains
           call drop_out(s, k + 1, iteration, next%l, next%active, next%factor)
       end associate
     end do
+    ! [/forward]
   end subroutine
 
   ! error(K) = y - l(K), error(k) = syn(k)^T delta(k+1), delta(k) = error(k) slope(l(k)), and then
@@ -79,9 +87,11 @@ contains
     type(network), intent(inout) :: net
     integer(i64) :: k
     logical :: hidden
+    ! [hidden-delta]
     do k = net%n%last, 1, -1
       hidden = k < net%n%last
       associate (s => net%s, this => net%layer(k))
+        ! [output-delta]
         if (hidden) then
           call transposed_times(this%syn, net%layer(k + 1)%delta, this%error)
         else
@@ -96,6 +106,7 @@ contains
         else
           call apply_slope(merge(s%activation, s%output, hidden), this%error, this%l, this%delta)
         end if
+        ! [/output-delta]
         if (hidden .and. s%batch_norm /= 0) &
           call normalise_back(this%gamma, this%z, this%deviation, this%delta, &
                               this%gamma_descent, this%beta_descent)
@@ -103,12 +114,14 @@ contains
           this%delta = max(min(this%delta, real(s%trim_value, wp)), -real(s%trim_value, wp))
       end associate
     end do
+    ! [/hidden-delta]
   end subroutine
 
   subroutine update(net, iteration)
     type(network), intent(inout) :: net
     integer(i64), intent(in) :: iteration
     integer(i64) :: k
+    ! [update]
     do k = 0, net%n%last - 1
       associate (this => net%layer(k))
         call descend(this%l, net%layer(k + 1)%delta, this%syn_descent, this%bias_descent)
@@ -121,6 +134,7 @@ contains
       end do
     end if
     call move(net%s, iteration, net%descents, net%parameters, net%memory)
+    ! [/update]
   end subroutine
 
   ! One update. No weight changes before all of backward has used the old ones.
@@ -162,6 +176,7 @@ contains
     call open_network(net, s, X, y, now, l, error, delta, status)
     if (status /= backprop_ok) return
     now = state
+    ! [checkpoint]
     iteration = 0
     do c = 1, size(checkpoints)
       do iteration = iteration, checkpoints(c) - 1
@@ -173,6 +188,7 @@ contains
       end associate
       state_out((c - 1)*n%state + 1:c*n%state) = now
     end do
+    ! [/checkpoint]
   end subroutine
 
   ! One update, with every intermediate right in the caller's memory.

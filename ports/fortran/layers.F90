@@ -28,7 +28,9 @@ contains
         x(:, i) = x(:, i)/sum(x(:, i))
       end do
     case default
+      ! [forward]
       x = 1/(1 + exp(-x))
+      ! [/forward]
     end select
   end subroutine
 
@@ -43,7 +45,11 @@ contains
     case (backprop_relu)
       delta = merge(error, 0.0_wp, l > 0)
     case default
+      ! [output-delta]
+      ! [hidden-delta]
       delta = error*l*(1 - l)
+      ! [/hidden-delta]
+      ! [/output-delta]
     end select
   end subroutine
 

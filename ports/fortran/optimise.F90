@@ -73,6 +73,7 @@ contains
     real(wp), contiguous, intent(inout) :: parameters(:), memory(:)
     integer :: count
     count = size(parameters)
+    ! [update]
     if (s%adam /= 0) then
       call move_by_adam(s, iteration, descents, parameters, memory(:count), memory(count + 1:))
     else if (has_momentum(s)) then
@@ -80,6 +81,7 @@ contains
     else
       parameters = parameters + real(s%alpha, wp)*descents
     end if
+    ! [/update]
   end subroutine
 
 end module

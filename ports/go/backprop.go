@@ -5,6 +5,7 @@
 
 package main
 
+// [forward]
 // multiply: x = [l, 1] syn, the 1 only with bias units; x is rows x outputs.
 func multiply[T real](x, l, syn []T, inputs, outputs int, bias bool) {
 	for ; len(x) > 0; x, l = x[outputs:], l[inputs:] {
@@ -22,6 +23,9 @@ func multiply[T real](x, l, syn []T, inputs, outputs int, bias bool) {
 	}
 }
 
+// [/forward]
+
+// [forward]
 // forward: l[k+1] = activation([l[k], 1] syn[k])
 func (net *network[T]) forward() {
 	for k := 0; k < net.last; k++ {
@@ -40,6 +44,9 @@ func (net *network[T]) forward() {
 	}
 }
 
+// [/forward]
+
+// [output-delta]
 // miss: error[K] = y - l[K]
 func miss[T real](error, y, l []T) {
 	for i := range error {
@@ -47,8 +54,11 @@ func miss[T real](error, y, l []T) {
 	}
 }
 
+// [/output-delta]
+
 // multiplyBack: error[k] = delta[k+1] syn[k]^T; m never gets to the bias unit's row: no error goes
 // there.
+// [hidden-delta]
 func multiplyBack[T real](error, delta, syn []T, units, outputs int) {
 	for ; len(error) > 0; error, delta = error[units:], delta[outputs:] {
 		next := delta[:outputs]
@@ -63,6 +73,8 @@ func multiplyBack[T real](error, delta, syn []T, units, outputs int) {
 	}
 }
 
+// [/hidden-delta]
+
 func trim[T real](delta []T, most T) {
 	for i, d := range delta {
 		if d > most {
@@ -76,15 +88,18 @@ func trim[T real](delta []T, most T) {
 // backward: error[K] = y - l[K], error[k] = delta[k+1] syn[k]^T, delta[k] = error[k] slope(l[k]),
 // and then back through what else there is between weighted inputs and output.
 func (net *network[T]) backward() {
+	// [hidden-delta]
 	for k := net.last; k > 0; k-- {
 		error, delta := net.error[k], net.delta[k]
 		if k == net.last {
+			// [output-delta]
 			activation := net.Output
 			if net.Loss == "cross-entropy" {
 				activation = slopeCancels
 			}
 			miss(error, net.y, net.l[k])
 			activateBack(activation, delta, error, net.l[k])
+			// [/output-delta]
 		} else {
 			multiplyBack(error, net.delta[k+1], net.syn[k], net.layers[k], net.layers[k+1])
 			activateBack(net.Activation, delta, error, net.active[k])
@@ -99,8 +114,10 @@ func (net *network[T]) backward() {
 			trim(delta, T(net.TrimValue))
 		}
 	}
+	// [/hidden-delta]
 }
 
+// [update]
 // descend: descent = [l, 1]^T delta, a sum over the batch for each weight.
 func descend[T real](descent, l, delta []T, inputs, outputs int, bias bool) {
 	for m := 0; m < inputs; m++ {
@@ -121,16 +138,20 @@ func descend[T real](descent, l, delta []T, inputs, outputs int, bias bool) {
 	}
 }
 
+// [/update]
+
 // iterate does one update, from the batch. No weight changes before all of backward has used the
 // old ones.
 func (net *network[T]) iterate() {
 	net.forward()
 	net.backward()
+	// [update]
 	for k := 0; k < net.last; k++ {
 		inputs, outputs := net.layers[k], net.layers[k+1]
 		descend(net.descent[k], net.l[k], net.delta[k+1], inputs, outputs, net.Bias)
 	}
 	net.improve()
+	// [/update]
 }
 
 // predict returns l[K] of all samples, in inference.
@@ -140,6 +161,7 @@ func (net *network[T]) predict() []T {
 	return net.l[net.last]
 }
 
+// [checkpoint]
 // meanError is the mean of |y - l[K]| over all samples.
 func (net *network[T]) meanError() T {
 	output := net.predict()
@@ -150,6 +172,9 @@ func (net *network[T]) meanError() T {
 	return sum / T(len(output))
 }
 
+// [/checkpoint]
+
+// [checkpoint]
 // train does the free run, and tells of each checkpoint; the state changes after that.
 func (net *network[T]) train(checkpoints []int, tell func(n int, error T, state []T)) {
 	n := 0
@@ -161,6 +186,8 @@ func (net *network[T]) train(checkpoints []int, tell func(n int, error T, state 
 		tell(n, net.meanError(), net.state)
 	}
 }
+
+// [/checkpoint]
 
 // step does update n alone; l, error and delta are then those of its batch.
 func (net *network[T]) step(n int) {

@@ -14,9 +14,11 @@ func abs[T real](x T) T  { return T(math.Abs(float64(x))) }
 func activate[T real](activation string, x []T, units int) {
 	switch activation {
 	case "sigmoid":
+		// [forward]
 		for i := range x {
 			x[i] = 1 / (1 + exp(-x[i]))
 		}
+		// [/forward]
 	case "tanh":
 		for i := range x {
 			x[i] = tanh(x[i])
@@ -41,9 +43,13 @@ const slopeCancels = "slope cancels"
 func activateBack[T real](activation string, delta, error, l []T) {
 	switch activation {
 	case "sigmoid":
+		// [output-delta]
+		// [hidden-delta]
 		for i := range delta {
 			delta[i] = error[i] * (l[i] * (1 - l[i]))
 		}
+		// [/hidden-delta]
+		// [/output-delta]
 	case "tanh":
 		for i := range delta {
 			delta[i] = error[i] * (1 - l[i]*l[i])

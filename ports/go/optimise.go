@@ -38,6 +38,7 @@ func (net *network[T]) decay(k int) {
 	}
 }
 
+// [update]
 // move: each parameter += alpha times its descent.
 func (net *network[T]) move() {
 	alpha := T(net.Alpha)
@@ -45,6 +46,8 @@ func (net *network[T]) move() {
 		net.parameters[i] += alpha * d
 	}
 }
+
+// [/update]
 
 // moveByMomentum: alpha times the new velocity v; with Nesterov's, times what the velocity will be
 // if the next descent is the same.

@@ -13,6 +13,7 @@ const { improve } = await import(`./optimise.mjs${search}`);
 const { INFERENCE, Network, stateShapes, views } = await import(`./network.mjs${search}`);
 export { Network, Reals };
 
+// [forward]
 /** x = [l, 1] syn, the 1 only with bias units; x is rows x outputs. */
 function multiply(x, l, syn, rows, inputs, outputs, bias) {
   for (let i = 0; i < rows; i++) {
@@ -23,7 +24,9 @@ function multiply(x, l, syn, rows, inputs, outputs, bias) {
     }
   }
 }
+// [/forward]
 
+// [forward]
 /** l[k + 1] = activation([l[k], 1] syn[k]) */
 function forward(net) {
   const { l, syn, layers, last, rows, settings } = net;
@@ -36,12 +39,16 @@ function forward(net) {
     if (hidden && settings.dropout > 0 && net.iteration !== INFERENCE) drop(net, k + 1);
   }
 }
+// [/forward]
 
+// [output-delta]
 /** error[K] = y - l[K] */
 function miss(error, y, l, count) {
   for (let i = 0; i < count; i++) error[i] = y[i] - l[i];
 }
+// [/output-delta]
 
+// [hidden-delta]
 /** error[k] = delta[k + 1] syn[k]^T; m never gets to the bias unit's row: no error goes there. */
 function multiplyBack(error, delta, syn, rows, units, outputs) {
   for (let i = 0; i < rows; i++) {
@@ -54,6 +61,7 @@ function multiplyBack(error, delta, syn, rows, units, outputs) {
     }
   }
 }
+// [/hidden-delta]
 
 function trim(delta, count, most) {
   for (let i = 0; i < count; i++) delta[i] = Math.min(Math.max(delta[i], -most), most);
@@ -65,12 +73,15 @@ function trim(delta, count, most) {
  */
 function backward(net) {
   const { l, syn, error, delta, layers, last, rows, settings } = net;
+  // [hidden-delta]
   for (let k = last; k > 0; k--) {
     const count = rows * layers[k], hidden = k < last;
     if (!hidden) {
+      // [output-delta]
       miss(error[k], net.y, l[k], count);
       if (settings.loss === "cross-entropy") crossEntropyBack(delta[k], error[k], l[k], count);
       else activations[settings.output].back(delta[k], error[k], l[k], count);
+      // [/output-delta]
     } else {
       const active = settings.dropout > 0 ? net.active[k] : l[k];
       multiplyBack(error[k], delta[k + 1], syn[k], rows, layers[k], layers[k + 1]);
@@ -80,8 +91,10 @@ function backward(net) {
     }
     if (settings.trim_value > 0) trim(delta[k], count, settings.trim_value);
   }
+  // [/hidden-delta]
 }
 
+// [update]
 /** descent = [l, 1]^T delta: a sum over the batch for each weight. */
 function descend(descent, l, delta, rows, inputs, outputs, bias) {
   for (let m = 0; m < inputs; m++) {
@@ -97,17 +110,20 @@ function descend(descent, l, delta, rows, inputs, outputs, bias) {
     descent[inputs * outputs + n] = sum;
   }
 }
+// [/update]
 
 /** One update, from the batch. No weight changes before all of backward has used the old ones. */
 function iterate(net) {
   const { l, delta, layers, descent } = net;
   forward(net);
   backward(net);
+  // [update]
   for (let k = 0; k < net.last; k++) {
     const [inputs, outputs] = [layers[k], layers[k + 1]];
     descend(descent[k], l[k], delta[k + 1], net.rows, inputs, outputs, net.settings.bias);
   }
   improve(net);
+  // [/update]
 }
 
 /** l[K] of all samples, in inference. */
@@ -117,6 +133,7 @@ export function predict(net) {
   return net.l[net.last];
 }
 
+// [checkpoint]
 /** The mean of |y - l[K]| over all samples. */
 function meanError(net) {
   const output = predict(net);
@@ -124,7 +141,9 @@ function meanError(net) {
   for (let i = 0; i < output.length; i++) sum = round(sum + round(Math.abs(net.y[i] - output[i])));
   return round(sum / output.length);
 }
+// [/checkpoint]
 
+// [checkpoint]
 /** The free run: [n, error, state] at each checkpoint n. The state changes after that. */
 export function* train(net, checkpoints) {
   let n = 0;
@@ -136,6 +155,7 @@ export function* train(net, checkpoints) {
     yield [n, meanError(net), net.state];
   }
 }
+// [/checkpoint]
 
 /** Update n alone; l, error and delta then have the first net.rows rows of their arrays. */
 export function step(net, n) {

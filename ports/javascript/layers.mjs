@@ -12,12 +12,18 @@ const { INFERENCE } = await import(`./network.mjs${search}`);
  */
 export const activations = {
   sigmoid: {
+    // [forward]
     forward(x, rows, units) {
       for (let i = 0; i < rows * units; i++) x[i] = 1 / round(1 + round(Math.exp(-x[i])));
     },
+    // [/forward]
+    // [output-delta]
+    // [hidden-delta]
     back(delta, error, l, count) {
       for (let i = 0; i < count; i++) delta[i] = error[i] * round(l[i] * round(1 - l[i]));
     },
+    // [/hidden-delta]
+    // [/output-delta]
   },
   tanh: {
     forward(x, rows, units) {

@@ -20,10 +20,12 @@ function decay(net, k) {
   }
 }
 
+// [update]
 /** Each parameter += alpha times its descent. */
 function move({ parameters, descents, settings: { alpha } }) {
   for (let i = 0; i < parameters.length; i++) parameters[i] += alpha * descents[i];
 }
+// [/update]
 
 /** With momentum, alpha times the new velocity v; with Nesterov's, times what the velocity will be
  * if the next descent is the same. */

@@ -5,9 +5,11 @@ use crate::random::{Purpose, Stream};
 use crate::real::{sum, Real};
 use crate::rules::{Activation, BatchNorm, Dropout};
 
+// [forward]
 fn sigmoid<T: Real>(x: T) -> T {
     T::ONE / (T::ONE + (-x).exp())
 }
+// [/forward]
 
 /// Turns weighted inputs, rows of so many units, into outputs.
 pub fn activate<T: Real>(activation: Activation, x: &mut [T], units: usize) {
@@ -35,7 +37,11 @@ fn softmax<T: Real>(x: &mut [T]) {
 pub fn multiply_by_slope<T: Real>(activation: Activation, delta: &mut [T], active: &[T]) {
     let pairs = delta.iter_mut().zip(active);
     match activation {
+        // [output-delta]
+        // [hidden-delta]
         Activation::Sigmoid => pairs.for_each(|(d, &l)| *d *= l * (T::ONE - l)),
+        // [/hidden-delta]
+        // [/output-delta]
         Activation::Tanh => pairs.for_each(|(d, &l)| *d *= T::ONE - l * l),
         Activation::Relu => {
             pairs.for_each(|(d, &l)| *d *= if l > T::ZERO { T::ONE } else { T::ZERO })

@@ -29,6 +29,7 @@ enum Mode {
     Inference,
 }
 
+// [forward]
 /// x = [l, 1] syn, the 1 only with bias units. l is samples x inputs, x is samples x outputs.
 fn times<T: Real>(l: &[T], inputs: usize, syn: &[T], x: &mut [T], outputs: usize) {
     let (weights, bias) = syn.split_at(inputs * outputs); // bias is empty, or the last row
@@ -39,9 +40,11 @@ fn times<T: Real>(l: &[T], inputs: usize, syn: &[T], x: &mut [T], outputs: usize
         }
     }
 }
+// [/forward]
 
 /// error = delta syn^T. A bias unit has no place in a row of `error`, where zip ends: no error
 /// goes there.
+// [hidden-delta]
 fn times_transposed<T: Real>(
     delta: &[T],
     outputs: usize,
@@ -58,7 +61,9 @@ fn times_transposed<T: Real>(
         }
     }
 }
+// [/hidden-delta]
 
+// [update]
 /// descent = [l, 1]^T delta, a sum over the batch.
 fn transposed_times<T: Real>(
     l: &[T],
@@ -79,7 +84,9 @@ fn transposed_times<T: Real>(
         *bias = sum((0..rows).map(|i| delta[i * outputs + n]));
     }
 }
+// [/update]
 
+// [forward]
 /// l[k+1] = activation([l[k], 1] syn[k])
 fn forward<T: Real>(net: &mut Network<T>, batch: Batch<T>, mode: Mode) {
     let rules = net.rules;
@@ -106,14 +113,17 @@ fn forward<T: Real>(net: &mut Network<T>, batch: Batch<T>, mode: Mode) {
         }
     }
 }
+// [/forward]
 
 /// error[K] = y - l[K], error[k] = delta[k+1] syn[k]^T, delta[k] = error[k] slope(l[k]), and then
 /// back through what else there is between weighted inputs and output.
 fn backward<T: Real>(net: &mut Network<T>, batch: Batch<T>) {
     let rules = net.rules;
+    // [hidden-delta]
     for k in (1..=rules.last()).rev() {
         let (below, above) = net.layers.split_at_mut(k + 1);
         let layer = &mut below[k];
+        // [output-delta]
         match above.first() {
             None => {
                 for ((error, &y), &l) in layer.error.iter_mut().zip(batch.y).zip(&layer.l) {
@@ -134,6 +144,8 @@ fn backward<T: Real>(net: &mut Network<T>, batch: Batch<T>) {
             };
             layers::multiply_by_slope(rules.activation_of(k), &mut layer.delta, active);
         }
+        // [/output-delta]
+    // [/hidden-delta]
         for (delta, &factor) in layer.delta.iter_mut().zip(&layer.factor) {
             *delta *= factor;
         }
@@ -154,6 +166,7 @@ fn backward<T: Real>(net: &mut Network<T>, batch: Batch<T>) {
     }
 }
 
+// [update]
 /// syn[k] += alpha [l[k], 1]^T delta[k+1], or what else is made of that descent.
 fn update<T: Real>(net: &mut Network<T>, batch: Batch<T>, iteration: u64) {
     for (k, pair) in net.layers.windows(2).enumerate() {
@@ -164,6 +177,7 @@ fn update<T: Real>(net: &mut Network<T>, batch: Batch<T>, iteration: u64) {
     }
     optimise::improve(net, iteration);
 }
+// [/update]
 
 /// One update. No weight changes before all of backward has used the old ones.
 fn iterate<T: Real>(net: &mut Network<T>, batch: Batch<T>, iteration: u64) {
@@ -191,6 +205,7 @@ fn train<T: Real>(
 ) -> Result<(), Failure> {
     let mut net = Network::new(rules, state)?;
     let mut data = Data::new(rules, all)?;
+    // [checkpoint]
     let mut iteration = 0;
     for (c, &checkpoint) in checkpoints.iter().enumerate() {
         while iteration < checkpoint as u64 {
@@ -203,6 +218,7 @@ fn train<T: Real>(
         net.state
             .write(&mut state_out[c * state.len()..(c + 1) * state.len()]);
     }
+    // [/checkpoint]
     Ok(())
 }
 

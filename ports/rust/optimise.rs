@@ -16,9 +16,11 @@ pub fn improve<T: Real>(net: &mut Network<T>, iteration: u64) {
     let (descents, memory) = (&net.descents, &mut net.state.memory);
     match net.rules.method {
         Method::Plain => {
+            // [update]
             for (w, &d) in parameters.iter_mut().zip(descents) {
                 *w += alpha * d;
             }
+            // [/update]
         }
         Method::Momentum { momentum, nesterov } => {
             for ((w, &d), v) in parameters.iter_mut().zip(descents).zip(memory) {
