@@ -145,7 +145,7 @@ fn backward<T: Real>(net: &mut Network<T>, batch: Batch<T>) {
             layers::multiply_by_slope(rules.activation_of(k), &mut layer.delta, active);
         }
         // [/output-delta]
-    // [/hidden-delta]
+        // [/hidden-delta]
         for (delta, &factor) in layer.delta.iter_mut().zip(&layer.factor) {
             *delta *= factor;
         }
