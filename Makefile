@@ -4,24 +4,30 @@ PORT     :=
 CASES    := conformance/cases
 REQUIRE  :=
 RESULTS  := build/results.json
+JUNIT    :=
 SEED     :=
 NAME     :=
 KIND     :=
 WORKLOAD :=
 FILES    :=
+BENCH    :=
+REPORT   := build/report
 
 PYTHON   ?= python3
 BIN      := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help conformance merge bench new-port test teeth mutation golden golden-check ports lock format clean
+.PHONY: help conformance report merge bench new-port test teeth mutation golden golden-check ports lock format clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
 
-conformance: .venv/installed ## judge the ports, then time those that pass; PORT= CASES= REQUIRE= RESULTS= SEED=
+conformance: .venv/installed ## judge the ports, then time those that pass; PORT= CASES= REQUIRE= RESULTS= JUNIT= SEED=
 	@$(BIN)/python -m conformance check $(PORT) --cases "$(CASES)" --require "$(REQUIRE)" \
-	    --results "$(RESULTS)" --seed "$(SEED)"
+	    --results "$(RESULTS)" --junit "$(JUNIT)" --seed "$(SEED)"
+
+report: .venv/installed ## the results as a page to look at, a summary and badges; RESULTS= BENCH= REPORT=
+	@$(BIN)/python -m conformance report "$(RESULTS)" --bench $(BENCH) --folder "$(REPORT)"
 
 merge: .venv/installed ## join results files of several machines into one table; FILES= RESULTS=
 	@$(BIN)/python -m conformance merge $(FILES) \
