@@ -25,14 +25,20 @@ class Stage(Protocol):
         """The error of x, from that of the output."""
 
 
+# [forward]
 def sigmoid(x: Array) -> Array:
     """The logistic function, elementwise."""
     return 1 / (1 + np.exp(-x))
+    # [/forward]
 
 
+# [output-delta]
+# [hidden-delta]
 def sigmoid_slope(output: Array) -> Array:
     """The sigmoid s has the slope s (1 - s)."""
     return output * (1 - output)
+    # [/hidden-delta]
+    # [/output-delta]
 
 
 def tanh_slope(output: Array) -> Array:
@@ -86,6 +92,7 @@ ACTIVATIONS: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array]]
 }
 
 
+# [forward]
 class Activation:
     """The activation of a layer. Each unit's slope is taken from its output."""
 
@@ -96,10 +103,15 @@ class Activation:
         """See Stage."""
         self.output = self.value(x)
         return self.output
+        # [/forward]
 
+    # [output-delta]
+    # [hidden-delta]
     def back(self, error: Array) -> Array:
         """See Stage."""
         return error * self.slope(self.output)
+        # [/hidden-delta]
+        # [/output-delta]
 
 
 class CrossEntropyOutput(Activation):

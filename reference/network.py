@@ -45,6 +45,7 @@ def forward(
     l0: Array, syn: Sequence[Array], stages: Sequence[Sequence[Stage]], rules: Rules
 ) -> list[Array]:
     """The outputs of all layers, l[0] (the data) first."""
+    # [forward]
     l = [l0]
     for k, weights in enumerate(syn):
         x = rules.inputs(l[k]) @ weights
@@ -52,6 +53,7 @@ def forward(
             x = stage.forward(x)
         l.append(x)
     return l
+    # [/forward]
 
 
 def backward(
@@ -62,16 +64,22 @@ def backward(
     rules: Rules,
 ) -> tuple[list[Array], list[Array]]:
     """error[1] ... error[K] and delta[1] ... delta[K], found from the last to the first."""
+    # [output-delta]
     last = len(syn)
     l_error = {last: y - l[last]}
+    # [/output-delta]
     l_delta: dict[int, Array] = {}
+    # [hidden-delta]
     for k in reversed(range(1, last + 1)):
         if k < last:
             l_error[k] = l_delta[k + 1] @ rules.without_bias(syn[k]).mT
+        # [output-delta]
         delta = l_error[k]
         for stage in reversed(stages[k]):
             delta = stage.back(delta)
         l_delta[k] = rules.trim(delta)
+        # [/output-delta]
+    # [/hidden-delta]
     layers = range(1, last + 1)
     return [l_error[k] for k in layers], [l_delta[k] for k in layers]
 
@@ -85,8 +93,10 @@ def update(
     stages = rules.stages(state, iteration)
     l = forward(X, state.syn, stages, rules)
     error, delta = backward(l, y, state.syn, stages, rules)
+    # [update]
     # The weights change only now: every error above used the old ones.
     descent = [rules.inputs(l[k]).mT @ delta[k] for k in range(len(state.syn))]
+    # [/update]
     norms = [stage for layer in stages for stage in layer if isinstance(stage, BatchNorm)]
     return l[1:], error, delta, rules.improve(state, descent, norms, iteration)
 
@@ -96,9 +106,11 @@ def infer(X: Array, state: State, rules: Rules) -> Array:
     return forward(X, state.syn, rules.stages(state), rules)[-1]
 
 
+# [checkpoint]
 def mean_error(output_error: Array) -> Array:
     """The mean of |y - output| over samples and outputs."""
     return np.abs(output_error).mean(axis=(-2, -1))
+    # [/checkpoint]
 
 
 def step(
@@ -123,12 +135,14 @@ def train(
     The error at n belongs to inference on all samples, before update n + 1.
     """
     rules = Rules(**settings)
+    # [checkpoint]
     wanted = frozenset(checkpoints)
     now = rules.split(state)
     for iteration in range(max(wanted) + 1):
         if iteration in wanted:
             yield iteration, mean_error(y - infer(X, now, rules)), now.flat()
         *_, now = update(X, y, now, rules, iteration)
+    # [/checkpoint]
 
 
 def predict(X: Array, state: Sequence[Array], **settings: Any) -> Array:

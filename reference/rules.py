@@ -105,8 +105,10 @@ class Rules(NamedTuple):
             pulls = [decay(w, self.l1, self.l2, self.bias) for w in state.syn]
             weights = zip(descent[: state.last], pulls, strict=True)
             descent = [d - pull for d, pull in weights] + descent[state.last :]
+        # [update]
         steps, memory = self.steps(state, descent, iteration)
         parameters = [w + self.alpha * d for w, d in zip(state.parameters, steps, strict=True)]
+        # [/update]
         rate = self.norm_rate
         mean = [a + rate * (n.mean - a) for a, n in zip(state.mean, norms, strict=True)]
         variance = [a + rate * (n.variance - a) for a, n in zip(state.variance, norms, strict=True)]
@@ -116,9 +118,11 @@ class Rules(NamedTuple):
         self, state: State, descent: list[Array], iteration: int
     ) -> tuple[list[Array], list[list[Array]]]:
         """The optimiser's steps, over alpha, and its new memory."""
+        # [update]
         if self.adam:
             rates = self.beta1, self.beta2, self.adam_epsilon
             return adam(state.memory, descent, *rates, iteration + 1)
         if self.momentum:
             return with_momentum(state.memory, descent, self.momentum, self.nesterov)
         return descent, []
+        # [/update]
