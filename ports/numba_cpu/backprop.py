@@ -114,12 +114,14 @@ def train(X, y, state, checkpoints, **settings):
     if state[0].ndim > 2:
         yield from train_all(X, y, state, checkpoints, settings)
         return
+    # [checkpoint]
     network = Network(X, y, state, Settings(**settings))
     iteration = 0
     for n in checkpoints:
         network.advance(iteration, n)
         iteration = n
         yield n, mean_error(network.infer(), y), network.state.matrices
+    # [/checkpoint]
 
 
 def train_all(X, y, state, checkpoints, settings):

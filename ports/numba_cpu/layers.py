@@ -19,6 +19,7 @@ ACTIVATIONS = {"sigmoid": SIGMOID, "tanh": TANH, "relu": RELU, "softmax": SOFTMA
 @inlined
 def outputs(l_in, weights, l_out, first, rows, bias, kind):
     """l_out = s(l_in weights): row 0 of l_out belongs to row `first` of l_in."""
+    # [forward]
     inputs = weights.shape[0] - bias
     for i in range(rows):
         for n in range(weights.shape[1]):
@@ -30,6 +31,7 @@ def outputs(l_in, weights, l_out, first, rows, bias, kind):
             l_out[i, n] = activate(x, kind)
         if kind == SOFTMAX:
             softmax(l_out, i)
+    # [/forward]
 
 
 @inlined
@@ -74,16 +76,19 @@ def slope(output, kind):
 @inlined
 def output_layer(y, output, error, delta, first, rows, kind, limit):
     """error = y - output, delta = error slope(output)"""
+    # [output-delta]
     for i in range(rows):
         for n in range(output.shape[1]):
             e = y[first + i, n] - output[i, n]
             error[i, n] = e
             delta[i, n] = trimmed(e * slope(output[i, n], kind), limit)
+    # [/output-delta]
 
 
 @inlined
 def hidden_layer(next_delta, weights, output, error, delta, rows, kind, limit):
     """error = next_delta weights^T, delta = error slope(output); none for the bias unit's row"""
+    # [hidden-delta]
     for i in range(rows):
         for m in range(output.shape[1]):
             e = output.dtype.type(0)
@@ -91,6 +96,7 @@ def hidden_layer(next_delta, weights, output, error, delta, rows, kind, limit):
                 e += next_delta[i, n] * weights[m, n]
             error[i, m] = e
             delta[i, m] = trimmed(e * slope(output[i, m], kind), limit)
+    # [/hidden-delta]
 
 
 @inlined
@@ -102,6 +108,7 @@ def trimmed(delta, limit):
 @inlined
 def descend(l_in, next_delta, descent, first, rows, bias):
     """descent = l_in^T next_delta, a sum over the batch; the input of a bias unit is 1."""
+    # [update]
     inputs = descent.shape[0] - bias
     for m in range(inputs):
         for n in range(descent.shape[1]):
@@ -115,3 +122,4 @@ def descend(l_in, next_delta, descent, first, rows, bias):
             for i in range(rows):
                 total += next_delta[i, n]
             descent[inputs, n] = total
+    # [/update]

@@ -41,6 +41,7 @@ class More(NamedTuple):
 @inlined
 def forward(l, syn, first, rows, bias, activation, output, more, iteration):
     """From the first layer up: l[k + 1] from l[k]."""
+    # [forward]
     last = len(syn) - 1
     for k in range(len(syn)):
         start = first if k == 0 else 0
@@ -54,13 +55,17 @@ def forward(l, syn, first, rows, bias, activation, output, more, iteration):
         if more is not None and k < last:
             hidden = more.hidden[k + 1]
             stages_forward(l[k + 1], hidden, more.rules, rows, activation, iteration, k + 1)
+    # [/forward]
 
 
 @inlined
 def backward(l, error, delta, syn, y, first, rows, activation, output, limit, more):
     """From the last layer down: error[k], then delta[k], with all weights still unchanged."""
+    # [output-delta]
     last = len(syn)
     output_layer(y, l[last], error[last], delta[last], first, rows, output, limit)
+    # [/output-delta]
+    # [hidden-delta]
     for k in range(last - 1, 0, -1):
         if more is None:
             hidden_layer(delta[k + 1], syn[k], l[k], error[k], delta[k], rows, activation, limit)
@@ -68,6 +73,7 @@ def backward(l, error, delta, syn, y, first, rows, activation, output, limit, mo
             no_limit = type(limit)(np.inf)  # what is trimmed is the delta, and it is not yet one
             hidden_layer(delta[k + 1], syn[k], l[k], error[k], delta[k], rows, LINEAR, no_limit)
             stages_back(delta[k], more.hidden[k], more.rules, rows, activation, limit)
+    # [/hidden-delta]
 
 
 @compiled
@@ -88,15 +94,19 @@ def advance(
         rows = min(batch_size, len(y) - first)
         forward(l, syn, first, rows, bias, activation, output, more, iteration)
         backward(l, error, delta, syn, y, first, rows, activation, output_slope, trim_value, more)
+        # [update]
         for k in range(len(syn)):
             start_row = first if k == 0 else 0
             descend(l[k], delta[k + 1], descent[k], start_row, rows, bias)
+        # [/update]
         if trim_norm > 0:
             shrink(descents, trim_norm)
         if l1 != 0 or l2 != 0:
             decay(descents, parameters, decays, l1, l2)
+        # [update]
         if more is None:
             move(parameters, velocity, descents, alpha, momentum, nesterov)
+        # [/update]
         elif more.rules.adam:
             adam(parameters, velocity, more.v, descents, alpha, more.rules, iteration + 1)
         else:
@@ -118,6 +128,7 @@ def reorder(source, target, order):
 
 
 @compiled
+# [checkpoint]
 def mean_error(output, y):
     """The mean of |y - output| over samples and outputs."""
     total = output.dtype.type(0)
@@ -125,3 +136,4 @@ def mean_error(output, y):
         for n in range(output.shape[1]):
             total += abs(y[i, n] - output[i, n])
     return total / output.dtype.type(output.size)
+    # [/checkpoint]

@@ -32,6 +32,7 @@ def decay(descent, parameters, decays, l1, l2):
 @inlined
 def move(parameters, velocity, descent, alpha, momentum, nesterov):
     """Add alpha descent; with momentum, alpha times the velocity, or a step ahead of it."""
+    # [update]
     for p in range(len(parameters)):
         d = descent[p]
         if momentum > 0:
@@ -39,6 +40,7 @@ def move(parameters, velocity, descent, alpha, momentum, nesterov):
             velocity[p] = v
             d = d + momentum * v if nesterov else v
         parameters[p] += alpha * d
+    # [/update]
 
 
 @compiled

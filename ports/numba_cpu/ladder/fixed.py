@@ -107,6 +107,7 @@ def sum_of_four(factors, a):
     )
 
 
+# [forward]
 @inlined
 def hidden_sums(X, syn0):
     """X syn0, of sample i and over hidden units."""
@@ -116,20 +117,26 @@ def hidden_sums(X, syn0):
         sum_of_three(X[2], syn0),
         sum_of_three(X[3], syn0),
     )
+    # [/forward]
 
 
 @inlined
 def forward(X, syn0, syn1):
+    # [forward]
     x = hidden_sums(X, syn0)
     l1 = sigmoids(x[0]), sigmoids(x[1]), sigmoids(x[2]), sigmoids(x[3])
     l2 = sigmoids((dot(l1[0], syn1), dot(l1[1], syn1), dot(l1[2], syn1), dot(l1[3], syn1)))
     return l1, l2
+    # [/forward]
 
 
 @inlined
 def backward(y, l1, l2, syn1):
+    # [output-delta]
     l2_error = minus(y, l2)
     l2_delta = times(l2_error, slopes(l2))
+    # [/output-delta]
+    # [hidden-delta]
     l1_error = (
         scaled(syn1, l2_delta[0]),
         scaled(syn1, l2_delta[1]),
@@ -142,12 +149,14 @@ def backward(y, l1, l2, syn1):
         times(l1_error[2], slopes(l1[2])),
         times(l1_error[3], slopes(l1[3])),
     )
+    # [/hidden-delta]
     return l2_error, l2_delta, l1_error, l1_delta
 
 
 @compiled
 def advance(X, columns, y, syn0, syn1, alpha, count):
     """The weights after `count` updates; `columns` is X^T."""
+    # [update]
     for _ in range(count):
         l1, l2 = forward(X, syn0, syn1)
         _, l2_delta, _, l1_delta = backward(y, l1, l2, syn1)
@@ -158,6 +167,7 @@ def advance(X, columns, y, syn0, syn1, alpha, count):
             plus(syn0[2], scaled(sum_of_four(columns[2], l1_delta), alpha)),
         )
     return syn0, syn1
+    # [/update]
 
 
 @compiled
@@ -201,6 +211,7 @@ def column(four):
 
 
 def train(X, y, state, checkpoints, *, alpha, **settings):
+    # [checkpoint]
     network = Network(X, y, state, alpha, settings)
     iteration = 0
     for n in checkpoints:
@@ -208,6 +219,7 @@ def train(X, y, state, checkpoints, *, alpha, **settings):
         iteration = n
         l2 = column(infer(network.X, network.syn0, network.syn1))
         yield n, np.abs(y - l2).mean(), network.state()
+    # [/checkpoint]
 
 
 def step(X, y, state, *, alpha, **settings):

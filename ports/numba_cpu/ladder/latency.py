@@ -109,14 +109,17 @@ def sum_of_four(factors, a):
     )
 
 
+# [forward]
 @inlined
 def forward(z1, w):
     """l1, and d2 = 1 / l2. All divisions come after all polynomials."""
     d = denominators(z1[0]), denominators(z1[1]), denominators(z1[2]), denominators(z1[3])
     l1 = inverses(d[0]), inverses(d[1]), inverses(d[2]), inverses(d[3])
     return l1, denominators(sum_of_four(w, l1))
+    # [/forward]
 
 
+# [update]
 @inlined
 def moved(z, part, gram, l2_delta):
     """z1[j] after an update. The products with `gram` do not wait for l2_delta.
@@ -127,6 +130,7 @@ def moved(z, part, gram, l2_delta):
     g2, g3 = scaled(gram[2], part[2]), scaled(gram[3], part[3])
     even = plus(plus(z, scaled(g0, l2_delta[0])), scaled(g2, l2_delta[2]))
     return plus(even, plus(scaled(g1, l2_delta[1]), scaled(g3, l2_delta[3])))
+    # [/update]
 
 
 @compiled
@@ -135,8 +139,13 @@ def advance(gram, y, z1, w, alpha, count):
     nothing = (0.0, 0.0, 0.0, 0.0)
     sums = nothing, nothing, nothing, nothing
     for _ in range(count):
+        # [forward]
         l1, d2 = forward(z1, w)
+        # [/forward]
+        # [output-delta]
         numerators = times(minus_one(times(y, d2)), minus_one(d2))
+        # [/output-delta]
+        # [hidden-delta]
         # The l1_delta[j], but for l2_delta.
         parts = (
             scaled(slopes(l1[0]), w[0]),
@@ -144,8 +153,14 @@ def advance(gram, y, z1, w, alpha, count):
             scaled(slopes(l1[2]), w[2]),
             scaled(slopes(l1[3]), w[3]),
         )
+        # [/hidden-delta]
+        # [output-delta]
+        # [forward]
         l2 = inverses(d2)
+        # [/forward]
         l2_delta = times(times(numerators, l2), times(l2, l2))
+        # [/output-delta]
+        # [update]
         z1 = (
             moved(z1[0], parts[0], gram, l2_delta),
             moved(z1[1], parts[1], gram, l2_delta),
@@ -153,12 +168,14 @@ def advance(gram, y, z1, w, alpha, count):
             moved(z1[3], parts[3], gram, l2_delta),
         )
         # From here on nothing is waited for before the next iteration's second sigmoid.
+        # [hidden-delta]
         sums = (
             plus(sums[0], times(parts[0], l2_delta)),
             plus(sums[1], times(parts[1], l2_delta)),
             plus(sums[2], times(parts[2], l2_delta)),
             plus(sums[3], times(parts[3], l2_delta)),
         )
+        # [/hidden-delta]
         descent = (
             dot(l1[0], l2_delta),
             dot(l1[1], l2_delta),
@@ -166,6 +183,7 @@ def advance(gram, y, z1, w, alpha, count):
             dot(l1[3], l2_delta),
         )
         w = plus(w, scaled(descent, TO_Z * alpha))
+        # [/update]
     return w, sums
 
 
@@ -195,9 +213,11 @@ class Network:
     def advance(self, count):
         for start in range(0, count, STRETCH):
             some = min(STRETCH, count - start)
+            # [update]
             w, sums = advance(self.gram, self.y, *self.weighted(), self.alpha, some)
             self.syn0 = self.syn0 + self.alpha / TO_Z * (self.X.T @ np.array(sums).T)
             self.syn1 = np.array(w).reshape(4, 1) / TO_Z
+            # [/update]
 
     def infer(self):
         """l1 and l2 as matrices."""
@@ -210,12 +230,14 @@ def tuples(matrix):
 
 
 def train(X, y, state, checkpoints, *, alpha, **settings):
+    # [checkpoint]
     network = Network(X, y, state, alpha, settings)
     iteration = 0
     for n in checkpoints:
         network.advance(n - iteration)
         iteration = n
         yield n, np.abs(y - network.infer()[1]).mean(), [network.syn0, network.syn1]
+    # [/checkpoint]
 
 
 def step(X, y, state, *, alpha, **settings):
