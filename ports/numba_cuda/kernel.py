@@ -85,6 +85,7 @@ def backprop(
     # Read after write: a thread needs weights that others have copied.
     cuda.syncthreads()
 
+    # [checkpoint]
     iteration = start
     c = 0  # the next checkpoint
     while True:
@@ -110,6 +111,7 @@ def backprop(
             c += 1
             if c == checkpoints.size:
                 return
+        # [/checkpoint]
 
         # The batch of this iteration, from places that follow each other in the epoch's order.
         if rules.shuffle and (iteration % batches == 0 or iteration == start):
@@ -123,9 +125,11 @@ def backprop(
             for e in range(t, units, T):
                 kept[0, e] = l[e]
                 kept[2, e] = delta[e]
+        # [update]
         descend(X, net, batch, rules)
         factor = norm_factor(net, rules)
         improve(net, memory, factor, rules, iteration)
+        # [/update]
         # Read after write: the next forward pass reads weights of every owner. Write after
         # read: it overwrites l, and with dropout delta, which other threads may still be reading
         # for their descents; a shuffle overwrites the order, which they read for them, too; and

@@ -122,6 +122,7 @@ def forward(X, net, batch, rules, iteration, training):
     real = net.l.dtype.type
     last = net.layers.size - 1
 
+    # [forward]
     # l[k+1] = s([l[k], 1] syn[k]). Element e = (i, n) of l[k+1] is the output of unit n for
     # sample i: row i of l[k] times column n of syn[k], and the bias unit's weight to n.
     for k in range(last):
@@ -156,6 +157,7 @@ def forward(X, net, batch, rules, iteration, training):
         # reads all of it; so does whoever takes the outputs of the last layer. With dropout
         # and batch normalisation, so do slopes in delta[k+1], which a unit's owner wrote.
         cuda.syncthreads()
+    # [/forward]
 
     # Softmax: l[K] holds the weighted inputs. Its rows are dealt out instead of its elements:
     # the owner of row i makes both sums and all outputs of the row, in index order, and no
@@ -189,6 +191,7 @@ def backward(y, net, batch, rules, keep, kept):
     real = net.l.dtype.type
     last = net.layers.size - 1
 
+    # [hidden-delta]
     # error[K] = y - l[K], error[k] = delta[k+1] syn[k]^T, and delta[k] = error[k] slope(l[k]),
     # trimmed. Element e = (i, m) is unit m of layer k for sample i: row i of delta[k+1] times
     # row m of syn[k], which is column m of the transpose. No error goes to the bias unit, so
@@ -200,11 +203,13 @@ def backward(y, net, batch, rules, keep, kept):
         for e in range(t, batch.rows * units, T):
             i = e // units
             m = e % units
+            # [output-delta]
             if k == last:
                 error = y[place(batch, i) * units + m] - net.l[start + e]
                 d = error
                 if not rules.cross_entropy:
                     d *= slope(net.l[start + e], rules.output, real)
+            # [/output-delta]
             else:
                 outputs = net.layers[k + 1]
                 row = net.l_at[k + 1] + i * outputs
@@ -225,3 +230,4 @@ def backward(y, net, batch, rules, keep, kept):
         # owner. After the last round, k = 1, it is write after read too: the update overwrites
         # the weights, and must not until every error has used them.
         cuda.syncthreads()
+    # [/hidden-delta]

@@ -15,6 +15,7 @@ from numba import cuda
 @cuda.jit(device=True, inline="always")
 def descend(X, net, batch, rules):
     real = net.l.dtype.type
+    # [update]
     for k in range(net.layers.size - 1):
         inputs = net.layers[k]
         outputs = net.layers[k + 1]
@@ -36,6 +37,7 @@ def descend(X, net, batch, rules):
                     l_im = net.l[l_in + i * inputs + m]
                     total += l_im * net.delta[l_out + i * outputs + n]
             net.descent[net.at[k] + e] = total
+    # [/update]
 
 
 # Trimming by norm: what all descents are to be multiplied by. Every thread adds up all squares
@@ -77,6 +79,7 @@ def improve(net, memory, factor, rules, iteration):
         decayed = net.at[p]
         if p < last:
             decayed += net.layers[p] * net.layers[p + 1]
+        # [update]
         for e in range(net.at[p] + cuda.threadIdx.x, net.at[p + 1], cuda.blockDim.x):
             w = net.parameters[e]
             d = factor * net.descent[e]
@@ -94,3 +97,4 @@ def improve(net, memory, factor, rules, iteration):
                 memory[e] = v
                 d = d + rules.momentum * v if rules.nesterov else v
             net.parameters[e] = w + rules.alpha * d
+        # [/update]

@@ -30,6 +30,7 @@ from device import SIMULATED, cuda, sigmoid
 BLOCK = 8 if SIMULATED else 128
 
 
+# [forward]
 @cuda.jit(launch_bounds=BLOCK)
 def forward(l, syn, l_next):
     """l_next = s(l syn)."""
@@ -42,8 +43,10 @@ def forward(l, syn, l_next):
     for m in range(l.shape[1]):
         x += l[i, m] * syn[m, n]
     l_next[i, n] = sigmoid(x, real)
+    # [/forward]
 
 
+# [output-delta]
 @cuda.jit(launch_bounds=BLOCK)
 def output_delta(y, l2, l2_error, l2_delta):
     """l2_error = y - l2, and l2_delta from it: the thread has just made what it needs."""
@@ -54,8 +57,10 @@ def output_delta(y, l2, l2_error, l2_delta):
     i, n = e // l2.shape[1], e % l2.shape[1]
     l2_error[i, n] = y[i, n] - l2[i, n]
     l2_delta[i, n] = l2_error[i, n] * (l2[i, n] * (real(1) - l2[i, n]))
+    # [/output-delta]
 
 
+# [hidden-delta]
 @cuda.jit(launch_bounds=BLOCK)
 def hidden_delta(l2_delta, syn1, l1, l1_error, l1_delta):
     """l1_error = l2_delta syn1^T, and l1_delta from it. Row j of syn1 is column j of syn1^T."""
@@ -69,8 +74,10 @@ def hidden_delta(l2_delta, syn1, l1, l1_error, l1_delta):
         x += l2_delta[i, n] * syn1[j, n]
     l1_error[i, j] = x
     l1_delta[i, j] = x * (l1[i, j] * (real(1) - l1[i, j]))
+    # [/hidden-delta]
 
 
+# [update]
 @cuda.jit(launch_bounds=BLOCK)
 def update(l, delta, alpha, syn):
     """syn += alpha l^T delta."""
@@ -83,8 +90,10 @@ def update(l, delta, alpha, syn):
     for i in range(l.shape[0]):
         x += l[i, m] * delta[i, n]
     syn[m, n] += alpha * x
+    # [/update]
 
 
+# [checkpoint]
 @cuda.jit
 def mean_error(y, l2, mean):
     """The mean of |y - l2|, by one thread: it is needed at checkpoints only."""
@@ -94,6 +103,7 @@ def mean_error(y, l2, mean):
         for n in range(y.shape[1]):
             total += abs(y[i, n] - l2[i, n])
     mean[0] = total / real(y.size)
+    # [/checkpoint]
 
 
 def launch(kernel, elements, stream, *arguments):
@@ -103,18 +113,27 @@ def launch(kernel, elements, stream, *arguments):
 
 def iteration(net):
     """One update: six launches, all of which are only queued."""
+    # [forward]
     launch(forward, net.l1.size, net.stream, net.X, net.syn0, net.l1)
     launch(forward, net.l2.size, net.stream, net.l1, net.syn1, net.l2)
+    # [/forward]
+    # [output-delta]
     launch(output_delta, net.l2.size, net.stream, net.y, net.l2, net.l2_error, net.l2_delta)
+    # [/output-delta]
+    # [hidden-delta]
     launch(
         hidden_delta, net.l1.size, net.stream,
         net.l2_delta, net.syn1, net.l1, net.l1_error, net.l1_delta,
     )  # fmt: skip
+    # [/hidden-delta]
+    # [update]
     # hidden_delta has ended: it was the last that needs the weights from before.
     launch(update, net.syn1.size, net.stream, net.l1, net.l2_delta, net.alpha, net.syn1)
     launch(update, net.syn0.size, net.stream, net.X, net.l1_delta, net.alpha, net.syn0)
+    # [/update]
 
 
+# [checkpoint]
 def updates(net, count):
     for _ in range(count):
         iteration(net)
@@ -124,6 +143,7 @@ def measure(net):
     launch(forward, net.l1.size, net.stream, net.X, net.syn0, net.l1)
     launch(forward, net.l2.size, net.stream, net.l1, net.syn1, net.l2)
     mean_error[1, 1, net.stream](net.y, net.l2, net.mean_error)
+    # [/checkpoint]
 
 
 train, step = host.loops(updates, measure)

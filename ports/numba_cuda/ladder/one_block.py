@@ -68,6 +68,7 @@ def train_kernel(
     # Read after write: each column of weights was copied by many.
     cuda.syncthreads()
 
+    # [checkpoint]
     iteration = 0
     c = 0  # the next checkpoint
     while True:
@@ -80,7 +81,9 @@ def train_kernel(
                 syn1_out[c, e // outputs, e % outputs] = syn1[e]
             if keep:
                 return  # all threads, or none: `keep` is the same for all
+        # [/checkpoint]
 
+        # [forward]
         for e in range(t, samples * hidden, T):
             i, j = e // hidden, e % hidden
             x = real(0)
@@ -96,11 +99,15 @@ def train_kernel(
             for j in range(hidden):
                 x += l1[i * hidden + j] * syn1[j * outputs + n]
             x = sigmoid(x, real)
+            # [output-delta]
             error = y[i, n] - x
             l2[e] = x
+            # [/forward]
             l2_delta[e] = error * (x * (real(1) - x))
+            # [/output-delta]
             if keep:
                 layer2[0, i, n], layer2[1, i, n], layer2[2, i, n] = x, error, l2_delta[e]
+        # [checkpoint]
         # Read after write: a row of l2_delta has many owners, and the error below needs all of l2.
         cuda.syncthreads()
 
@@ -114,7 +121,9 @@ def train_kernel(
             c += 1
             if c == checkpoints.size:
                 return
+        # [/checkpoint]
 
+        # [hidden-delta]
         for e in range(t, samples * hidden, T):
             i, j = e // hidden, e % hidden
             error = real(0)
@@ -126,7 +135,9 @@ def train_kernel(
         # Read after write: a column of l1_delta has many owners. Write after read: the update
         # changes syn1, and others may still need the old one for their l1_error.
         cuda.syncthreads()
+        # [/hidden-delta]
 
+        # [update]
         for e in range(t, hidden * outputs, T):
             j, n = e // outputs, e % outputs
             x = real(0)
@@ -142,6 +153,7 @@ def train_kernel(
         # Read after write: the next l1 needs columns of weights. Write after read: it overwrites
         # l1, which others may still be reading for their weights.
         cuda.syncthreads()
+        # [/update]
         iteration += 1
 
 

@@ -35,6 +35,7 @@ def train_kernel(
     l1, l1_error, l1_delta = layer1[0], layer1[1], layer1[2]
     l2, l2_error, l2_delta = layer2[0], layer2[1], layer2[2]
 
+    # [checkpoint]
     iteration = 0
     c = 0  # the next checkpoint
     while True:
@@ -47,7 +48,9 @@ def train_kernel(
                     syn1_out[c, j, n] = syn1[j, n]
             if keep:
                 return
+        # [/checkpoint]
 
+        # [forward]
         # l1 = s(X syn0), l2 = s(l1 syn1)
         for i in range(samples):
             for j in range(hidden):
@@ -60,7 +63,9 @@ def train_kernel(
                 for j in range(hidden):
                     x += l1[i, j] * syn1[j, n]
                 l2[i, n] = sigmoid(x, real)
+        # [/forward]
 
+        # [checkpoint]
         if due:
             total = real(0)
             for i in range(samples):
@@ -70,19 +75,25 @@ def train_kernel(
             c += 1
             if c == checkpoints.size:
                 return
+        # [/checkpoint]
 
+        # [hidden-delta]
         # All deltas before any weight is changed.
         for i in range(samples):
+            # [output-delta]
             for n in range(outputs):
                 l2_error[i, n] = y[i, n] - l2[i, n]
                 l2_delta[i, n] = l2_error[i, n] * (l2[i, n] * (real(1) - l2[i, n]))
+            # [/output-delta]
             for j in range(hidden):
                 x = real(0)
                 for n in range(outputs):
                     x += l2_delta[i, n] * syn1[j, n]
                 l1_error[i, j] = x
                 l1_delta[i, j] = x * (l1[i, j] * (real(1) - l1[i, j]))
+        # [/hidden-delta]
 
+        # [update]
         # syn1 += alpha l1^T l2_delta, syn0 += alpha X^T l1_delta
         for j in range(hidden):
             for n in range(outputs):
@@ -95,6 +106,7 @@ def train_kernel(
                 for i in range(samples):
                     x += X[i, m] * l1_delta[i, j]
                 syn0[m, j] += alpha * x
+        # [/update]
         iteration += 1
 
 

@@ -39,37 +39,47 @@ from device import cuda, sigmoid
 ALL = 0xFFFFFFFF  # every lane takes part in every shuffle
 
 
+# [forward]
 @cuda.jit(device=True, inline="always")
 def over_units(x):
     """The sum over j, in all four lanes of a sample: those that differ in the lowest two bits."""
     x += cuda.shfl_xor_sync(ALL, x, 1)
     x += cuda.shfl_xor_sync(ALL, x, 2)
     return x
+    # [/forward]
 
 
+# [update]
 @cuda.jit(device=True, inline="always")
 def over_samples(x):
     """The sum over i, in all four lanes of a hidden unit."""
     x += cuda.shfl_xor_sync(ALL, x, 4)
     x += cuda.shfl_xor_sync(ALL, x, 8)
     return x
+    # [/update]
 
 
+# [forward]
 @cuda.jit(device=True, inline="always")
 def forward(x0, x1, x2, a0, a1, a2, b, real):
     """l1 and l2 of this lane: x is row i of X, a is column j of syn0, and b is syn1[j]."""
     l1 = sigmoid(x0 * a0 + x1 * a1 + x2 * a2, real)
     l2 = sigmoid(over_units(l1 * b), real)
     return l1, l2
+    # [/forward]
 
 
 @cuda.jit(device=True, inline="always")
 def backward(l1, l2, target, b, real):
     """Errors and deltas of this lane; no lane needs another's."""
+    # [output-delta]
     l2_error = target - l2
     l2_delta = l2_error * (l2 * (real(1) - l2))
+    # [/output-delta]
+    # [hidden-delta]
     l1_error = l2_delta * b
     l1_delta = l1_error * (l1 * (real(1) - l1))
+    # [/hidden-delta]
     return l1_error, l1_delta, l2_error, l2_delta
 
 
@@ -86,6 +96,7 @@ def train_kernel(
     x0, x1, x2, target = X[i, 0], X[i, 1], X[i, 2], y[i, 0]
     a0, a1, a2, b = syn0[0, j], syn0[1, j], syn0[2, j], syn1[j, 0]
 
+    # [checkpoint]
     iteration = 0
     c = 0  # the next checkpoint
     while True:
@@ -96,10 +107,12 @@ def train_kernel(
                 syn1_out[c, j, 0] = b
             if keep:
                 return  # all lanes, or none
+        # [/checkpoint]
 
         l1, l2 = forward(x0, x1, x2, a0, a1, a2, b, real)
         l1_error, l1_delta, l2_error, l2_delta = backward(l1, l2, target, b, real)
 
+        # [checkpoint]
         if due:
             # The lanes that take part are all, though one writes: a shuffle waits for every lane.
             total = over_samples(abs(l2_error))
@@ -108,15 +121,18 @@ def train_kernel(
             c += 1
             if c == checkpoints.size:
                 return
+        # [/checkpoint]
         if keep and first:
             layer1[0, i, j], layer1[1, i, j], layer1[2, i, j] = l1, l1_error, l1_delta
             if j == 0:
                 layer2[0, i, 0], layer2[1, i, 0], layer2[2, i, 0] = l2, l2_error, l2_delta
 
+        # [update]
         b += alpha * over_samples(l1 * l2_delta)
         a0 += alpha * over_samples(x0 * l1_delta)
         a1 += alpha * over_samples(x1 * l1_delta)
         a2 += alpha * over_samples(x2 * l1_delta)
+        # [/update]
         iteration += 1
 
 

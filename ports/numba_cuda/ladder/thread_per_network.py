@@ -52,12 +52,15 @@ def advance(X, y, syn0, syn1, alpha, updates, error_out, keep, layer1, layer2):
     for j in range(HIDDEN):
         b[j] = syn1[j, k]
 
+    # [checkpoint]
     for iteration in range(updates + 1):
         for e in range(WEIGHTS):
             a_descent[e] = real(0)
         for j in range(HIDDEN):
             b_descent[j] = real(0)
         total = real(0)
+        # [/checkpoint]
+        # [forward]
         for i in range(SAMPLES):
             x = real(0)
             for j in range(HIDDEN):
@@ -67,32 +70,47 @@ def advance(X, y, syn0, syn1, alpha, updates, error_out, keep, layer1, layer2):
                 l1[j] = sigmoid(h, real)
                 x += l1[j] * b[j]
             l2 = sigmoid(x, real)
+            # [/forward]
+            # [output-delta]
             l2_error = y[i, 0] - l2
             l2_delta = l2_error * (l2 * (real(1) - l2))
+            # [/output-delta]
+            # [checkpoint]
             total += abs(l2_error)
+            # [/checkpoint]
+            # [update]
+            # [hidden-delta]
             for j in range(HIDDEN):
                 l1_error = l2_delta * b[j]
                 l1_delta = l1_error * (l1[j] * (real(1) - l1[j]))
+                # [/hidden-delta]
                 b_descent[j] += l1[j] * l2_delta
                 for m in range(INPUTS):
                     a_descent[HIDDEN * m + j] += X[i, m] * l1_delta
+                # [/update]
                 if keep and iteration == 0:
                     layer1[0, i, j], layer1[1, i, j], layer1[2, i, j] = l1[j], l1_error, l1_delta
             if keep and iteration == 0:
                 layer2[0, i, 0], layer2[1, i, 0], layer2[2, i, 0] = l2, l2_error, l2_delta
+        # [checkpoint]
         # The last round is for the error alone.
         if iteration == updates:
             error_out[k] = total / real(SAMPLES)
+        # [/checkpoint]
         else:
+            # [update]
             for e in range(WEIGHTS):
                 a[e] += alpha * a_descent[e]
             for j in range(HIDDEN):
                 b[j] += alpha * b_descent[j]
+            # [/update]
 
+    # [checkpoint]
     for e in range(WEIGHTS):
         syn0[e, k] = a[e]
     for j in range(HIDDEN):
         syn1[j, k] = b[j]
+    # [/checkpoint]
 
 
 train, step = host.ensembles(advance, 1, BLOCK, transposed=True)

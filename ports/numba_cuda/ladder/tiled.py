@@ -51,6 +51,7 @@ def product(A, B, C, alpha, beta, A_transposed, B_transposed):
     a = cuda.shared.array(PADDED, A.dtype)
     b = cuda.shared.array(PADDED, A.dtype)
 
+    # [forward]
     total = real(0)
     for start in range(0, length, TILE):
         # Where this thread's numbers are in the matrices, as these lie.
@@ -77,6 +78,7 @@ def product(A, B, C, alpha, beta, A_transposed, B_transposed):
         if beta != real(0):
             total += beta * C[i, j]
         C[i, j] = total
+    # [/forward]
 
 
 @cuda.jit(launch_bounds=BLOCK)
@@ -90,6 +92,7 @@ def activate(l):
     l[i, n] = sigmoid(l[i, n], real)
 
 
+# [hidden-delta]
 @cuda.jit(launch_bounds=BLOCK)
 def times_slope(error, l, delta):
     """delta = error l (1 - l), elementwise."""
@@ -99,6 +102,7 @@ def times_slope(error, l, delta):
     real = l.dtype.type
     i, n = e // l.shape[1], e % l.shape[1]
     delta[i, n] = error[i, n] * (l[i, n] * (real(1) - l[i, n]))
+    # [/hidden-delta]
 
 
 def tiled(stream, A, B, C, alpha=1, beta=0, A_transposed=False, B_transposed=False):
@@ -114,25 +118,35 @@ def passes(multiply):
     """updates and measure for host.loops, of passes that are made of this product."""
 
     def forward(net):
+        # [forward]
         multiply(net.stream, net.X, net.syn0, net.l1)
         launch(activate, net.l1.size, net.stream, net.l1)
         multiply(net.stream, net.l1, net.syn1, net.l2)
         launch(activate, net.l2.size, net.stream, net.l2)
+        # [/forward]
 
+    # [checkpoint]
     def updates(net, count):
         for _ in range(count):
             forward(net)
+            # [output-delta]
             launch(output_delta, net.l2.size, net.stream, net.y, net.l2, net.l2_error, net.l2_delta)
+            # [/output-delta]
+            # [hidden-delta]
             multiply(net.stream, net.l2_delta, net.syn1, net.l1_error, B_transposed=True)
             launch(times_slope, net.l1.size, net.stream, net.l1_error, net.l1, net.l1_delta)
+            # [/hidden-delta]
+            # [update]
             # The update is a product as well: syn = alpha l^T delta + 1 syn.
             with_alpha = {"alpha": net.alpha, "beta": 1, "A_transposed": True}
             multiply(net.stream, net.l1, net.l2_delta, net.syn1, **with_alpha)
             multiply(net.stream, net.X, net.l1_delta, net.syn0, **with_alpha)
+            # [/update]
 
     def measure(net):
         forward(net)
         mean_error[1, 1, net.stream](net.y, net.l2, net.mean_error)
+        # [/checkpoint]
 
     return updates, measure
 

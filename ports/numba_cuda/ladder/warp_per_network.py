@@ -44,11 +44,14 @@ def advance(X, y, syn0, syn1, alpha, updates, error_out, keep, layer1, layer2):
             layer1[0, i, j], layer1[1, i, j], layer1[2, i, j] = l1, l1_error, l1_delta
             if j == 0:
                 layer2[0, i, 0], layer2[1, i, 0], layer2[2, i, 0] = l2, l2_error, l2_delta
+        # [update]
         b += alpha * over_samples(l1 * l2_delta)
         a0 += alpha * over_samples(x0 * l1_delta)
         a1 += alpha * over_samples(x1 * l1_delta)
         a2 += alpha * over_samples(x2 * l1_delta)
+        # [/update]
 
+    # [checkpoint]
     _, l2 = forward(x0, x1, x2, a0, a1, a2, b, real)
     total = over_samples(abs(target - l2))
     if lane == 0:
@@ -59,6 +62,7 @@ def advance(X, y, syn0, syn1, alpha, updates, error_out, keep, layer1, layer2):
     if lane < 4:
         syn0[k, 0, j], syn0[k, 1, j], syn0[k, 2, j] = a0, a1, a2
         syn1[k, j, 0] = b
+    # [/checkpoint]
 
 
 train, step = host.ensembles(advance, 32, BLOCK, transposed=False)
