@@ -23,6 +23,7 @@ else:
     asnumpy = xp.asnumpy
 
 
+# [forward]
 def sigmoid(x):
     return 1 / (1 + xp.exp(-x))
 
@@ -32,18 +33,25 @@ def forward(X, syn):
     for weights in syn:
         l.append(sigmoid(l[-1] @ weights))
     return l
+    # [/forward]
 
 
 def update(X, y, syn, alpha):
     """One update: l, error and delta of the layers 1 ... K, and the new weights."""
     l, last = forward(X, syn), len(syn)
+    # [output-delta]
     error = {last: y - l[last]}
     delta = {last: error[last] * l[last] * (1 - l[last])}
+    # [/output-delta]
+    # [hidden-delta]
     for k in range(last - 1, 0, -1):
         error[k] = delta[k + 1] @ transposed(syn[k])
         delta[k] = error[k] * l[k] * (1 - l[k])
+    # [/hidden-delta]
+    # [update]
     # New arrays: every error above used the old weights.
     new = [w + alpha * (transposed(l[k]) @ delta[k + 1]) for k, w in enumerate(syn)]
+    # [/update]
     layers = range(1, last + 1)
     return l[1:], [error[k] for k in layers], [delta[k] for k in layers], new
 
@@ -54,6 +62,7 @@ def transposed(a):
 
 def train(X, y, state, checkpoints, *, alpha):
     X, y, syn = xp.asarray(X), xp.asarray(y), [xp.asarray(w) for w in state]
+    # [checkpoint]
     iteration = 0
     for n in checkpoints:
         while iteration < n:
@@ -61,6 +70,7 @@ def train(X, y, state, checkpoints, *, alpha):
             iteration += 1
         error = xp.abs(y - forward(X, syn)[-1]).mean(axis=(-2, -1))
         yield n, asnumpy(error), [asnumpy(w) for w in syn]
+    # [/checkpoint]
 
 
 def step(X, y, state, *, alpha):

@@ -21,12 +21,14 @@ advance_all = jax.jit(jax.vmap(advance, in_axes=(None, 0, None, None, None, None
 
 def train(X, y, state, checkpoints, **settings):
     settings = Settings.of(X.dtype, **settings)
+    # [checkpoint]
     run = advance_all if state[0].ndim > 2 else advance
     state, iteration = split(state, settings), 0
     for n in checkpoints:
         state, error = run(settings, state, X, y, iteration, n)
         iteration = n
         yield n, error, flat(state)
+    # [/checkpoint]
 
 
 def step(X, y, state, *, iteration=0, **settings):

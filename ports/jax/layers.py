@@ -12,20 +12,24 @@ from random_numbers import kept
 SMALL = 2000
 
 
+# [forward]
 def weighted(settings, l, weights):
     """l weights; with bias, the last row of weights is from a unit that is always 1."""
     if settings.bias:
         return product(l, weights[:-1]) + weights[-1]
     return product(l, weights)
+    # [/forward]
 
 
 def product(a, b):
     """a b. XLA makes one loop of elementwise operations that follow each other, and of their
     derivatives; a matrix product it calls, and a call takes longer than such a loop if it is small.
     """
+    # [forward]
     if a.size * b.shape[1] <= SMALL:
         return (a[:, :, None] * b[None, :, :]).sum(axis=1)
     return a @ b
+    # [/forward]
 
 
 ACTIVATIONS = {
@@ -42,8 +46,12 @@ def loss(settings, x, l, y):
     Cross-entropy is written by weighted inputs, so that no logarithm of 0 can occur. Of its form
     for softmax, the gradient is l - y for any y; it is -(y log l).sum() where rows of y sum to 1.
     """
+    # [output-delta]
+    # [hidden-delta]
     if settings.loss == "squared":
         return jnp.square(y - l).sum() / 2
+    # [/hidden-delta]
+    # [/output-delta]
     if settings.output == "softmax":
         return jax.nn.logsumexp(x, axis=1).sum() - (x * y).sum()
     return jax.nn.softplus(x).sum() - (x * y).sum()

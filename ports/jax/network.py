@@ -19,11 +19,15 @@ from layers import ACTIVATIONS, drop, loss, normalise, normalise_by_averages, tr
 from optimise import improve
 
 
+# [output-delta]
+# [hidden-delta]
 class Nudges(NamedTuple):
     """Zeros that are added on the way forward, to ask for the gradients at these places."""
 
     x: list[jax.Array]  # added to x[1] ... x[K]: minus the gradients here are the deltas
     l: list[jax.Array]  # added to l[1] ... l[K-1]: here they are the errors
+    # [/hidden-delta]
+    # [/output-delta]
 
 
 class Pass(NamedTuple):
@@ -45,6 +49,7 @@ class Trace(NamedTuple):
 
 def forward(settings, state, X, iteration=None, nudges=None):
     """From the first layer up; without an iteration, inference."""
+    # [forward]
     syn, gamma, beta = state.parameters
     result, l = Pass([], [], [], []), X
     for k in range(1, len(syn) + 1):
@@ -72,11 +77,14 @@ def forward(settings, state, X, iteration=None, nudges=None):
             l = l + nudges.l[k - 1]
         result.l.append(l)
     return result
+    # [/forward]
 
 
 def update(settings, state, X, y, iteration):
     """The state after one update from a batch, and its Trace."""
 
+    # [output-delta]
+    # [hidden-delta]
     def goal(parameters, nudges):
         """Minus the loss, so that its gradients are added."""
         now = forward(settings, state._replace(parameters=parameters), X, iteration, nudges)
@@ -84,10 +92,19 @@ def update(settings, state, X, y, iteration):
 
     sizes = [w.shape[1] for w in state.parameters.syn]
     zeros = [jnp.zeros((len(X), n), X.dtype) for n in sizes]
+    # One call of autodiff finds the deltas of all layers (at.x), and the hidden errors (at.l).
     ascend = jax.grad(goal, argnums=(0, 1), has_aux=True)
+    # [update]
     (descent, at), now = ascend(state.parameters, Nudges(zeros, zeros[:-1]))
+    # [/hidden-delta]
+    # [/output-delta]
     new = improve(settings, state, descent, now, iteration)
+    # [/update]
+    # [output-delta]
+    # [hidden-delta]
     return new, Trace(now.l, [*at.l, y - now.l[-1]], at.x)
+    # [/hidden-delta]
+    # [/output-delta]
 
 
 @jax.jit
@@ -115,8 +132,10 @@ def advance(settings, state, X, y, start, end):
         return lax.cond(place == batches - 1, learn(last_size), learn(size)), order
 
     order = jnp.arange(len(X)) if settings.shuffle else None
+    # [checkpoint]
     state, _ = lax.fori_loop(start, end, one, (state, order))
     return state, jnp.abs(y - forward(settings, state, X).l[-1]).mean()
+    # [/checkpoint]
 
 
 @jax.jit

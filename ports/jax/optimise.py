@@ -17,6 +17,7 @@ def improve(settings, state, descent, now, iteration):
         decay(settings, *pair) for pair in zip(descent.syn, state.parameters.syn, strict=True)
     ]
     descent = descent._replace(syn=decayed)
+    # [update]
     if settings.adam:
         steps, memory = adam(settings, state.memory, descent, iteration + 1)
     elif settings.momentum is not None:
@@ -24,6 +25,7 @@ def improve(settings, state, descent, now, iteration):
     else:
         steps, memory = descent, []
     parameters = jax.tree.map(lambda w, step: w + settings.alpha * step, state.parameters, steps)
+    # [/update]
 
     def follow(average, of_batch):
         return average + settings.norm_rate * (of_batch - average)

@@ -16,12 +16,14 @@ def train(X, y, state, checkpoints, **settings):
         yield from train_all(X, y, state, checkpoints, settings)
         return
     settings = Settings.of(X.dtype, **settings)
+    # [checkpoint]
     program, iteration = Program.loaded(settings, state), 0
     for n in checkpoints:
         while iteration < n:
             program.learn(*arguments(settings, X, y, state, iteration))
             iteration += 1
         yield n, np.abs(y - program.infer(X)).mean(), program.values()
+    # [/checkpoint]
 
 
 def train_all(X, y, state, checkpoints, settings):

@@ -9,9 +9,11 @@ from pytensor.gradient import disconnected_grad
 from pytensor.tensor.special import softmax
 
 
+# [forward]
 def weighted(settings, l, weights):
     """l weights; with bias, the last row of weights is from a unit that is always 1."""
     return l @ weights[:-1] + weights[-1] if settings.bias else l @ weights
+    # [/forward]
 
 
 ACTIVATIONS = {
@@ -28,8 +30,12 @@ def loss(settings, x, l, y):
     Cross-entropy is written by weighted inputs, so that no logarithm of 0 can occur. Of its form
     for softmax, the gradient is l - y for any y; it is -(y log l).sum() where rows of y sum to 1.
     """
+    # [output-delta]
+    # [hidden-delta]
     if settings.loss == "squared":
         return ((y - l) ** 2).sum() / 2
+    # [/hidden-delta]
+    # [/output-delta]
     if settings.output == "softmax":
         return log_sum_exp(x).sum() - (x * y).sum()
     return pt.softplus(x).sum() - (x * y).sum()

@@ -33,6 +33,7 @@ class Pass(NamedTuple):
 
 def forward(settings, state, X, factors=None):
     """From the first layer up; without `factors`, a list for dropout, inference."""
+    # [forward]
     result, l = Pass([], [], [], []), X
     for k in range(1, state.last + 1):
         x = weighted(settings, l, state.syn[k - 1])
@@ -56,6 +57,7 @@ def forward(settings, state, X, factors=None):
         result.l.append(l)
     result.l.append(ACTIVATIONS[settings.output](x))
     return result._replace(last_x=x)
+    # [/forward]
 
 
 class Program:
@@ -95,6 +97,8 @@ class Program:
         y, t = pt.matrix("y", dtype=self.dtype), pt.scalar("t", dtype=self.dtype)
         hidden = range(1, state.last if s.dropout is not None else 1)
         factors = [pt.matrix(f"factor{k}", dtype=self.dtype) for k in hidden]
+        # [output-delta]
+        # [hidden-delta]
         now = forward(s, state, self.X, factors)
         # Of minus the loss the gradients are errors (at l), deltas (at x), and descents.
         goal = -loss(s, now.last_x, now.l[-1], y)
@@ -105,17 +109,27 @@ class Program:
             found[len(parameters) :][: state.last],
             found[len(parameters) + state.last :],
         )
+        # [/hidden-delta]
+        # [/output-delta]
+        # [update]
         # Every formula is of the old state; the new one is stored when all of it is computed.
         new = improve(s, state, descent, now, t).flat()
         arguments = [self.X, y, *factors, *([t] if s.adam else [])]
         updates = list(zip(self.matrices, new, strict=True))
+        # [output-delta]
+        # [hidden-delta]
         return arguments, updates, [*now.l, *error, y - now.l[-1], *delta]
+        # [/hidden-delta]
+        # [/output-delta]
+        # [/update]
 
     @cached_property
     def learn(self):
         """Compiled: an update."""
+        # [update]
         arguments, updates, _ = self.update
         return compiled(arguments, [], updates)
+        # [/update]
 
     @cached_property
     def learn_and_tell(self):

@@ -13,6 +13,7 @@ def improve(settings, state, descent, now, t):
         descent = shrink(descent, settings.trim_norm)
     decayed = [decay(settings, d, w) for d, w in zip(descent, state.syn, strict=False)]
     descent = decayed + descent[state.last :]
+    # [update]
     if settings.adam:
         steps, memory = adam(settings, state.memory, descent, t)
     elif settings.momentum is not None:
@@ -21,6 +22,7 @@ def improve(settings, state, descent, now, t):
         steps, memory = descent, []
     pairs = zip(state.parameters, steps, strict=True)
     parameters = [w + settings.alpha * change for w, change in pairs]
+    # [/update]
     mean, variance = (
         [a + settings.norm_rate * (of_batch - a) for a, of_batch in zip(*pair, strict=True)]
         for pair in ((state.mean, now.mean), (state.variance, now.variance))

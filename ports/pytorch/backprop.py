@@ -46,12 +46,14 @@ class Settings(NamedTuple):
 def train(X, y, state, checkpoints, **settings):
     settings = Settings(**settings)
     X, y, state = torch.tensor(X), torch.tensor(y), State(state, settings)
+    # [checkpoint]
     iteration = 0
     for n in checkpoints:
         while iteration < n:
             update(X, y, state, settings, iteration)
             iteration += 1
         yield n, mean_error(y - infer(X, state, settings)), state.arrays()
+    # [/checkpoint]
 
 
 def step(X, y, state, *, iteration=0, **settings):

@@ -11,6 +11,7 @@ import torch
 from random_numbers import kept
 
 
+# [forward]
 def weighted(l, weights, bias):
     """l weights; with bias, the last row of weights is from a unit that is always 1."""
     if not bias:
@@ -18,6 +19,7 @@ def weighted(l, weights, bias):
     if weights.ndim == 2:
         return torch.addmm(weights[-1], l, weights[:-1])  # one operation, which is faster
     return l @ weights[:, :-1] + weights[:, -1:]
+    # [/forward]
 
 
 ACTIVATIONS = {
@@ -34,8 +36,12 @@ def loss(x, l, y, settings):
     Cross-entropy is written by weighted inputs, so that no logarithm of 0 can occur. Of its form
     for softmax, the gradient is l - y for any y; it is -(y log l).sum() where rows of y sum to 1.
     """
+    # [output-delta]
+    # [hidden-delta]
     if settings.loss == "squared":
         return (y - l).square().sum() / 2
+    # [/hidden-delta]
+    # [/output-delta]
     if settings.output == "softmax":
         return torch.logsumexp(x, dim=-1).sum() - (x * y).sum()
     return torch.nn.functional.binary_cross_entropy_with_logits(x, y.expand_as(x), reduction="sum")

@@ -35,6 +35,7 @@ class Pass(NamedTuple):
 
 def forward(X, state, settings, iteration=None):
     """From the first layer up; without an iteration, inference."""
+    # [forward]
     result, last = Pass([], [X], [], []), len(state.syn)
     for k in range(1, last + 1):
         x = weighted(result.l[k - 1], state.syn[k - 1], settings.bias)
@@ -57,25 +58,37 @@ def forward(X, state, settings, iteration=None):
         result.l.append(l)
     result.l.append(ACTIVATIONS[settings.output](x))
     return result._replace(last_x=x)
+    # [/forward]
 
 
 def update(X, y, state, settings, iteration, trace=False):
     """One update of the state, in place; with `trace`, returns l, error and delta of 1 ... K."""
     X, y = batch(X, y, settings, iteration)
+    # [output-delta]
+    # [hidden-delta]
     now = forward(X, state, settings, iteration)
     total = loss(now.last_x, now.l[-1], y, settings)
     deltas, errors = (now.x, now.l[1:-1]) if trace else ([], [])
+    # Of minus the loss, the gradients at x are the deltas of all layers, and at l hidden errors.
     # What is asked for is in one list, so that one pass back finds all of it.
+    # [update]
     found = torch.autograd.grad(-total, [*state.parameters, *deltas, *errors])
+    # [/hidden-delta]
+    # [/output-delta]
     descent = list(found[: len(state.parameters)])
     with torch.no_grad():
         # The weights change only now: the pass back above used the old ones.
         improve(state, descent, settings, iteration)
+        # [/update]
         averages, batches = (*state.mean, *state.variance), (*now.means, *now.variances)
         for average, of_batch in zip(averages, batches, strict=True):
             average += settings.norm_rate * (of_batch - average)
+    # [output-delta]
+    # [hidden-delta]
     deltas, errors = found[len(descent) :][: len(deltas)], found[len(descent) + len(deltas) :]
     return now.l[1:], [*errors, y - now.l[-1]], deltas
+    # [/hidden-delta]
+    # [/output-delta]
 
 
 def batch(X, y, settings, iteration):
@@ -94,6 +107,8 @@ def infer(X, state, settings):
     return forward(X, state, settings).l[-1]
 
 
+# [checkpoint]
 def mean_error(output_error):
     """The mean of |y - output| over samples and outputs, of each network."""
     return output_error.abs().mean(dim=(-2, -1)).numpy(force=True)
+    # [/checkpoint]

@@ -13,6 +13,7 @@ def improve(state, descent, settings, iteration):
         shrink(descent, settings.trim_norm)
     if settings.l1 or settings.l2:
         decay(descent, state.syn, settings)
+    # [update]
     if settings.adam:
         steps = adam(state.memory, descent, settings, iteration + 1)
     elif settings.momentum:
@@ -21,6 +22,7 @@ def improve(state, descent, settings, iteration):
         steps = descent
     for parameter, change in zip(state.parameters, steps, strict=True):
         parameter += settings.alpha * change
+    # [/update]
 
 
 def shrink(descent, limit):
