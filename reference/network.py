@@ -18,6 +18,9 @@ Shapes, for K + 1 layers of sizes n_0 ... n_K and a batch of m samples:
                                  more, the last, from a unit that is always 1
     error[k]   (m, n_k)          layer k's share of y - l[K], for k = 1 ... K
     delta[k]   (m, n_k)          error[k] times the activation's slope, for k = 1 ... K
+
+Comments like `[forward]` and `[/forward]` mark a step, which `make report` shows beside the same
+step of other programs.
 """
 
 from collections.abc import Collection, Iterator, Sequence
