@@ -6,17 +6,25 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from latex2mathml.converter import convert
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from pydantic import BaseModel, ConfigDict
-from pygments import highlight
-from pygments.formatters import HtmlFormatter
 from pygments.lexers import TextLexer, get_lexer_for_filename
+from pygments.token import Comment, Keyword, Name, Number, String, _TokenType
 from pygments.util import ClassNotFound
 
 from conformance.page.excerpts import STEPS, Excerpt, Program
 from conformance.places import ROOT
 
 TEXTS = Path(__file__).with_name("steps.toml")
+# What is coloured, by the class that style.css has for it. All else is plain, and takes no room.
+CLASSES = {
+    Keyword: "keyword",
+    String: "string",
+    Comment: "comment",
+    Number: "number",
+    Name.Function: "name",
+    Name.Class: "name",
+}
 
 
 class _Text(BaseModel):
@@ -78,6 +86,14 @@ def _piece(excerpt: Excerpt) -> Piece:
         lexer = get_lexer_for_filename(excerpt.file.name)
     except ClassNotFound:
         lexer = TextLexer()
-    html = highlight(excerpt.text, lexer, HtmlFormatter(nowrap=True))
+    html = Markup("").join(_coloured(kind, text) for kind, text in lexer.get_tokens(excerpt.text))
     where = excerpt.file.relative_to(ROOT) if excerpt.file.is_relative_to(ROOT) else excerpt.file
-    return Piece(f"{where}:{excerpt.line}", Markup(html))
+    return Piece(f"{where}:{excerpt.line}", html)
+
+
+def _coloured(kind: _TokenType, text: str) -> Markup:
+    """A token, in the colour of its kind if that has one."""
+    found = next(
+        (CLASSES[t] for t in kind.split() if t in CLASSES), None
+    )  # itself and what it is of
+    return Markup('<span class="{}">{}</span>').format(found, text) if found else escape(text)

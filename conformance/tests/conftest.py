@@ -171,3 +171,19 @@ def patched_c(tmp_path: Path) -> PatchedC:
 @pytest.fixture(autouse=True)
 def _plain_output(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(os.environ, "NO_COLOR", "1")
+
+
+@pytest.fixture(scope="session")
+def judged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A results file for the tests of the report."""
+    from conformance.tests import report_files
+
+    return report_files.judged(tmp_path_factory.mktemp("judged"))
+
+
+@pytest.fixture(scope="session")
+def folder(judged: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report on it."""
+    from conformance.tests import report_files
+
+    return report_files.reported(judged, tmp_path_factory.mktemp("report"))

@@ -4,8 +4,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from conformance.results import Results
 from conformance.tests.conftest import PYTHON_MANIFEST, PYTHON_MODULE, ROOT
 from conformance.tests.test_curves import CPU, GPU
@@ -23,34 +21,21 @@ def command(*words: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(line, capture_output=True, text=True, cwd=ROOT, timeout=900)
 
 
-@pytest.fixture(scope="session")
-def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def judged(folder: Path) -> Path:
     """Results of a right port with a rung, a wrong one, and one that may lack its device."""
-    folder = tmp_path_factory.mktemp("judged")
     wrong = folder / "wrong"
     wrong.mkdir()
     (wrong / "port.py").write_text(WRONG)
     (wrong / "port.toml").write_text(PYTHON_MANIFEST.replace("CAPABILITIES", '["alpha"]'))
     file = folder / "results.json"
-    words: list[str | Path] = [
-        "c",
-        "c:simd",
-        "cuda",
-        wrong,
-        "--cases",
-        "three-layer",
-        "--results",
-        file,
-    ]
-    done = command("check", *words, "--junit", folder / "junit.xml")
+    words: list[str | Path] = ["c", "c:simd", "cuda", wrong, "--cases", "three-layer"]
+    done = command("check", *words, "--results", file, "--junit", folder / "junit.xml")
     assert done.returncode == 1, done.stdout + done.stderr
     return file
 
 
-@pytest.fixture(scope="session")
-def folder(results: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def reported(results: Path, folder: Path) -> Path:
     """The report on these results, and on bench files of a processor and a GPU."""
-    folder = tmp_path_factory.mktemp("report")
     benches = []
     for name, bench in (("cpu", CPU), ("gpu", GPU)):
         benches.append(results.parent / f"{name}.json")

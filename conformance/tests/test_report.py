@@ -9,15 +9,14 @@ import pytest
 from conformance import ports
 from conformance.page import command as report
 from conformance.page.excerpts import STEPS, MarkerError, Program, excerpts, programs
-from conformance.tests.report_files import command, folder, read, results
+from conformance.tests.report_files import command, read
 
 pytestmark = pytest.mark.xdist_group("report")
-__all__ = ["folder", "results"]  # fixtures
 
 
-def test_the_page_says_what_the_results_say(results: Path, folder: Path) -> None:
+def test_the_page_says_what_the_results_say(judged: Path, folder: Path) -> None:
     page = (folder / "index.html").read_text()
-    found = read(results)
+    found = read(judged)
     for r in found.results:
         assert f'id="{r.port}--three-layer"' in page or not re.fullmatch(r"\w+", r.port)
     [wrong] = [r for r in found.results if r.status == "FAIL"]
@@ -36,8 +35,8 @@ def test_the_page_says_what_the_results_say(results: Path, folder: Path) -> None
     assert "fastest from about 1e+02 networks on: cuda, A GPU" in page
 
 
-def test_drift_is_recorded_for_each_checkpoint_that_was_compared(results: Path) -> None:
-    found = {(r.port, r.dtype): r for r in read(results).results}
+def test_drift_is_recorded_for_each_checkpoint_that_was_compared(judged: Path) -> None:
+    found = {(r.port, r.dtype): r for r in read(judged).results}
     right = {d.tensor: d for d in found["c", "float64"].drift}
     assert [*right] == ["syn0", "syn1", "error"]
     assert right["syn0"].iterations[0] == 0
@@ -61,9 +60,9 @@ def test_the_page_needs_nothing_from_elsewhere(folder: Path) -> None:
     assert not re.search(r"url\((?!#)", page)
 
 
-def test_a_large_report_is_smaller_than_3_mb(results: Path) -> None:
+def test_a_large_report_is_smaller_than_3_mb(judged: Path) -> None:
     """Of 80 targets on 80 cases, with all sources and 40 lines of drift in each plot."""
-    found = read(results)
+    found = read(judged)
     [right] = [r for r in found.results if (r.port, r.dtype) == ("c", "float64")]
     [info] = [p for p in found.ports if p.port == "c"]
     names = [f"port-{number}" for number in range(80)]
@@ -98,8 +97,8 @@ def test_a_large_report_is_smaller_than_3_mb(results: Path) -> None:
     assert len(page.encode()) < 3_000_000
 
 
-def test_text_of_ports_is_shown_and_not_run(results: Path) -> None:
-    found = read(results)
+def test_text_of_ports_is_shown_and_not_run(judged: Path) -> None:
+    found = read(judged)
     evil = "<script>document.title = 'owned'</script> | ``` </pre>"
     told = [r.model_copy(update={"reason": evil, "explanation": evil}) for r in found.results]
     written = report.render(found.model_copy(update={"results": told}), Path("x.json"), [])
@@ -111,11 +110,11 @@ def test_text_of_ports_is_shown_and_not_run(results: Path) -> None:
     assert after.lstrip().startswith("````")
 
 
-def test_the_summary_has_a_row_a_target_and_the_failure(results: Path, folder: Path) -> None:
+def test_the_summary_has_a_row_a_target_and_the_failure(judged: Path, folder: Path) -> None:
     summary = (folder / "summary.md").read_text()
     assert summary.startswith("## Conformance of backpropagation: FAIL\n")
     rows = re.findall(r"^\| `(.+?)` \| (\w+) \|", summary, re.M)
-    assert [name for name, _ in rows] == list(dict.fromkeys(r.port for r in read(results).results))
+    assert [name for name, _ in rows] == list(dict.fromkeys(r.port for r in read(judged).results))
     assert dict(rows)["wrong"] == "FAIL"
     assert dict(rows)["c"] == "PASS"
     assert "### FAIL: `wrong` on `three-layer`, float64" in summary
@@ -126,23 +125,23 @@ def test_the_summary_has_a_row_a_target_and_the_failure(results: Path, folder: P
 
 
 def test_badges_say_what_is_wrong_what_passed_and_what_did_not_run(
-    results: Path, folder: Path
+    judged: Path, folder: Path
 ) -> None:
     said = {path.stem: ET.parse(path).getroot() for path in (folder / "badges").glob("*.svg")}
     labels = {name: root.get("aria-label") for name, root in said.items()}
-    rungs = {r.port for r in read(results).results if ":" in r.port}
+    rungs = {r.port for r in read(judged).results if ":" in r.port}
     assert labels["wrong"] == "wrong: 1 wrong, 0 pass"
     assert labels["c"] == "c: 1 pass"
     assert str(labels["all"]).startswith("backpropagation: 1 wrong, ")
     assert not {re.sub(r"\W", "-", rung) for rung in rungs} & {*labels}
-    skipped = {r.port for r in read(results).results if r.status == "SKIP"}
+    skipped = {r.port for r in read(judged).results if r.status == "SKIP"}
     assert ("cuda" in skipped) == (labels["cuda"] == "cuda: not run")
 
 
-def test_the_junit_file_has_each_target_and_the_diagnosis(results: Path) -> None:
-    suite = next(iter(ET.parse(results.parent / "junit.xml").getroot()))
+def test_the_junit_file_has_each_target_and_the_diagnosis(judged: Path) -> None:
+    suite = next(iter(ET.parse(judged.parent / "junit.xml").getroot()))
     assert suite.get("name") == "backprop-conformance"
-    found = read(results)
+    found = read(judged)
     assert suite.get("tests") == str(len({r.port for r in found.results}))
     [failure] = suite.findall("testcase/failure")
     assert "probable bug: updated-weights-in-backward" in str(failure.text)
@@ -161,11 +160,11 @@ def test_the_junit_file_has_each_target_and_the_diagnosis(results: Path) -> None
     ],
 )
 def test_a_mistake_is_one_sentence(
-    results: Path, tmp_path: Path, words: list[str], says: str
+    judged: Path, tmp_path: Path, words: list[str], says: str
 ) -> None:
-    files = {"empty": tmp_path / "empty.json", "none": tmp_path / "none.json", "results": results}
+    files = {"empty": tmp_path / "empty.json", "none": tmp_path / "none.json", "results": judged}
     files["empty"].write_text("{}")
-    nothing = read(results).model_copy(update={"results": [], "timings": []})
+    nothing = read(judged).model_copy(update={"results": [], "timings": []})
     files["none"].write_text(nothing.model_dump_json())
     done = command("report", "--folder", tmp_path / "out", *[w.format(**files) for w in words])
     assert done.returncode == 2

@@ -12,10 +12,8 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
 
 from conformance.page.excerpts import STEPS
-from conformance.tests.report_files import folder, results
 
 pytestmark = pytest.mark.xdist_group("report")
-__all__ = ["folder", "results"]  # fixtures
 PHONE, DESKTOP = {"width": 375, "height": 700}, {"width": 1280, "height": 900}
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
@@ -143,21 +141,21 @@ def test_side_by_side_shows_the_chosen_step_of_the_chosen_programs(page: Page) -
     expect(columns).to_have_count(2)
     texts = set()
     for step in STEPS:
-        section.get_by_label(re.compile(step.replace("-", " "), re.I)).check()
+        section.get_by_role("radio", name=re.compile(step.replace("-", " "), re.I)).check()
         expect(view.locator("math")).to_have_count(1)
         expect(columns.nth(0).locator("pre")).not_to_have_count(0)
         expect(columns.nth(1).locator("pre")).not_to_have_count(0)
         texts.add(view.inner_text())
     assert len(texts) == len(STEPS)
-    section.get_by_label("Forward").check()
-    section.get_by_label("Left").select_option("rust")
-    section.get_by_label("Third").select_option("cuda/ladder/one_thread.cuh")
+    section.get_by_role("radio", name="Forward").check()
+    section.get_by_role("combobox", name="Left").select_option("rust")
+    section.get_by_role("combobox", name="Third").select_option("cuda/ladder/one_thread.cuh")
     expect(columns).to_have_count(3)
     expect(columns.nth(0).locator("h4")).to_have_text("rust")
     expect(columns.nth(0).locator(".place").first).to_contain_text("ports/rust/")
     expect(columns.nth(2).locator(".place").first).to_contain_text("one_thread.cuh:")
     expect(page.locator("#sides-says")).to_have_text("Forward: rust, c, cuda/ladder/one_thread.cuh")
-    section.get_by_label("Third").select_option("")
+    section.get_by_role("combobox", name="Third").select_option("")
     expect(columns).to_have_count(2)
 
 
@@ -182,10 +180,9 @@ def test_the_network_learns_step_by_step(page: Page) -> None:
     expect(n).to_have_text("iteration 0")
     page.locator("#learn [value=forward]").check()
     before = says.inner_text()
-    page.get_by_label("1 0 1 → 1").check()
+    page.get_by_role("radio", name="1 0 1 → 1").check()
     expect(says).not_to_have_text(before)
-    slider = page.get_by_label("Checkpoint")
-    slider.focus()
+    page.get_by_role("slider", name="Checkpoint").focus()
     page.keyboard.press("End")
     expect(n).to_have_text("iteration 60,000")
     expect(says).to_contain_text("error 0.00318")
