@@ -14,7 +14,7 @@ function stage() { return controls.elements.stage.value; }
 function nodeValue(frame, k, i, sample) {
   const delta = k > 0 ? frame.delta[k - 1][sample][i] : null;
   const known = { forward: 3, output: 2, hidden: 1, update: 1 }[stage()];
-  if (k >= known) return { name: `delta${k}[${i}]`, value: delta, signed: true };
+  if (k >= known) return { name: `l${k}_delta[${i}]`, value: delta, signed: true };
   return { name: `l${k}[${i}]`, value: k ? frame.l[k - 1][sample][i] : learned.X[sample][i], signed: false };
 }
 
