@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError
 
 from conformance.compare import Expected
 from conformance.places import BUILD
-from reference import golden
+from reference import checksums, golden
 from reference.array import Array
 from reference.case import Case, CaseError
 from reference.case_tables import DType, Finite, Matrix, Strict
@@ -102,8 +102,8 @@ def load(case: Case) -> dict[DType, Trace]:
     """The golden traces of a case: its golden file, or else the cache, or derived now.
 
     The golden file of cases/ID.toml is golden/ID.json, beside the folder of the cases. Raises
-    CaseError if it was made from another version of the case or is not well-formed, or if the
-    case cannot be certified.
+    CaseError if it was made from another version of the case, is not well-formed or is not what
+    SHA256SUMS beside it says, or if the case cannot be certified.
     """
     committed = _committed(case)
     if not committed.exists():
@@ -115,6 +115,8 @@ def load(case: Case) -> dict[DType, Trace]:
             f"run make golden CASES={case.path}"
         )
     _check(file, case, committed)
+    if (problem := checksums.problem(committed)) is not None:
+        raise CaseError(f"{committed}: {problem}: run make golden CASES={case.path}")
     return _traces(case, file)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from reference import golden, network
+from reference import checksums, golden, network
 from reference.array import Array
 from reference.case import Case, CaseError, load, load_all
 from reference.case_tables import DType
@@ -113,10 +113,12 @@ def run_golden(where: Path, check: bool) -> int:
             golden.write(target / f"{case.id}.json", derived)
             if not check:
                 print(target / f"{case.id}.json")
-            if check:
+            else:
                 problem = difference(derived, out / f"{case.id}.json")
                 different += problem is not None
                 print(f"{case.id}: {problem or 'identical values'}", flush=True)
+    if not check:
+        checksums.record(out, [out / f"{case.id}.json" for case in cases])
     stray = sorted({p.stem for p in out.glob("*.json")} - {case.id for case in cases})
     if where.is_dir() and stray:
         print(f"{out}: no case for golden files of {', '.join(stray)}: delete them")
@@ -162,7 +164,8 @@ def difference(derived: dict[str, Any], path: Path) -> str | None:
                 return f"{path}: {', '.join(map(str, place))}: {problem}"
     except (ValueError, KeyError, TypeError) as error:
         return f"{path} is not a golden file ({type(error).__name__}: {error}): run make golden"
-    return None
+    problem = checksums.problem(path)
+    return f"{path} {problem}: run make golden" if problem else None
 
 
 def _pairs(
@@ -170,7 +173,7 @@ def _pairs(
 ) -> Iterator[tuple[tuple[DType, str, int, str], dict[str, Any], dict[str, Any]]]:
     """Each tensor of two golden files with equal values, and its place in them."""
     for dtype in golden.DTYPES:
-        for kind in ("checkpoints", "steps"):
+        for kind in ("checkpoints", "steps", "predictions"):
             for old, new in zip(committed[dtype][kind], derived[dtype][kind], strict=True):
                 for before, after in zip(old["tensors"], new["tensors"], strict=True):
                     yield (dtype, kind, old["iteration"], before["name"]), before, after

@@ -15,6 +15,7 @@ import pytest
 
 from conformance.results import Results
 from conformance.tests.conftest import CASES, MANIFEST, ROOT, Conformance, Done, MakePort, PatchedC
+from reference import checksums
 
 SCHEMA = ROOT / "conformance" / "results.schema.json"
 
@@ -356,7 +357,13 @@ def test_golden_data_that_does_not_fit_is_refused(conformance: Conformance, tmp_
     shutil.copy(CASES / "one-step.toml", case)
     good = (ROOT / "conformance" / "golden" / "one-step.json").read_text()
     golden.write_text(good)
+    refused(conformance("c", cases=case), "one-step.json: is not in SHA256SUMS beside it: ")
+    checksums.record(golden.parent, [golden])
     assert conformance("c", cases=case).returncode == 0
+    # All that is needed is there, and a number is another one.
+    golden.write_text(good.replace('"tolerance": 7.105', '"tolerance": 7.205', 1))
+    assert golden.read_text() != good
+    refused(conformance("c", cases=case), "one-step.json: is not the file that SHA256SUMS has: ")
     golden.write_text(good.replace('"noise"', '"nose"', 1))
     refused(conformance("c", cases=case), "is not a golden file: ")
     golden.write_text(good[:1000])

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from reference import golden
+from reference import checksums, golden
 from reference.__main__ import _pairs
 from reference.case import load
 from reference.files import write_atomically
@@ -163,6 +163,7 @@ def test_check_finds_one_changed_number(
 
     def check() -> subprocess.CompletedProcess[str]:
         golden.write(path, file)
+        checksums.record(path.parent, [path])
         command = [sys.executable, "-m", "reference", "golden", "--check", str(cases)]
         return subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
 
@@ -171,6 +172,38 @@ def test_check_finds_one_changed_number(
     done = check()
     assert done.returncode == 1
     assert word in done.stdout
+
+
+def test_golden_files_have_their_checksums_as_sha256sum_reads_them(tmp_path: Path) -> None:
+    command = ["sha256sum", "--check", "--strict", "--quiet", checksums.MANIFEST]
+    assert subprocess.run(command, cwd=GOLDEN).returncode == 0
+    listed = {line.split()[1] for line in (GOLDEN / checksums.MANIFEST).read_text().splitlines()}
+    assert listed == {path.name for path in GOLDEN.glob("*.json")}
+    for name in ("a", "b", "c"):
+        (tmp_path / name).write_text(name)
+    checksums.record(tmp_path, [tmp_path / "a", tmp_path / "b"])
+    (tmp_path / "b").write_text("edited")
+    # A run that writes another file does not vouch for what it did not write.
+    checksums.record(tmp_path, [tmp_path / "c"])
+    assert checksums.problem(tmp_path / "a") is checksums.problem(tmp_path / "c") is None
+    assert checksums.problem(tmp_path / "b") == "is not the file that SHA256SUMS has"
+    (tmp_path / "b").unlink()
+    checksums.record(tmp_path, [])
+    (tmp_path / "b").write_text("b")
+    assert checksums.problem(tmp_path / "b") == "is not in SHA256SUMS beside it"
+
+
+def test_check_finds_an_edit_that_changes_no_value(tmp_path: Path) -> None:
+    (tmp_path / "cases").mkdir()
+    (tmp_path / "cases" / "one-step.toml").write_bytes(SMALL.read_bytes())
+    path = tmp_path / "golden" / "one-step.json"
+    golden.write(path, committed("one-step"))
+    checksums.record(path.parent, [path])
+    path.write_text(path.read_text().replace('"numpy": "', '"numpy": "9'))
+    command = [sys.executable, "-m", "reference", "golden", "--check", str(tmp_path / "cases")]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 1
+    assert "is not the file that SHA256SUMS has: run make golden" in done.stdout
 
 
 def test_check_finds_a_missing_and_a_stray_file(tmp_path: Path) -> None:
