@@ -10,6 +10,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from conformance import sandbox
 from conformance.places import BUILD, HERE, IN_CLONE, PORTS, ROOT
 from conformance.ports import Port, Target
 from conformance.processes import Tree
@@ -175,7 +176,9 @@ def _ready(target: Target, toolchain: str, driver: str | None) -> Ready:
     else:
         command = _fill(target, run.command or [])
     added = run.env | (emulation.env if emulation else {}) | (rung.env if rung else {})
-    env = environment() | {key: _fill(target, [value])[0] for key, value in added.items()}
+    env = sandbox.visible(environment()) | {
+        key: _fill(target, [value])[0] for key, value in added.items()
+    }
     commands = [" ".join(command) for command in _commands(target)]
     return Ready(target, command, env, toolchain, commands, driver)
 

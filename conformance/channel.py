@@ -15,7 +15,7 @@ import time
 from types import TracebackType
 from typing import IO, Literal, Self
 
-from conformance import processes
+from conformance import processes, sandbox
 
 STDERR_KEPT = 4000
 SAID = 2000
@@ -33,7 +33,10 @@ class Trouble(Exception):
 
 
 class Channel:
-    """Starts the process at once, in an empty folder. Raises Trouble if that is not possible."""
+    """Starts the process at once, in an empty folder, confined as conformance.sandbox says.
+
+    Raises Trouble if that is not possible.
+    """
 
     def __init__(self, command: list[str], env: dict[str, str], memory_limit_mb: int) -> None:
         self._folder = ""
@@ -43,6 +46,9 @@ class Channel:
         try:
             self._folder = tempfile.mkdtemp(prefix="port-")
             env = {**env, "TMPDIR": self._folder}
+            if shutil.which(command[0], path=env.get("PATH")) is None:
+                raise FileNotFoundError(f"no such program: {command[0]}")
+            command = sandbox.confined(command)
             self._tree = processes.Tree(
                 command, self._folder, env, own_session=True, memory_limit_mb=memory_limit_mb
             )
