@@ -46,6 +46,9 @@ def parser() -> argparse.ArgumentParser:
     check.add_argument("--require", default="", metavar="PORTS", help="where a SKIP is a failure")
     check.add_argument("--results", default="", metavar="FILE", help="where the results go")
     check.add_argument("--seed", default="", help='of the random case; "none": leave it out')
+    check.add_argument(
+        "--shard", default="", metavar="i/n", help="only every n-th case, from the i-th on"
+    )
     check.add_argument("--junit", default="", metavar="FILE", help="a JUnit report besides")
     check.add_argument("--no-timing", action="store_true", help="judge only")
     check.set_defaults(run=check_ports)
@@ -129,7 +132,7 @@ def check_ports(arguments: argparse.Namespace) -> int:
     import pytest  # here, since the other commands can spare it
 
     options = [f"--port={name}" for name in arguments.ports]
-    for name in ("cases", "require", "results", "seed"):
+    for name in ("cases", "require", "results", "seed", "shard"):
         options.append(f"--{name}={getattr(arguments, name)}")
     if arguments.no_timing:
         options.append("--no-timing")

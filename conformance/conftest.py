@@ -25,6 +25,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--require", action="append", default=[], help='ports, or "all"')
     group.addoption("--results", default="", help="the results file")
     group.addoption("--seed", default="", help='of the random case; "none": leave it out')
+    group.addoption("--shard", default="", help="i/n: only every n-th case, from the i-th on")
     group.addoption("--no-timing", action="store_true", help="judge only")
 
 
@@ -41,6 +42,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
         require=[name for value in option("require") for name in value.split()],
         results=Path(option("results") or BUILD / "results.json"),
         seed=option("seed"),
+        shard=option("shard"),
         timed=not option("no_timing"),
     )
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that ports are ended, too

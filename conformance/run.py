@@ -16,6 +16,7 @@ from conformance.selection import (
     fresh_case,
     progress,
     required_targets,
+    shard_of,
 )
 from reference.case import Case
 from reference.case_tables import Capability, DType
@@ -30,6 +31,7 @@ class Options:
     require: list[str]
     results: Path
     seed: str
+    shard: str
     timed: bool
 
 
@@ -46,6 +48,8 @@ class Run:
         if options.seed or not self.some:  # who names cases means those
             self.cases += fresh_case(options.seed, chosen)
         check_known_failures(chosen, self.cases)
+        self.cases = shard_of(self.cases, options.shard)
+        self.some = self.some or bool(options.shard)
         required = required_targets(options.require, chosen)
         results.check_writable(options.results)
         self.traces = traces.load_all(self.cases)

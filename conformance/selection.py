@@ -1,6 +1,7 @@
 """What the words of a user mean: CASES, SEED and REQUIRE. Each mistake is one sentence."""
 
 import difflib
+import re
 import secrets
 import sys
 from pathlib import Path
@@ -61,6 +62,22 @@ def fresh_case(seed: str, chosen: list[ports.Port]) -> list[Case]:
             continue
         progress(f"fresh case: SEED={number} repeats it")
         return [case]
+
+
+def shard_of(cases: list[Case], word: str) -> list[Case]:
+    """For SHARD=i/n, every n-th case from the i-th on: that part of the run is this machine's.
+
+    All cases without a word. Raises PortError for a word that is none.
+    """
+    if not word:
+        return cases
+    match = re.fullmatch(r"([1-9]\d{0,5})/([1-9]\d{0,5})", word)
+    if match is None or int(match[1]) > int(match[2]):
+        raise ports.PortError(f"SHARD={word}: is not of the form i/n, as in 1/3, 2/3 and 3/3")
+    part = cases[int(match[1]) - 1 :: int(match[2])]
+    if not part:
+        raise ports.PortError(f"SHARD={word}: there are only {len(cases)} cases, and none for it")
+    return part
 
 
 def check_known_failures(chosen: list[ports.Port], cases: list[Case]) -> None:

@@ -119,5 +119,4 @@ def number(value: float | None, digits: int = 3) -> str:
     """A number for a person, short; "-" for none."""
     if value is None:
         return "-"
-    text = f"{value:.{digits}g}" if abs(value) < 1e5 else f"{value:.{digits}e}"
-    return f"{value:,.0f}" if 1000 <= abs(value) < 1e5 else text
+    return f"{value:,.0f}" if 1000 <= abs(value) < 1e8 else f"{value:.{digits}g}"
