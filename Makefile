@@ -7,6 +7,7 @@ RESULTS  := build/results.json
 JUNIT    :=
 SEED     :=
 SHARD    :=
+RESUME   :=
 NAME     :=
 KIND     :=
 WORKLOAD :=
@@ -23,9 +24,9 @@ BIN      := .venv/bin
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
 
-conformance: .venv/installed ## judge the ports, then time those that pass; PORT= CASES= REQUIRE= RESULTS= JUNIT= SEED= SHARD=
+conformance: .venv/installed ## judge the ports, then time those that pass; PORT= CASES= REQUIRE= RESULTS= JUNIT= SEED= SHARD= RESUME=
 	@$(BIN)/python -m conformance check $(PORT) --cases "$(CASES)" --require "$(REQUIRE)" \
-	    --results "$(RESULTS)" --junit "$(JUNIT)" --seed "$(SEED)" --shard "$(SHARD)"
+	    --results "$(RESULTS)" --junit "$(JUNIT)" --seed "$(SEED)" --shard "$(SHARD)" $(if $(RESUME),--resume)
 
 report: .venv/installed ## the results as a page to look at, a summary and badges; RESULTS= BENCH= REPORT=
 	@$(BIN)/python -m conformance report "$(RESULTS)" --bench $(BENCH) --folder "$(REPORT)"

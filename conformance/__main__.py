@@ -49,6 +49,9 @@ def parser() -> argparse.ArgumentParser:
     check.add_argument(
         "--shard", default="", metavar="i/n", help="only every n-th case, from the i-th on"
     )
+    check.add_argument(
+        "--resume", action="store_true", help="what passed in the results file is not judged again"
+    )
     check.add_argument("--junit", default="", metavar="FILE", help="a JUnit report besides")
     check.add_argument("--no-timing", action="store_true", help="judge only")
     check.set_defaults(run=check_ports)
@@ -134,6 +137,8 @@ def check_ports(arguments: argparse.Namespace) -> int:
     options = [f"--port={name}" for name in arguments.ports]
     for name in ("cases", "require", "results", "seed", "shard"):
         options.append(f"--{name}={getattr(arguments, name)}")
+    if arguments.resume:
+        options.append("--resume")
     if arguments.no_timing:
         options.append("--no-timing")
     alone = ["-c", os.devnull, "--rootdir", str(ROOT), "-p", "no:cacheprovider"]

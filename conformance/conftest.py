@@ -26,6 +26,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--results", default="", help="the results file")
     group.addoption("--seed", default="", help='of the random case; "none": leave it out')
     group.addoption("--shard", default="", help="i/n: only every n-th case, from the i-th on")
+    group.addoption("--resume", action="store_true", help="go on from the results file")
     group.addoption("--no-timing", action="store_true", help="judge only")
 
 
@@ -43,6 +44,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
         results=Path(option("results") or BUILD / "results.json"),
         seed=option("seed"),
         shard=option("shard"),
+        resume=option("resume"),
         timed=not option("no_timing"),
     )
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that ports are ended, too

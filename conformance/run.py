@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args
 
-from conformance import build, ports, results, timing, traces
+from conformance import build, ports, results, resume, timing, traces
 from conformance.divergence import explain
 from conformance.judge import Judge, Verdict
 from conformance.judging import Judging
@@ -32,6 +32,7 @@ class Options:
     results: Path
     seed: str
     shard: str
+    resume: bool
     timed: bool
 
 
@@ -63,18 +64,26 @@ class Run:
         itself = {t.name: replace(t, emulated=False).name for t in required}
         self.required = {name if name in self.judges else itself[name] for name in itself}
         self.verdicts: dict[tuple[str, str, DType], Verdict] = {}
+        if options.resume:
+            earlier = results.read(options.results, results.Results, "a results file to resume")
+            self.verdicts = resume.passed(earlier, self.judges, self.judged_by)
+            progress(f"resumed: {len(self.verdicts)} verdicts of {options.results} stand")
         self.judging: Judging | None = None
         self.timings: list[results.Timing] = []
         self.wrong_when_timed = False
         self.problems: list[str] = []  # why the run fails, beside verdicts; known in the end
 
     def matrix(self) -> list[tuple[str, Case]]:
-        """What is judged on what: ports on all cases, rungs on those that can be theirs."""
+        """What is judged on what: ports on all cases, rungs on those that can be theirs.
+
+        Without what an earlier run has judged.
+        """
         return [
             (name, case)
             for case in self.cases
             for name, judge in self.judges.items()
             if not judge.target.rung or {*case.needs} <= {*judge.target.capabilities}
+            if any((name, case.id, dtype) not in self.verdicts for dtype in judge.target.dtypes)
         ]
 
     def begin(self, wanted: list[tuple[str, Case]]) -> None:

@@ -56,7 +56,8 @@ def conformance(tmp_path: Path) -> Conformance:
         options: tuple[str, ...] = ("--no-timing",),
     ) -> Done:
         file = tmp_path / "results.json"
-        file.unlink(missing_ok=True)
+        if "--resume" not in options:
+            file.unlink(missing_ok=True)
         command = [sys.executable, "-m", "pytest", "conformance", "-q", "--cases", str(cases)]
         command += ["--results", str(file), "-p", "no:cacheprovider", "--seed", "none", *options]
         if "-n" not in options:  # of a plugin
