@@ -9,14 +9,20 @@ from typing import get_args
 import pytest
 
 from conformance import mutants, variants
+from conformance.bench.files import Bench
 from conformance.contract import SETTINGS
-from conformance.tests.conftest import ROOT
+from conformance.merge import Merged
+from conformance.ports import Manifest
+from conformance.results import Results
+from conformance.tests.conftest import CASES, ROOT
+from reference import golden
 from reference.case_tables import Capability
 
 DOCUMENTS = [
     "README.md",
     "conformance/PORTING.md",
     "conformance/SPEC.md",
+    "conformance/CHANGES.md",
     *(str(p.relative_to(ROOT)) for p in ROOT.glob("ports/*/README.md")),
 ]
 
@@ -124,3 +130,14 @@ def test_the_exchange_in_porting_md_is_what_the_scripted_port_says() -> None:
     first, second = done.stdout.splitlines()
     assert first == hello[2]
     assert re.match(r'\{"id": 1, "l": \[.*"error": .*"delta": .*"weights": ', second)
+
+
+def test_the_formats_in_the_changes_are_those_of_the_files() -> None:
+    text = (ROOT / "conformance" / "CHANGES.md").read_text()
+    said = dict(re.findall(r"^\| (\w+) \| .* \| (\d+) \|$", text, re.M))
+    [case] = re.findall(r"^format = (\d+)", (CASES / "one-step.toml").read_text(), re.M)
+    models = {"results": Results, "merged": Merged, "bench": Bench}
+    now = {name: model.model_fields["format"].default for name, model in models.items()}
+    manifest = get_args(Manifest.model_fields["format"].annotation)[0]
+    now |= {"case": case, "golden": golden.FORMAT, "manifest": manifest}
+    assert said == {name: str(number) for name, number in now.items()}
