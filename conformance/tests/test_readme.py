@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+from pydantic import BaseModel
 
 from conformance import mutants, variants
 from conformance.bench.files import Bench
@@ -136,7 +137,7 @@ def test_the_formats_in_the_changes_are_those_of_the_files() -> None:
     text = (ROOT / "conformance" / "CHANGES.md").read_text()
     said = dict(re.findall(r"^\| (\w+) \| .* \| (\d+) \|$", text, re.M))
     [case] = re.findall(r"^format = (\d+)", (CASES / "one-step.toml").read_text(), re.M)
-    models = {"results": Results, "merged": Merged, "bench": Bench}
+    models: dict[str, type[BaseModel]] = {"results": Results, "merged": Merged, "bench": Bench}
     now = {name: model.model_fields["format"].default for name, model in models.items()}
     manifest = get_args(Manifest.model_fields["format"].annotation)[0]
     now |= {"case": case, "golden": golden.FORMAT, "manifest": manifest}
