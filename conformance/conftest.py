@@ -106,7 +106,12 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         run.problems = run.not_compared() + run.empty_claims()
         if run.problems or run.wrong_when_timed:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
-    results.write(run.options.results, run.results(complete))
+    try:
+        results.write(run.options.results, run.results(complete))
+        run.written = True
+    except results.ResultsError as error:  # the disk is full by now
+        run.problems.append(str(error))
+        session.exitstatus = 2
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
@@ -117,6 +122,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     report.show(out, run.results(complete=True))
     for line in merge.elsewhere(run.without_device()):
         out.print(line, soft_wrap=True)
-    out.print(f"results: {run.options.results}", soft_wrap=True)
+    if run.written:
+        out.print(f"results: {run.options.results}", soft_wrap=True)
     for problem in run.problems:
         progress(f"error: {problem}")

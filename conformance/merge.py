@@ -35,7 +35,6 @@ from conformance.results import (
     check_writable,
 )
 from reference.case import CaseError, load
-from reference.files import write_atomically
 
 COMMITTED = HERE / "results"  # files from machines with devices that others lack
 FORMAT = Results.model_fields["format"].default
@@ -111,10 +110,7 @@ def main(arguments: argparse.Namespace) -> int:
         if target.resolve() in {path.resolve() for path in paths}:
             raise ResultsError(f"{target}: is one of the files to merge, and is not written over")
         check_writable(target)
-        try:
-            write_atomically(target, merged.model_dump_json(indent=1) + "\n")
-        except OSError as error:
-            raise ResultsError(f"{target}: cannot be written: {error.strerror}") from error
+        results.write(target, merged)
     show(report.console(), merged, notes)
     return int(any(c.status in WRONG and not c.stale for c in merged.cells))
 

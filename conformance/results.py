@@ -289,9 +289,17 @@ def check_writable(path: Path) -> None:
         raise ResultsError(f"{path}: cannot be written: it is a folder")
 
 
-def write(path: Path, results: Results) -> None:
-    """Write the results file, whole or not at all. Raises OSError if that is not possible."""
-    write_atomically(path, results.model_dump_json(indent=1) + "\n")
+def write(path: Path, file: BaseModel) -> None:
+    """Write a results file, or another one, whole or not at all. Raises ResultsError."""
+    write_text(path, file.model_dump_json(indent=1) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file, whole or not at all. Raises ResultsError."""
+    try:
+        write_atomically(path, text)
+    except OSError as error:
+        raise ResultsError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
 def machine() -> Machine:

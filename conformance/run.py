@@ -70,7 +70,7 @@ class Run:
             progress(f"resumed: {len(self.verdicts)} verdicts of {options.results} stand")
         self.judging: Judging | None = None
         self.timings: list[results.Timing] = []
-        self.wrong_when_timed = False
+        self.wrong_when_timed = self.written = False
         self.problems: list[str] = []  # why the run fails, beside verdicts; known in the end
 
     def matrix(self) -> list[tuple[str, Case]]:

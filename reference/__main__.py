@@ -112,13 +112,12 @@ def run_golden(where: Path, check: bool) -> int:
         for case, derived in derive_all(cases):
             golden.write(target / f"{case.id}.json", derived)
             if not check:
+                checksums.record(out, [out / f"{case.id}.json"])
                 print(target / f"{case.id}.json")
             else:
                 problem = difference(derived, out / f"{case.id}.json")
                 different += problem is not None
                 print(f"{case.id}: {problem or 'identical values'}", flush=True)
-    if not check:
-        checksums.record(out, [out / f"{case.id}.json" for case in cases])
     stray = sorted({p.stem for p in out.glob("*.json")} - {case.id for case in cases})
     if where.is_dir() and stray:
         print(f"{out}: no case for golden files of {', '.join(stray)}: delete them")

@@ -17,7 +17,6 @@ from conformance.places import BUILD
 from conformance.ports import PortError
 from conformance.selection import progress
 from reference.case_tables import DType
-from reference.files import write_atomically
 
 ROUNDS = 7
 
@@ -46,7 +45,7 @@ def main(arguments: argparse.Namespace) -> int:
         complete = True
     finally:
         found = run.file(complete=complete)
-        write_atomically(file, found.model_dump_json(indent=1) + "\n")
+        results.write(file, found)
     out = report.console()
     show.show(out, found)
     out.print(f"results: {file}", soft_wrap=True)

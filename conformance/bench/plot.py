@@ -1,9 +1,11 @@
 """The plot of `make bench`: a panel for each workload, time on a logarithmic axis."""
 
+import io
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from conformance import results
 from conformance.bench.files import Bench, least_times
 
 INSTALL = "pip install matplotlib"
@@ -24,9 +26,11 @@ def set_up(salt: str) -> Any:
 
 
 def save(pyplot: Any, figure: Any, path: Path) -> str:
-    """Write a figure, and say where it is."""
-    figure.savefig(path, format="svg", metadata={"Date": None})
+    """Write a figure, and say where it is. Raises ResultsError."""
+    drawn = io.StringIO()
+    figure.savefig(drawn, format="svg", metadata={"Date": None})
     pyplot.close(figure)
+    results.write_text(path, drawn.getvalue())
     return f"plot: {path}"
 
 

@@ -16,7 +16,6 @@ from conformance.page.excerpts import MarkerError, programs
 from conformance.page.learning import learning
 from conformance.places import IN_CLONE
 from conformance.results import Results, ResultsError, Timing
-from reference.files import write_atomically
 from reference.golden import FACTOR
 
 PAGE, SUMMARY, BADGES = "index.html", "summary.md", "badges"
@@ -33,7 +32,7 @@ def main(arguments: argparse.Namespace) -> None:
     results.check_writable(folder / PAGE)
     written = render(found, source, benches)
     for name, text in written.items():
-        write_atomically(folder / name, text)
+        results.write_text(folder / name, text)
     print(f"report: {folder / PAGE}")
 
 
