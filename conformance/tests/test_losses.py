@@ -65,7 +65,7 @@ def test_a_conformance_run_may_end_at_any_moment(end: signal.Signals, tmp_path: 
         temporary = tmp_path / f"tmp-{number}-{uuid.uuid4().hex}"
         temporary.mkdir()
         with start(*words, temporary=temporary) as run:
-            time.sleep(moments.uniform(0.2, LONGEST_S))
+            time.sleep(moments.uniform(0.4, LONGEST_S))
             run.send_signal(end)
             said, _ = run.communicate(timeout=60)
         assert gone(temporary), left(temporary)
@@ -101,7 +101,7 @@ def test_golden_data_is_whole_whenever_it_ends(end: signal.Signals, tmp_path: Pa
         temporary = tmp_path / f"tmp-{number}-{uuid.uuid4().hex}"
         temporary.mkdir()
         with start("reference", "golden", tmp_path / "cases", temporary=temporary) as run:
-            time.sleep(moments.uniform(0.2, LONGEST_S))
+            time.sleep(moments.uniform(0.4, LONGEST_S))
             run.send_signal(end)
             said, _ = run.communicate(timeout=60)
         assert gone(temporary), left(temporary)

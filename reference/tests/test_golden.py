@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from reference import checksums, golden
-from reference.__main__ import _pairs
 from reference.case import load
+from reference.command_line import _pairs
 from reference.files import write_atomically
 
 ROOT = Path(__file__).parents[2]

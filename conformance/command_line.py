@@ -1,0 +1,255 @@
+"""The command line: `python -m conformance`, or `backprop-conformance` where pip installed it."""
+
+import argparse
+import json
+import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from pydantic import BaseModel
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from rich.text import Text
+
+from conformance import build, merge, ports, report, results, starter, teeth
+from conformance.places import BUILD, CASES, HERE, IN_CLONE, NAME, ROOT
+from conformance.results import Results
+from reference.case import CaseError, load_all
+
+
+def main() -> int:
+    """Run one command; a user's mistake ends in one sentence on stderr and status 2."""
+    arguments = parser().parse_args()
+    try:
+        return int(arguments.run(arguments) or 0)
+    except BrokenPipeError:  # the reader has seen enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (ports.PortError, CaseError, results.ResultsError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands and their options."""
+    found = argparse.ArgumentParser(prog="python -m conformance" if IN_CLONE else NAME)
+    commands = found.add_subparsers(required=True, metavar="COMMAND")
+
+    check = commands.add_parser("check", help="judge ports, then time those that pass")
+    check.add_argument("ports", nargs="*", metavar="PORT", help="folders, or names from ports/")
+    check.add_argument("--cases", default="", help="a case's id or file, or a folder of them")
+    check.add_argument("--require", default="", metavar="PORTS", help="where a SKIP is a failure")
+    check.add_argument("--results", default="", metavar="FILE", help="where the results go")
+    check.add_argument("--seed", default="", help='of the random case; "none": leave it out')
+    check.add_argument(
+        "--shard", default="", metavar="i/n", help="only every n-th case, from the i-th on"
+    )
+    check.add_argument(
+        "--resume", action="store_true", help="what passed in the results file is not judged again"
+    )
+    check.add_argument("--junit", default="", metavar="FILE", help="a JUnit report besides")
+    check.add_argument("--no-timing", action="store_true", help="judge only")
+    check.set_defaults(run=check_ports)
+
+    listing = commands.add_parser("ports", help="what is here and what is missing")
+    listing.add_argument("ports", nargs="*", metavar="PORT", help="default: all of ports/")
+    listing.add_argument("--missing", action="store_true", help="only what would install the rest")
+    listing.set_defaults(run=list_ports)
+
+    new = commands.add_parser("new-port", help="write a folder to begin a port with")
+    new.add_argument("folder", type=Path, metavar="FOLDER", help="its last part is the port's name")
+    new.add_argument("kind", metavar="KIND", help=" or ".join(starter.KINDS))
+    new.set_defaults(run=new_port)
+
+    joined = commands.add_parser(
+        "merge",
+        help="join results files of several machines into one table",
+        epilog="A verdict is stale (*) if the port's files, the case or its golden data are not "
+        "those of this clone now. Of one machine the newest counts that is not stale. The exit "
+        "status is 1 if one of those is FAIL, CRASH, TIMEOUT or GARBAGE, 2 for a file that cannot "
+        "be used, and else 0.",
+    )
+    joined.add_argument(
+        "files", nargs="*", type=Path, metavar="FILE", help="default: those of conformance/results/"
+    )
+    joined.add_argument("--json", type=Path, metavar="FILE", help="where the merged file goes")
+    joined.set_defaults(run=merge.main)
+
+    schema = commands.add_parser("schema", help="print the JSON schema of results files")
+    other = schema.add_mutually_exclusive_group()
+    other.add_argument("--bench", action="store_true", help="of the files of bench")
+    other.add_argument("--merged", action="store_true", help="of the files of merge")
+    schema.set_defaults(run=print_schema)
+
+    race = commands.add_parser("bench", help="time ports on networks of three sizes, or of many")
+    race.add_argument("ports", nargs="*", metavar="PORT", help="default: all of ports/")
+    race.add_argument(
+        "--workload",
+        default="",
+        metavar="NAMES",
+        help="only these, as in 3-4-1; or a whole sweep: ensembles, layers",
+    )
+    race.add_argument("--dtype", default="", help="only float64, or only float32")
+    race.add_argument("--threads", default="", metavar="N", help="for all; else 1, or all cores")
+    race.add_argument("--rounds", default="", metavar="N", help="interleaved ones, 3 at least")
+    race.add_argument("--results", default="", metavar="FILE", help="where the results go")
+    race.add_argument("--plot", default="", metavar="FILE.svg", help="where the plot goes")
+    race.set_defaults(run=bench)
+
+    paged = commands.add_parser("report", help="write results as a page, a summary and badges")
+    paged.add_argument(
+        "results",
+        nargs="?",
+        type=Path,
+        default=BUILD / "results.json",
+        metavar="FILE",
+        help="what check wrote; default: %(default)s",
+    )
+    paged.add_argument(
+        "--bench", nargs="*", type=Path, default=[], metavar="FILE", help="what bench wrote"
+    )
+    paged.add_argument("--folder", type=Path, default=BUILD / "report", help="where it goes")
+    paged.set_defaults(run=write_report)
+
+    compared = commands.add_parser(
+        "curves", help="who is fastest where, from bench files of one machine or several"
+    )
+    compared.add_argument("files", nargs="+", metavar="FILE", help="what bench wrote")
+    compared.add_argument("--plot", default="", metavar="FILE.svg", help="where the plot goes")
+    compared.set_defaults(run=compare_files)
+
+    bite = commands.add_parser("teeth", help="measure that bugs are caught and variants are not")
+    bite.add_argument("--cases", type=Path, default=CASES)
+    bite.add_argument("--results", type=Path, default=BUILD / "teeth.json")
+    bite.set_defaults(run=show_teeth)
+    return found
+
+
+def check_ports(arguments: argparse.Namespace) -> int:
+    """Run pytest on the matrix, without the configuration and plugins of what is around."""
+    import pytest  # here, since the other commands can spare it
+
+    options = [f"--port={name}" for name in arguments.ports]
+    for name in ("cases", "require", "results", "seed", "shard"):
+        options.append(f"--{name}={getattr(arguments, name)}")
+    if arguments.resume:
+        options.append("--resume")
+    if arguments.no_timing:
+        options.append("--no-timing")
+    alone = ["-c", os.devnull, "--rootdir", str(ROOT), "-p", "no:cacheprovider"]
+    alone.append("--disable-plugin-autoload")  # Hypothesis alone takes a second at the end
+    if arguments.junit:
+        results.check_writable(Path(arguments.junit))
+        options += [f"--junit-xml={arguments.junit}", "-o", f"junit_suite_name={NAME}"]
+    quiet = ["-q", "--no-header", "--tb=short"]
+    return int(pytest.main([str(HERE / "test_ports.py"), *alone, *quiet, *options]))
+
+
+def bench(arguments: argparse.Namespace) -> int:
+    """Time ports; 1 if one was wrong, or none was timed."""
+    from conformance.bench import command  # SciPy's statistics take long to import
+
+    return command.main(arguments)
+
+
+def compare_files(arguments: argparse.Namespace) -> None:
+    """Compare the times of several machines."""
+    from conformance.bench import command  # SciPy's statistics take long to import
+
+    command.compare(arguments)
+
+
+def write_report(arguments: argparse.Namespace) -> None:
+    """Write the page, unless what it is made with is not here."""
+    try:
+        from conformance.page import command
+    except ModuleNotFoundError as error:
+        wanted = "make .venv" if IN_CLONE else f"pip install '{NAME}[report]'"
+        raise results.ResultsError(f"report: {error.name} is missing: {wanted}") from error
+    command.main(arguments)
+
+
+def new_port(arguments: argparse.Namespace) -> None:
+    """Write the folder, and say what is next."""
+    print(starter.write(arguments.folder, arguments.kind))
+
+
+def print_schema(arguments: argparse.Namespace) -> None:
+    """For whoever reads results files."""
+    model: type[BaseModel] = merge.Merged if arguments.merged else Results
+    if arguments.bench:
+        from conformance.bench.files import Bench  # SciPy's statistics take long to import
+
+        model = Bench
+    print(json.dumps(model.model_json_schema(), indent=1))
+
+
+def show_teeth(arguments: argparse.Namespace) -> int:
+    """Measure, print and write the margins; 1 if one is lost."""
+    if not IN_CLONE:
+        raise ports.PortError("teeth: the C port, of which variants are made, is in a clone only")
+    path = arguments.results
+    results.check_writable(path)
+    out = report.console()
+    chosen = load_all(arguments.cases)
+    measured = track(
+        teeth.measure(chosen), "measuring", teeth.count(chosen), console=Console(stderr=True)
+    )
+    entries = list(measured)
+    found = results.Teeth(
+        mutants=[e for e in entries if isinstance(e, results.TeethMutant)],
+        variants=[e for e in entries if isinstance(e, results.TeethVariant)],
+    )
+    report.show_teeth(out, found)
+    lost = [f"{e.id} {why}" for e in entries if (why := teeth.lost(e)) is not None]
+    for line in lost:
+        out.print(f"LOST {line}", style="bold red", soft_wrap=True)
+    results.write(
+        path,
+        Results(
+            complete=True,
+            machine=results.machine(),
+            ports=[],
+            cases=[],
+            results=[],
+            capabilities=[],
+            timings=[],
+            teeth=found,
+        ),
+    )
+    return 1 if lost else 0
+
+
+def list_ports(arguments: argparse.Namespace) -> None:
+    """A row a port: its toolchain's version, or the command that would install it."""
+    chosen = ports.select(arguments.ports)
+    with ThreadPoolExecutor() as pool:  # some take seconds to say their version
+        found = list(zip(chosen, pool.map(_detect, chosen), strict=True))
+    if arguments.missing:
+        missing = [port.manifest.toolchain for port, (toolchain, _) in found if not toolchain.ok]
+        for install in dict.fromkeys(toolchain.install for toolchain in missing):
+            print(install)
+        return
+    table = Table()
+    for heading in ("port", "language", "kind", "toolchain", "device"):
+        table.add_column(heading)
+    for port, (toolchain, device) in found:
+        have = Text(toolchain.text, style="green")
+        absent = Text(f"missing: {port.manifest.toolchain.install}", style="yellow")
+        shown = have if toolchain.ok else absent
+        where = Text(device.text, style="" if device.ok else "dim")
+        table.add_row(port.name, port.manifest.language, port.manifest.kind, shown, where)
+    report.console().print(table)
+
+
+def _detect(port: ports.Port) -> tuple[build.Outcome, build.Outcome]:
+    """A port's toolchain, and its device: looked for only where the toolchain is."""
+    toolchain = build.detect_toolchain(port)
+    if port.manifest.device is not None and not toolchain.ok:
+        return toolchain, build.Outcome(False, "")
+    return toolchain, build.detect_device(ports.Target(port))

@@ -1,0 +1,187 @@
+"""`python -m reference`: train a case, or derive golden data. Reached by `make golden`, too."""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from reference import checksums, golden, network
+from reference.array import Array
+from reference.case import Case, CaseError, load, load_all
+from reference.case_tables import DType
+from reference.parallel import in_parallel
+
+CASES = Path("conformance/cases")
+
+
+def main() -> int:
+    """Run one command; a user's mistake ends in one sentence on stderr and status 2."""
+    parser = argparse.ArgumentParser(prog="python -m reference", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    train = commands.add_parser("train", help="run a case and print its errors")
+    train.add_argument("case", type=Path, metavar="CASE.toml")
+    train.add_argument(
+        "--arithmetic",
+        choices=["float64", "float32", "ball"],
+        default="float64",
+        help="ball: certified, from the weights in float64 (default: float64)",
+    )
+    train.add_argument("--json", action="store_true", help="print one JSON object instead")
+
+    derive = commands.add_parser("golden", help="derive golden files")
+    derive.add_argument("cases", type=Path, nargs="?", default=CASES, help=f"default: {CASES}")
+    derive.add_argument(
+        "--check",
+        action="store_true",
+        help="derive into a temporary folder and compare with the golden files that are there",
+    )
+    arguments = parser.parse_args()
+    try:
+        if arguments.command == "train":
+            return run_train(arguments.case, arguments.arithmetic, arguments.json)
+        return run_golden(arguments.cases, arguments.check)
+    except BrokenPipeError:  # the reader has seen enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (CaseError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted: nothing that was there has changed", file=sys.stderr)
+        return 130
+
+
+def run_train(path: Path, arithmetic: str, as_json: bool) -> int:
+    """Train one case and print the error at each checkpoint."""
+    case = load(path)
+    checkpoints = []
+    for n, error, syn in trace(case, arithmetic):
+        if not all(np.isfinite(w).all() for w in syn):
+            raise CaseError(f"{path}: the weights are not finite any more at iteration {n}")
+        if as_json:
+            weights = [w.tolist() for w in syn]
+            checkpoints.append({"iteration": n, "error": error.tolist(), "weights": weights})
+        elif error.ndim == 0:
+            print(f"{n:>10}  {error:.17g}", flush=True)
+        else:
+            of = f"of {error.size} networks"
+            print(f"{n:>10}  {error.min():.17g} to {error.max():.17g} {of}", flush=True)
+    if as_json:
+        print(json.dumps({"case": case.id, "arithmetic": arithmetic, "checkpoints": checkpoints}))
+    return 0
+
+
+def trace(case: Case, arithmetic: str) -> Iterator[tuple[int, Array, list[Array]]]:
+    """(iteration, error, weights) at each checkpoint; balls as the doubles nearest to them.
+
+    The error is a number, or one for each network of an ensemble.
+    """
+    dtype: DType = "float32" if arithmetic == "float32" else "float64"
+    if arithmetic == "ball":
+        for n, tensors in golden.exact_run(case, dtype)[0]:
+            *weights, error = [value for _, value, _ in tensors]
+            yield n, np.asarray(error, np.float64), weights
+        return
+    X, y, syn = case.arrays(dtype)
+    with np.errstate(over="ignore"):  # a saturated sigmoid: 1 / (1 + inf) is 0, as it should
+        for n, error, weights in network.train(
+            X, y, syn, case.trace.checkpoints, **case.settings(dtype)
+        ):
+            yield n, np.asarray(error, np.float64), weights
+
+
+def run_golden(where: Path, check: bool) -> int:
+    """Derive golden files for all cases, one process a core; with `check`, compare only.
+
+    They go to the folder `golden` beside the folder of the cases.
+    """
+    cases = load_all(where)
+    out = cases[0].path.resolve().parent.parent / "golden"
+    with tempfile.TemporaryDirectory() as temporary:
+        target = Path(temporary) if check else out
+        different = 0
+        for case, derived in derive_all(cases):
+            golden.write(target / f"{case.id}.json", derived)
+            if not check:
+                checksums.record(out, [out / f"{case.id}.json"])
+                print(target / f"{case.id}.json")
+            else:
+                problem = difference(derived, out / f"{case.id}.json")
+                different += problem is not None
+                print(f"{case.id}: {problem or 'identical values'}", flush=True)
+    stray = sorted({p.stem for p in out.glob("*.json")} - {case.id for case in cases})
+    if where.is_dir() and stray:
+        print(f"{out}: no case for golden files of {', '.join(stray)}: delete them")
+        different += 1
+    return 1 if different else 0
+
+
+def derive_all(cases: list[Case]) -> list[tuple[Case, dict[str, Any]]]:
+    """Each case with its golden file, in order, deriving cases and dtypes in parallel."""
+    results: dict[tuple[str, DType], dict[str, Any]] = {}
+    started = time.monotonic()
+    # The longest first, so that no core idles at the end.
+    by_work = sorted(cases, key=lambda case: -case.training.iterations)
+    keys = [(case, dtype) for case in by_work for dtype in golden.DTYPES]
+    jobs = [partial(golden.derive, case, dtype) for case, dtype in keys]
+    for (case, dtype), derived in zip(keys, in_parallel(jobs), strict=True):
+        results[case.id, dtype] = derived
+        print(
+            f"[{len(results)}/{len(jobs)}] {case.id} {dtype}: certified at "
+            f"{derived['precision_bits']} bits ({time.monotonic() - started:.0f} s)",
+            file=sys.stderr,
+            flush=True,
+        )
+    return [
+        (case, golden.assemble(case, {dtype: results[case.id, dtype] for dtype in golden.DTYPES}))
+        for case in cases
+    ]
+
+
+def difference(derived: dict[str, Any], path: Path) -> str | None:
+    """How a committed golden file differs from a fresh derivation, or None."""
+    if not path.exists():
+        return f"{path} is missing: run make golden"
+    try:
+        committed = json.loads(path.read_text(encoding="utf-8"))
+        if golden.values_only(committed) != golden.values_only(derived):
+            return f"{path} has other values than a fresh derivation: run make golden"
+        for key in ("replicas", "factor", "seed"):
+            if committed["made_from"][key] != derived["made_from"][key]:
+                return f"{path} was made with another {key}: run make golden"
+        for place, before, after in _pairs(committed, derived):
+            if (problem := _noise_problem(before, after, place[0])) is not None:
+                return f"{path}: {', '.join(map(str, place))}: {problem}"
+    except (ValueError, KeyError, TypeError) as error:
+        return f"{path} is not a golden file ({type(error).__name__}: {error}): run make golden"
+    problem = checksums.problem(path)
+    return f"{path} {problem}: run make golden" if problem else None
+
+
+def _pairs(
+    committed: dict[str, Any], derived: dict[str, Any]
+) -> Iterator[tuple[tuple[DType, str, int, str], dict[str, Any], dict[str, Any]]]:
+    """Each tensor of two golden files with equal values, and its place in them."""
+    for dtype in golden.DTYPES:
+        for kind in ("checkpoints", "steps", "predictions"):
+            for old, new in zip(committed[dtype][kind], derived[dtype][kind], strict=True):
+                for before, after in zip(old["tensors"], new["tensors"], strict=True):
+                    yield (dtype, kind, old["iteration"], before["name"]), before, after
+
+
+def _noise_problem(before: dict[str, Any], after: dict[str, Any], dtype: DType) -> str | None:
+    """Noise is measured with this machine's exp, so it may differ, but not by much."""
+    if before["tolerance"] != golden.tolerance(before["noise"], dtype):
+        return f"the tolerance is not {golden.FACTOR} times the noise: run make golden"
+    if not before["noise"] / 4 <= after["noise"] <= before["noise"] * 4:
+        return f"the noise is {before['noise']:.3g}, but {after['noise']:.3g} in a fresh derivation"
+    return None
