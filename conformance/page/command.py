@@ -47,6 +47,7 @@ def render(found: Results, source: Path, benches: Sequence[Bench]) -> dict[str, 
     )
     environment.filters["number"] = number
     rows = verdicts.rows(found)
+    timed_case = found.timings[0].case if found.timings else ""
     shown = {
         "results": found,
         "machine": found.machine,
@@ -54,9 +55,11 @@ def render(found: Results, source: Path, benches: Sequence[Bench]) -> dict[str, 
         "counts": report.counts(found.results),
         "compared": sum(r.numbers_compared for r in found.results),
         "rows": rows,
+        "ids": {row.name: row.id for row in rows},
         "cases": list(dict.fromkeys(r.case for r in found.results)),
         "failures": [r for r in found.results if r.status in verdicts.WRONG],
-        "timed": {t.port: t for t in found.timings},
+        "timed_case": timed_case,
+        "timed": {t.port: t for t in found.timings if t.case == timed_case},
         "timings": sorted(found.timings, key=lambda t: (t.case, t.ns_per_iteration)),
     }
     page = environment.get_template("page.html").render(
@@ -105,6 +108,8 @@ def _speed(timings: Sequence[Timing], benches: Sequence[Bench]) -> dict[str, Any
     """The plots of times, and of who is fastest where if there are files of `make bench`."""
     by_case: dict[str, list[Timing]] = {}
     for timing in timings:
+        if timing.ns_per_iteration <= 0:
+            continue  # lost in the noise; the table has it
         by_case.setdefault(timing.case, []).append(timing)
     sweeps = curves.curves(benches)
     return {

@@ -50,8 +50,8 @@ class Row:
 
     @property
     def margin(self) -> float | None:
-        """The worst margin of all."""
-        return max((c.margin for c in self.cells.values() if c.margin is not None), default=None)
+        """The worst margin of all that ran."""
+        return _worst([c.margin for c in self.cells.values() if c.status != "SKIP"])
 
     @property
     def is_rung(self) -> bool:
@@ -85,23 +85,30 @@ def rows(results: Results) -> list[Row]:
 
 
 def badge(label: str, shown: Sequence[Row]) -> dict[str, str]:
-    """What a badge says of these targets; green only where something passed and all that ran."""
+    """What a badge says of these targets; green where something passed and nothing is wrong."""
     total = sum((row.counts for row in shown), Counter[str]())
     wrong = sum(row.wrong for row in shown)
     if wrong:
         return {"label": label, "says": f"{wrong} wrong, {total['PASS']} pass", "colour": "#b3261e"}
+    known = f"{total['XFAIL']} known to fail"
     if not total["PASS"]:
-        return {"label": label, "says": "not run", "colour": "#5f6368"}
-    return {"label": label, "says": f"{total['PASS']} pass", "colour": "#1a7037"}
+        return {"label": label, "says": known if total["XFAIL"] else "not run", "colour": "#5f6368"}
+    says = f"{total['PASS']} pass" + (f", {known}" if total["XFAIL"] else "")
+    return {"label": label, "says": says, "colour": "#1a7037"}
 
 
 def slug(name: str) -> str:
     """A name as part of an id or a file's name: "cuda (host emulation)" is cuda-host-emulation."""
-    return re.sub(r"[^A-Za-z0-9_.]+", "-", name).strip("-")
+    return re.sub(r"[^\w.]+", "-", name).strip("-")
 
 
 def _cell(target: str, case: str, group: Sequence[Result]) -> Cell:
     status = max((r.status for r in group), key=SEVERITY.index)
-    margins = [r.margin for r in group if r.status == status and r.margin is not None]
-    identifier = f"{slug(target)}--{slug(case)}"
-    return Cell(identifier, case, status, max(margins, default=None), list(group))
+    margin = _worst([r.margin for r in group if r.status == status])
+    return Cell(f"{slug(target)}--{slug(case)}", case, status, margin, list(group))
+
+
+def _worst(margins: Sequence[float | None]) -> float | None:
+    """The largest; None, as of an infinite one, if one is None: nothing finite is worse."""
+    finite = [margin for margin in margins if margin is not None]
+    return max(finite, default=None) if len(finite) == len(margins) else None

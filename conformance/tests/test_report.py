@@ -8,6 +8,7 @@ import pytest
 
 from conformance import ports
 from conformance.page import command as report
+from conformance.page import verdicts
 from conformance.page.excerpts import STEPS, MarkerError, Program, excerpts, programs
 from conformance.tests.report_files import command, read
 
@@ -136,6 +137,65 @@ def test_badges_say_what_is_wrong_what_passed_and_what_did_not_run(
     assert not {re.sub(r"\W", "-", rung) for rung in rungs} & {*labels}
     skipped = {r.port for r in read(judged).results if r.status == "SKIP"}
     assert ("cuda" in skipped) == (labels["cuda"] == "cuda: not run")
+
+
+@pytest.mark.parametrize(
+    ("status", "complete", "heading", "badge"),
+    [
+        ("PASS", True, "PASS", "c: 1 pass"),
+        ("PASS", False, "not complete", "c: 1 pass"),
+        ("SKIP", True, "nothing passed", "c: not run"),
+        ("XFAIL", True, "nothing passed", "c: 1 known to fail"),
+    ],
+)
+def test_what_did_not_pass_is_not_called_so(
+    judged: Path, status: str, complete: bool, heading: str, badge: str
+) -> None:
+    found = read(judged)
+    told = [r.model_copy(update={"status": status}) for r in found.results if r.port == "c"]
+    some = found.model_copy(update={"results": told, "complete": complete})
+    written = report.render(some, Path("x.json"), [])
+    assert written["summary.md"].startswith(f"## Conformance of backpropagation: {heading}\n")
+    assert ('class="verdict right"' in written["index.html"]) == (heading == "PASS")
+    assert ("All that ran is right" in written["index.html"]) == (status == "PASS")
+    assert f'aria-label="{badge}"' in written["badges/c.svg"]
+
+
+def test_a_failure_that_is_not_finite_is_not_hidden_by_a_smaller_one(judged: Path) -> None:
+    found = read(judged)
+    first, second = [r for r in found.results if r.port == "c"]
+    told = [
+        first.model_copy(update={"status": "FAIL", "margin": None}),
+        second.model_copy(update={"status": "FAIL"}),
+    ]
+    [row] = verdicts.rows(found.model_copy(update={"results": told}))
+    assert row.margin is None
+    [row] = verdicts.rows(found.model_copy(update={"results": [first, second]}))
+    assert row.margin == max(first.margin or 0, second.margin or 0) > 0
+
+
+def test_odd_names_and_times_are_shown(judged: Path) -> None:
+    """A name that Matplotlib would take for a formula, and a slope that is lost in the noise."""
+    name = "x$\\frac{$名"
+    found = read(judged)
+    [info] = [p for p in found.ports if p.port == "c"]
+    results = [
+        r.model_copy(update={"port": name})
+        for r in found.results
+        if (r.port, r.dtype) == ("c", "float32")
+    ]
+    [time] = [t for t in found.timings if t.port == "c"]
+    times = [time, time.model_copy(update={"ns_per_iteration": -1.0, "ns_low": -2.0})]
+    odd = found.model_copy(
+        update={
+            "ports": [info.model_copy(update={"port": name})],
+            "results": results,
+            "timings": [t.model_copy(update={"port": name}) for t in times],
+        }
+    )
+    written = report.render(odd, Path("x.json"), [])
+    assert f"<option>{name}</option>" in written["index.html"]  # though it has no float64
+    assert "badges/x-frac-名.svg" in written
 
 
 def test_the_junit_file_has_each_target_and_the_diagnosis(judged: Path) -> None:

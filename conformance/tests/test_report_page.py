@@ -107,6 +107,12 @@ def test_without_a_script_all_is_there_to_read(
     assert trouble == []
 
 
+def test_on_paper_nothing_lies_over_another(page: Page) -> None:
+    page.emulate_media(media="print")
+    for tall in page.locator(".tall").all():
+        assert tall.evaluate("(one) => one.scrollHeight <= one.clientHeight")
+
+
 def test_a_cell_leads_to_its_details(page: Page) -> None:
     row = page.locator("[id='c--three-layer']")
     expect(row).to_be_hidden()
@@ -185,6 +191,8 @@ def test_the_network_learns_step_by_step(page: Page) -> None:
     page.get_by_role("slider", name="Checkpoint").focus()
     page.keyboard.press("End")
     expect(n).to_have_text("iteration 60,000")
+    slider = page.get_by_role("slider", name="Checkpoint")
+    expect(slider).to_have_attribute("aria-valuetext", "iteration 60,000")
     expect(says).to_contain_text("error 0.00318")
     page.keyboard.press("Home")
     expect(n).to_have_text("iteration 0")

@@ -58,7 +58,9 @@ function draw() {
   for (const of of document.querySelectorAll(".change-of")) {
     of.textContent = (updating ? "change in update " : "at iteration ") + (updating ? frame.n + 1 : frame.n).toLocaleString("en");
   }
-  document.getElementById("learn-n").textContent = "iteration " + frame.n.toLocaleString("en");
+  const n = "iteration " + frame.n.toLocaleString("en");
+  document.getElementById("learn-n").textContent = n;
+  slider.setAttribute("aria-valuetext", n); // else it is read as its position
   document.getElementById("learn-says").textContent = say(frame, sample);
 }
 
@@ -76,7 +78,6 @@ let timer = null;
 function setPlaying(playing) {
   clearInterval(timer);
   timer = playing ? setInterval(() => move(1) || setPlaying(false), 1200) : null;
-  play.setAttribute("aria-pressed", String(playing));
   play.textContent = playing ? "Pause" : "Play";
 }
 controls.addEventListener("input", draw);
