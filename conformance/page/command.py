@@ -16,6 +16,7 @@ from conformance.page.excerpts import MarkerError, programs
 from conformance.page.learning import learning
 from conformance.places import IN_CLONE
 from conformance.results import Results, ResultsError, Timing
+from conformance.selection import progress
 from reference.golden import FACTOR
 
 PAGE, SUMMARY, BADGES = "index.html", "summary.md", "badges"
@@ -31,6 +32,9 @@ def main(arguments: argparse.Namespace) -> None:
     results.check_writable(folder / BADGES / "all.svg")
     results.check_writable(folder / PAGE)
     written = render(found, source, benches)
+    for badge in (folder / BADGES).glob("*.svg"):
+        if f"{BADGES}/{badge.name}" not in written:  # of a port that is not judged any more
+            badge.unlink()
     for name, text in written.items():
         results.write_text(folder / name, text)
     print(f"report: {folder / PAGE}")
@@ -69,17 +73,20 @@ def render(found: Results, source: Path, benches: Sequence[Bench]) -> dict[str, 
     written = {
         PAGE: page,
         SUMMARY: environment.get_template("summary.md").render(**shown),
-        f"{BADGES}/all.svg": badge.render(**verdicts.badge("backpropagation", rows)),
+        f"{BADGES}/all.svg": badge.render(
+            **verdicts.badge("backpropagation", rows, found.complete)
+        ),
     }
     for row in rows:
         if not row.is_rung:
             file = f"{BADGES}/{verdicts.slug(row.name)}.svg"
-            written[file] = badge.render(**verdicts.badge(row.name, [row]))
+            written[file] = badge.render(**verdicts.badge(row.name, [row], found.complete))
     return written
 
 
 def _article(found: Results) -> dict[str, Any]:
     """What is shown of the article's network, if the results are of it as it is here."""
+    progress("running the article's network with known bugs, to draw how far they stray ...")
     shown = article.article()
     lines = shown.errors()
     panels = shown.panels(found) if article.judged_here(found) else []

@@ -84,12 +84,14 @@ def rows(results: Results) -> list[Row]:
     ]
 
 
-def badge(label: str, shown: Sequence[Row]) -> dict[str, str]:
-    """What a badge says of these targets; green where something passed and nothing is wrong."""
+def badge(label: str, shown: Sequence[Row], complete: bool) -> dict[str, str]:
+    """What a badge says of these targets; green where all ran, some passed and nothing is wrong."""
     total = sum((row.counts for row in shown), Counter[str]())
     wrong = sum(row.wrong for row in shown)
     if wrong:
         return {"label": label, "says": f"{wrong} wrong, {total['PASS']} pass", "colour": "#b3261e"}
+    if not complete:
+        return {"label": label, "says": "interrupted", "colour": "#5f6368"}
     known = f"{total['XFAIL']} known to fail"
     if not total["PASS"]:
         return {"label": label, "says": known if total["XFAIL"] else "not run", "colour": "#5f6368"}

@@ -8,7 +8,7 @@ from conformance.results import Results
 from conformance.tests.conftest import PYTHON_MANIFEST, PYTHON_MODULE, ROOT
 from conformance.tests.test_curves import CPU, GPU
 
-# The commonest bug: syn1 is new when l1_error is computed.
+# A well-known bug: syn1 is new when l1_error is computed.
 WRONG = PYTHON_MODULE.replace("SABOTAGE", "pass").replace(
     "l1_error = l2_delta @ state[1].mT",
     "l1_error = l2_delta @ (state[1] + alpha * l1.mT @ l2_delta).mT",
@@ -42,7 +42,6 @@ def reported(results: Path, folder: Path) -> Path:
         benches[-1].write_text(bench.model_dump_json())
     done = command("report", results, "--folder", folder, "--bench", *benches)
     assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
     return folder
 
 

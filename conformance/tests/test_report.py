@@ -143,7 +143,7 @@ def test_badges_say_what_is_wrong_what_passed_and_what_did_not_run(
     ("status", "complete", "heading", "badge"),
     [
         ("PASS", True, "PASS", "c: 1 pass"),
-        ("PASS", False, "not complete", "c: 1 pass"),
+        ("PASS", False, "not complete", "c: interrupted"),
         ("SKIP", True, "nothing passed", "c: not run"),
         ("XFAIL", True, "nothing passed", "c: 1 known to fail"),
     ],
@@ -196,6 +196,15 @@ def test_odd_names_and_times_are_shown(judged: Path) -> None:
     written = report.render(odd, Path("x.json"), [])
     assert f"<option>{name}</option>" in written["index.html"]  # though it has no float64
     assert "badges/x-frac-名.svg" in written
+
+
+def test_badges_of_ports_that_are_gone_go(judged: Path, tmp_path: Path) -> None:
+    (tmp_path / "badges").mkdir()
+    (tmp_path / "badges" / "gone.svg").write_text("<svg/>")
+    assert command("report", judged, "--folder", tmp_path).returncode == 0
+    names = {path.stem for path in (tmp_path / "badges").glob("*.svg")}
+    assert {"all", "c", "wrong"} <= names
+    assert "gone" not in names
 
 
 def test_the_junit_file_has_each_target_and_the_diagnosis(judged: Path) -> None:

@@ -214,17 +214,32 @@ def test_it_plays_by_itself_until_it_is_told_to_stop(page: Page) -> None:
     expect(page.get_by_role("button", name="Play")).to_be_visible()  # it ended by itself
 
 
+def test_what_scrolls_is_a_stop_of_the_tab_key_and_nothing_else_is(page: Page) -> None:
+    for width in (DESKTOP["width"], PHONE["width"]):
+        page.set_viewport_size({"width": width, "height": 800})
+        open_all(page)
+        page.wait_for_timeout(200)
+        wrong = page.evaluate(
+            "[...document.querySelectorAll('.wide, pre')].filter((one) => one.offsetParent &&"
+            "(one.scrollWidth > one.clientWidth || one.scrollHeight > one.clientHeight)"
+            " !== (one.tabIndex === 0)).length"
+        )
+        assert wrong == 0
+
+
 def test_the_keyboard_is_enough(page: Page) -> None:
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
     page.keyboard.press("Enter")
     # All that can be used can be reached: one Tab each, radios by their group.
-    wanted = page.evaluate(
-        "[...document.querySelectorAll('select, button, input')].filter((one) => one.offsetParent)"
-        ".map((one) => one.name || one.id)"
+    page.evaluate(
+        "window.all = [...document.querySelectorAll('select, button, input')]"
+        ".filter((one) => one.offsetParent && (one.type !== 'radio' || one.checked))"
     )
-    reached = set()
+    wanted = set(range(page.evaluate("window.all.length")))
+    reached: set[int] = set()
     for _ in range(400):
         page.keyboard.press("Tab")
-        reached.add(page.evaluate("document.activeElement.name || document.activeElement.id"))
-    assert set(wanted) - reached == set()
+        reached.add(page.evaluate("window.all.indexOf(document.activeElement)"))
+    assert len(wanted) > 9
+    assert wanted - reached == set()

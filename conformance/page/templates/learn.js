@@ -76,6 +76,8 @@ function move(by) {
 
 let timer = null;
 function setPlaying(playing) {
+  // While it plays, nobody is to be told all of it.
+  document.getElementById("learn-says").setAttribute("aria-live", playing ? "off" : "polite");
   clearInterval(timer);
   timer = playing ? setInterval(() => move(1) || setPlaying(false), 1200) : null;
   play.textContent = playing ? "Pause" : "Play";
@@ -84,5 +86,13 @@ controls.addEventListener("input", draw);
 controls.addEventListener("submit", (event) => event.preventDefault());
 document.getElementById("learn-back").addEventListener("click", () => move(-1));
 document.getElementById("learn-step").addEventListener("click", () => move(1));
-play.addEventListener("click", () => setPlaying(timer === null));
+play.addEventListener("click", () => {
+  const atEnd = Number(slider.value) === learned.frames.length - 1 && stage() === "update";
+  if (atEnd) {
+    slider.value = 0;
+    controls.elements.stage.value = "forward";
+    draw();
+  }
+  setPlaying(timer === null);
+});
 draw();

@@ -11,6 +11,20 @@ function reveal() {
 addEventListener("hashchange", reveal);
 if (location.hash) reveal();
 
+// What does not scroll needs no stop of the Tab key, and paper has no folds.
+function settle() {
+  for (const one of document.querySelectorAll(".wide, pre")) {
+    const scrolls = one.scrollWidth > one.clientWidth || one.scrollHeight > one.clientHeight;
+    one.toggleAttribute("tabindex", false);
+    if (scrolls) one.tabIndex = 0;
+  }
+}
+addEventListener("resize", settle);
+document.addEventListener("toggle", settle, true);
+addEventListener("beforeprint", () => {
+  for (const one of document.querySelectorAll("details")) one.open = true;
+});
+
 // Drift: one port's line in all panels.
 const driftPort = document.getElementById("drift-port");
 if (driftPort) {
@@ -42,6 +56,8 @@ function showSides() {
   const maths = step.querySelector(".maths").cloneNode(true);
   document.getElementById("sides-view").replaceChildren(step.querySelector("h3").cloneNode(true), maths, columns);
   document.getElementById("sides-says").textContent = `${step.querySelector("h3").textContent}: ${names.join(", ")}`;
+  settle();
 }
 choice.addEventListener("change", showSides);
 showSides();
+settle();
