@@ -101,11 +101,9 @@ class Network:
         return passed
 
     def dropout_factors(self, n: int, k: int, rows: int) -> Matrix:
-        """f of SPEC.md: 1 / (1 - dropout) for what is kept, and 0 for what is not."""
+        """The factors f of SPEC.md: 1 / (1 - dropout) for what is kept, and 0 for what is not."""
         case = self.case
-        kept = random_numbers.kept(
-            case.philox_seed, case.dropout, n, k, rows, case.layers[k]
-        )
+        kept = random_numbers.kept(case.philox_seed, case.dropout, n, k, rows, case.layers[k])
         factor = 1 / (1 - case.numbers.number(case.dropout))
         return [[factor if unit else self.zero for unit in row] for row in kept]
 
@@ -158,10 +156,7 @@ class Network:
         g = times(e, [state[f"gamma{k}"][0]] * len(e))
         mean_g, mean_gz = self.average(g), self.average(times(g, z))
         return [
-            [
-                (g[i][j] - mean_g[j] - z[i][j] * mean_gz[j]) / root[j]
-                for j in range(len(root))
-            ]
+            [(g[i][j] - mean_g[j] - z[i][j] * mean_gz[j]) / root[j] for j in range(len(root))]
             for i in range(len(g))
         ]
 

@@ -1,6 +1,7 @@
 """What SPEC.md calls random: weights of MT19937, words of Philox, and what is made from them."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 WORD = 0xFFFFFFFF
 
@@ -30,9 +31,9 @@ def initial_weights(seed: int, layers: list[int], bias: bool) -> list[list[list[
         return 2 * ((a * 2**26 + b) / 2**53) - 1
 
     drawn = []
-    for inputs, outputs in zip(layers, layers[1:], strict=False):
+    for inputs, outputs in pairwise(layers):
         syn = [[weight() for _ in range(outputs)] for _ in range(inputs)]
-        drawn.append(syn + [[0.0] * outputs] if bias else syn)
+        drawn.append([*syn, [0.0] * outputs] if bias else syn)
     return drawn
 
 

@@ -55,7 +55,7 @@ def trim_norm(case: Case, descent: State) -> None:
 
 
 def regularise(case: Case, state: State, descent: State) -> None:
-    """Take l2 syn and l1 sign(syn) from the descents of weights, but not of those from bias units."""
+    """Take l2 syn and l1 sign(syn) from the descents, but not in the rows of bias units."""
     l1, l2 = case.settings["l1"] or 0, case.settings["l2"] or 0
     if not l1 and not l2:
         return
