@@ -1,21 +1,25 @@
 """The two arithmetics that the oracle can use: MPFR through gmpy2, and mpmath.
 
-Both round each result to nearest, at the same precision. They share no code: mpmath is written in
-Python, on integers. MPFR is ten times as fast, so it goes further in the same time.
+Both round each result to nearest, at the same precision. MPFR is ten times as fast, so it goes
+further in the same time. It stands on GMP's integers, as python-flint does; mpmath here stands on
+Python's own, so that it shares no code with either.
 """
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import gmpy2
+
+os.environ.setdefault("MPMATH_NOGMPY", "1")  # read once, when mpmath is imported
 import mpmath
 
 # 77 digits: 60 more than a double has, and more than any of the cases loses on its way.
 BITS = 256
 # What is 0 only because its terms cancel comes out as the last of the bits of its terms, or a few
-# more. So where a golden value is 0, a number below 2^-(bits - ROOM) is. With twice the bits the
-# limit is its square: a number that is not 0 but small does not pass both.
+# more. So a number below 2^-(bits - ROOM) agrees with a golden 0. With twice the bits the
+# limit is below its square: a number that is not 0 but small does not pass both.
 ROOM = 56
 
 Number = Any  # gmpy2.mpfr or mpmath.mpf
