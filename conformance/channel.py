@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import IO, Literal, Self
 
 from conformance import processes, sandbox
+from reference import sentences
 
 STDERR_KEPT = 4000
 SAID = 2000
@@ -180,9 +181,8 @@ def _signal_name(number: int) -> str:
 
 
 def printable(text: str) -> str:
-    """What a port says, fit for a terminal and for a file in UTF-8, and not too much of it."""
-    shown = text if len(text) <= SAID else text[:SAID] + " ..."
-    return "".join(c if c.isprintable() else "?" for c in shown)
+    """What a port says, fit to be shown, and not too much of it."""
+    return sentences.printable(text, SAID)
 
 
 def delete_folder(path: str) -> None:

@@ -22,7 +22,7 @@ from conformance.judge import Judge, Verdict
 from conformance.places import IN_CLONE, NAME, ROOT
 from conformance.ports import Status
 from reference.case_tables import DType
-from reference.files import write_atomically
+from reference.files import MAX_JSON_BYTES, read_bounded, write_atomically
 from reference.sentences import first_error
 
 
@@ -270,11 +270,13 @@ class ResultsError(ValueError):
 def read(path: Path, model: type[M], what: str) -> M:
     """Read a file of this model; `what` it should be, in words. Raises ResultsError."""
     try:
-        return model.model_validate_json(path.read_bytes())
+        return model.model_validate_json(read_bounded(path, MAX_JSON_BYTES))
     except OSError as error:
         raise ResultsError(f"{path}: cannot be read: {error.strerror or error}") from error
     except ValidationError as error:
         raise ResultsError(f"{path}: is not {what}: {first_error(error)}") from error
+    except ValueError as error:
+        raise ResultsError(f"{path}: {error}") from error
 
 
 def check_writable(path: Path) -> None:

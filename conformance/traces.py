@@ -16,6 +16,7 @@ from reference import checksums, golden
 from reference.array import Array
 from reference.case import Case, CaseError
 from reference.case_tables import DType, Finite, Matrix, Strict
+from reference.files import MAX_JSON_BYTES, read_bounded
 from reference.golden import checkpoint_tensors, predict_tensors, step_tensors
 from reference.network import Step
 from reference.parallel import in_parallel
@@ -204,11 +205,13 @@ def _derived(case: Case) -> Path:
 
 def _read(path: Path) -> _File:
     try:
-        file = _File.model_validate_json(path.read_bytes())
+        file = _File.model_validate_json(read_bounded(path, MAX_JSON_BYTES))
     except OSError as error:
         raise CaseError(f"{path}: cannot be read: {error.strerror or error}") from error
     except ValidationError as error:
         raise CaseError(f"{path}: is not a golden file: {first_error(error)}") from error
+    except ValueError as error:
+        raise CaseError(f"{path}: {error}") from error
     if file.format != golden.FORMAT:
         raise CaseError(f"{path}: has format {file.format}, but {golden.FORMAT} is needed")
     return file

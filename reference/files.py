@@ -1,8 +1,19 @@
-"""Writing files so that a reader never sees half of one."""
+"""Reading files of bounded size, and writing them so that a reader never sees half of one."""
 
 import os
 import tempfile
 from pathlib import Path
+
+MAX_JSON_BYTES = 2**27
+
+
+def read_bounded(path: Path, most: int) -> bytes:
+    """The bytes of a file. Raises ValueError if there are more; no more than that are read."""
+    with open(path, "rb") as file:
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise ValueError(f"is larger than {most // 2**20} MiB")
+    return data
 
 
 def write_atomically(path: Path, text: str) -> None:

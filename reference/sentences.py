@@ -2,9 +2,21 @@
 
 from pydantic import ValidationError
 
+LONGEST = 500
+
+
+def printable(text: str, most: int) -> str:
+    """Text of others, fit for a terminal and for a file in UTF-8, and not too much of it."""
+    shown = text if len(text) <= most else text[:most] + " ..."
+    return "".join(c if c.isprintable() else "?" for c in shown)
+
 
 def first_error(error: ValidationError) -> str:
     """The first thing that is wrong: key, problem, and what was found."""
+    return printable(_first_error(error), LONGEST)
+
+
+def _first_error(error: ValidationError) -> str:
     errors = error.errors(include_url=False)
     # A misspelt key is unknown and leaves another one missing: the misspelt one is the mistake.
     first = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])
