@@ -19,7 +19,7 @@ PYTHON   ?= python3
 BIN      := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help conformance report merge bench new-port test teeth mutation golden golden-check ports lock format clean
+.PHONY: help conformance report merge bench new-port test teeth mutation golden golden-check ports lock format versions clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
@@ -77,6 +77,10 @@ lock: .venv/installed ## resolve pyproject.toml again into requirements.lock
 	@$(PYTHON) -m venv build/uv && build/uv/bin/pip install --quiet uv
 	@build/uv/bin/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 \
 	    --generate-hashes --quiet --custom-compile-command "make lock" -o requirements.lock
+
+versions: .venv/installed ## judge with the oldest and newest allowed packages, on each Python that is here
+	@$(PYTHON) -m venv build/uv && build/uv/bin/pip install --quiet uv
+	@.ci/versions
 
 clean: ## delete what was built, and the virtual environment
 	rm -rf build .venv
