@@ -126,7 +126,8 @@ template <class T> void initial(const backprop_settings &s, int64_t numpy_seed, 
     for (int k = 0; k < layout.last; k++) {
         /* Those from a bias unit, the last row, are 0, and not drawn. */
         for (int e = 0; e < layout.layers[k] * layout.layers[k + 1]; e++) {
-            const double a = generator() >> 5, b = generator() >> 6;
+            const auto a = static_cast<double>(generator() >> 5);
+            const auto b = static_cast<double>(generator() >> 6);
             const double r = (a * 67108864 + b) / 9007199254740992; /* 2^26, 2^53 */
             state_out[layout.at[k] + e] = static_cast<T>(2 * r - 1);
         }

@@ -178,7 +178,7 @@ static void block(const ensemble *e, int64_t first) {
         real total[LANES] = {0};
         for (int i = 0; i < SAMPLES; i++) {
             const pass p = forward(e->X + i * INPUTS, e->y[i], syn, syn + INPUTS * HIDDEN);
-            for (int lane = 0; lane < LANES; lane++) total[lane] += fabs(p.l2_error[lane]);
+            for (int lane = 0; lane < LANES; lane++) total[lane] += (real)fabs(p.l2_error[lane]);
         }
         for (int lane = 0; lane < lanes; lane++) {
             const int64_t to = (first + lane) * e->checkpoint_count + c;

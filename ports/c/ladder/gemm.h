@@ -167,7 +167,7 @@ static const char *find_level(const char *wanted, const kernels **level) {
     };
     for (size_t i = 0; i < sizeof levels / sizeof *levels; i++) {
         *level = levels[i].level;
-        if (wanted && strcmp(wanted, (*level)->name)) continue;
+        if (wanted && strcmp(wanted, (*level)->name) != 0) continue;
         if (levels[i].here) return NULL;
         if (wanted) return "BACKPROP_CPU names instructions that this processor does not have.";
     }

@@ -158,10 +158,10 @@ void UPDATES(const problem *p, double *syn, int64_t count, trace *last) {
         G[2] += alpha * X[m] * swap2(X[m]), G[3] += alpha * X[m] * swap3(X[m]);
     }
     /* [/update] */
-    vector syn1 = load(syn + INPUTS * HIDDEN), scaled_syn1[HIDDEN];
-    vector z1[HIDDEN], l1[HIDDEN], l2 = y, l2_delta = y;
-    vector u[HIDDEN],
-        M[HIDDEN][SAMPLES]; /* what z1[j] gets, and X X^T times that, but for l2_delta */
+    vector syn1 = load(syn + INPUTS * HIDDEN), scaled_syn1[HIDDEN] = {};
+    vector z1[HIDDEN], l1[HIDDEN] = {}, l2 = y, l2_delta = y;
+    vector u[HIDDEN] = {},
+           M[HIDDEN][SAMPLES]; /* what z1[j] gets, and X X^T times that, but for l2_delta */
     while (count > 0) {
         const int64_t now = count < TOGETHER ? count : TOGETHER;
         vector sum[HIDDEN] = {}; /* of l1_delta / -ln(2) since syn0 was up to date */
