@@ -21,6 +21,13 @@
  * function changes only what is not const, writes all of it when it returns BACKPROP_OK, and
  * keeps no pointer. It prints nothing. All counts are at least 1.
  *
+ * Pointers and the sizes of buffers are the caller's duty. So is the rest of this contract, but a
+ * mistake there must not become an access outside of a buffer: for a count that is out of its
+ * range, a flag that is not 0 or 1, an enum's number that there is not, checkpoints that do not
+ * rise, or arrays of more than BACKPROP_MOST numbers, a port should return BACKPROP_FAILED, and
+ * read and write no buffer. backprop_valid.h checks that, for C and C++. Numbers in buffers, and
+ * real numbers in settings, may be any, infinity and NaN, too.
+ *
  * A port exports the functions of the dtypes that its manifest lists (_f64 for float64, _f32
  * for float32) and, beside train and step, of the capabilities. It computes in that dtype.
  */
@@ -35,6 +42,10 @@ enum backprop_status {
     BACKPROP_NO_MEMORY = 3,   /* a FAIL */
     BACKPROP_FAILED = 4       /* a FAIL */
 };
+
+/* More numbers there are in no array, nor updates in a run, nor layers in a network. */
+#define BACKPROP_MOST ((int64_t)1 << 40)
+#define BACKPROP_MOST_LAYERS 65536
 
 enum backprop_activation {
     BACKPROP_SIGMOID = 0,

@@ -5,6 +5,7 @@
  * a descent, network.h the arrays, random.h the generators, cores.h the threads of an ensemble.
  */
 #define _GNU_SOURCE /* for the cores that a process may use */
+#include "backprop_valid.h"
 #include "cores.h"
 #include "layers.h"
 #include "network.h"
@@ -203,6 +204,7 @@ static int train_network(const void *context, int64_t i) {
 int EXPORT(backprop_train)(const backprop_settings *settings, const real *X, const real *y,
                            const real *state, int64_t checkpoint_count, const int64_t *checkpoints,
                            real *state_out, real *error_out) {
+    if (!backprop_valid_run(settings, checkpoint_count, checkpoints)) return BACKPROP_FAILED;
     const ensemble all = {settings,         X,           y,         state,
                           checkpoint_count, checkpoints, state_out, error_out};
     return on_all_cores(train_network, &all, settings->networks > 1 ? settings->networks : 1);
@@ -211,6 +213,7 @@ int EXPORT(backprop_train)(const backprop_settings *settings, const real *X, con
 int EXPORT(backprop_step)(const backprop_settings *settings, const real *X, const real *y,
                           const real *state, real *l, real *error, real *delta, real *state_out) {
     network net;
+    if (!backprop_valid(settings, 1)) return BACKPROP_FAILED;
     if (!open_network(&net, settings, settings->samples, X, y)) return BACKPROP_NO_MEMORY;
     use_batch(&net, settings->iteration);
     lay_out(&net, net.samples, state_out, l, error, delta);
@@ -222,6 +225,7 @@ int EXPORT(backprop_step)(const backprop_settings *settings, const real *X, cons
 
 int EXPORT(backprop_predict)(const backprop_settings *settings, const real *X, const real *state,
                              real *output) {
+    if (!backprop_valid(settings, 1)) return BACKPROP_FAILED;
     const size_t numbers = state_count(settings);
     const int64_t last = settings->layer_count - 1;
     const size_t units = (size_t)(settings->samples * unit_count(settings, last));
@@ -244,6 +248,7 @@ int EXPORT(backprop_predict)(const backprop_settings *settings, const real *X, c
 
 int EXPORT(backprop_initial)(const backprop_settings *settings, int64_t numpy_seed,
                              real *state_out) {
+    if (!backprop_valid(settings, 0)) return BACKPROP_FAILED;
     mt19937 generator = open_mt19937((uint32_t)numpy_seed);
     const int64_t norms = norm_count(settings);
     const int64_t count = (int64_t)state_count(settings), weights = weight_count(settings);

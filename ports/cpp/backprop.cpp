@@ -7,10 +7,16 @@
 #include "algorithm.h"
 #include <new>
 
+extern "C" {
+#include "backprop_valid.h"
+}
+
 namespace {
 
-/* No exception may get into C. */
-template <typename Run> int status(Run run) noexcept {
+/* Runs what was asked for, if that is a request that the contract allows. No exception may get
+ * into C. */
+template <typename Run> int status(int valid, Run run) noexcept {
+    if (!valid) return BACKPROP_FAILED;
     try {
         run();
         return BACKPROP_OK;
@@ -27,23 +33,26 @@ template <typename Run> int status(Run run) noexcept {
     int backprop_train_##suffix(const backprop_settings *settings, const T *X, const T *y,         \
                                 const T *state, int64_t checkpoint_count,                          \
                                 const int64_t *checkpoints, T *state_out, T *error_out) {          \
-        return status([=] {                                                                        \
+        return status(backprop_valid_run(settings, checkpoint_count, checkpoints), [=] {           \
             backprop::train_all(*settings, X, y, state, checkpoint_count, checkpoints, state_out,  \
                                 error_out);                                                        \
         });                                                                                        \
     }                                                                                              \
     int backprop_step_##suffix(const backprop_settings *settings, const T *X, const T *y,          \
                                const T *state, T *l, T *error, T *delta, T *state_out) {           \
-        return status(                                                                             \
-            [=] { backprop::step(*settings, X, y, state, l, error, delta, state_out); });          \
+        return status(backprop_valid(settings, 1), [=] {                                           \
+            backprop::step(*settings, X, y, state, l, error, delta, state_out);                    \
+        });                                                                                        \
     }                                                                                              \
     int backprop_predict_##suffix(const backprop_settings *settings, const T *X, const T *state,   \
                                   T *output) {                                                     \
-        return status([=] { backprop::predict(*settings, X, state, output); });                    \
+        return status(backprop_valid(settings, 1),                                                 \
+                      [=] { backprop::predict(*settings, X, state, output); });                    \
     }                                                                                              \
     int backprop_initial_##suffix(const backprop_settings *settings, int64_t numpy_seed,           \
                                   T *state_out) {                                                  \
-        return status([=] { backprop::initial(*settings, numpy_seed, state_out); });               \
+        return status(backprop_valid(settings, 0),                                                 \
+                      [=] { backprop::initial(*settings, numpy_seed, state_out); });               \
     }
 
 EXPORT(double, f64)

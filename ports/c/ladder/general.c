@@ -9,7 +9,7 @@
  * The rows of each matrix are padded to whole vectors, so that no loop has a rest. What is computed
  * in the padding is finite, and no number that counts depends on it.
  */
-#include "backprop.h"
+#include "backprop_valid.h"
 #include "gemm.h"
 
 #include <stdio.h>
@@ -51,8 +51,9 @@ static real *take(network *net, int64_t rows, int64_t row) {
 /* Copies a matrix, with as many numbers from one row to the next in each place. */
 static void copy(int64_t rows, int64_t columns, real *to, int64_t to_row, const real *from,
                  int64_t from_row) {
-    for (int64_t i = 0; i < rows; i++)
-        memcpy(to + i * to_row, from + i * from_row, (size_t)columns * sizeof(real));
+    for (int64_t i = 0; i < rows; i++) /* the analyser does not see that take_all found memory */
+        memcpy(to + i * to_row, from + i * from_row, /* NOLINT(clang-analyzer-core.NonNull*) */
+               (size_t)columns * sizeof(real));
 }
 
 /* Column units[k] of the first rows of l[k] becomes 1: the bias unit, if there is one. */
@@ -71,7 +72,7 @@ static void close_network(network *net) {
 static int take_all(network *net, int keep_errors) {
     const size_t layers = (size_t)net->last + 1;
     const int64_t samples = net->settings->samples;
-    net->row = malloc(layers * sizeof *net->row);
+    net->row = calloc(layers, sizeof *net->row);
     net->l = calloc(4 * layers, sizeof *net->l);
     net->owned = calloc(4 * layers + 2, sizeof *net->owned);
     if (!net->row || !net->l || !net->owned) return 0;
@@ -96,14 +97,17 @@ static int take_all(network *net, int keep_errors) {
  * close_network may follow in any case. */
 static int open_network(network *net, const backprop_settings *s, const real *X, const real *y,
                         int keep_errors) {
+    *net = (network){0};
+    general_reason = NULL;
+    if (!backprop_valid(s, 1)) return BACKPROP_FAILED;
     const int64_t last = s->layer_count - 1, samples = s->samples;
     *net = (network){.settings = s, .last = last, .units = s->layers, .bias = s->bias};
-    general_reason = NULL;
     if (s->activation != BACKPROP_SIGMOID || s->output != BACKPROP_SIGMOID ||
         s->loss != BACKPROP_SQUARED || s->trim_value > 0 || s->trim_norm > 0 || s->l1 != 0 ||
         s->l2 != 0 || s->momentum != 0 || s->shuffle || s->dropout > 0 || s->batch_norm ||
-        s->adam) {
-        general_reason = "only sigmoid layers, the squared error, bias units and plain batches";
+        s->adam || s->networks > 1) {
+        general_reason =
+            "only sigmoid layers, the squared error, bias units and plain batches, one network";
         return BACKPROP_UNSUPPORTED;
     }
     general_reason = find_method(&net->how);
@@ -220,6 +224,7 @@ static real mean_error(network *net) {
 int EXPORT(backprop_train)(const backprop_settings *settings, const real *X, const real *y,
                            const real *state, int64_t checkpoint_count, const int64_t *checkpoints,
                            real *state_out, real *error_out) {
+    if (!backprop_valid_run(settings, checkpoint_count, checkpoints)) return BACKPROP_FAILED;
     network net;
     const int status = open_network(&net, settings, X, y, 0);
     if (status == BACKPROP_OK) {
