@@ -13,6 +13,7 @@ KIND     :=
 WORKLOAD :=
 FILES    :=
 BENCH    :=
+PYTHONS  :=
 REPORT   := build/report
 
 PYTHON   ?= python3
@@ -80,7 +81,7 @@ lock: .venv/installed ## resolve pyproject.toml again into requirements.lock
 
 versions: .venv/installed ## judge with the oldest and newest allowed packages, on each Python that is here
 	@$(PYTHON) -m venv build/uv && build/uv/bin/pip install --quiet uv
-	@.ci/versions
+	@PYTHONS="$(PYTHONS)" .ci/versions
 
 clean: ## delete what was built, and the virtual environment
 	rm -rf build .venv
