@@ -15,12 +15,13 @@ FILES    :=
 BENCH    :=
 PYTHONS  :=
 REPORT   := build/report
+SECONDS  := 60
 
 PYTHON   ?= python3
 BIN      := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help conformance report merge bench new-port test teeth mutation golden golden-check ports lock format versions clean
+.PHONY: help conformance report merge bench new-port test teeth fuzz mutation golden golden-check ports lock format versions clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
@@ -56,6 +57,10 @@ test: .venv/installed ## the project's own tests, lint, types and formats
 
 teeth: .venv/installed ## measure that every known bug is caught and no correct variant is
 	@$(BIN)/python -m conformance teeth
+
+fuzz: ## ask the C port, c:general and the C++ port what may be no valid request; PORT= SECONDS=, for each
+	@set -e; for port in $(or $(PORT),c general cpp); do \
+	    sh conformance/fuzz/fuzz.sh "$$port" "$(SECONDS)" build/fuzz; done
 
 mutation: .venv/installed ## measure that no line of two ports can be changed unseen; takes an hour or more
 	@$(BIN)/python -m conformance.mutation
