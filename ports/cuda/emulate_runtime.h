@@ -32,8 +32,13 @@ struct cudaDeviceProp {
 
 namespace emulate {
 
-/* Arrays of the GPU, with their sizes. Around each is a margin that nobody may touch. */
+/* Arrays of the GPU, with their sizes. Around each is a margin that nobody may touch;
+ * AddressSanitizer has its own. */
+#ifdef __SANITIZE_ADDRESS__
+constexpr size_t MARGIN = 0;
+#else
 constexpr size_t MARGIN = 4096;
+#endif
 inline std::map<char *, size_t> arrays;
 inline size_t shared_bytes = 0;          /* of the launch that runs */
 inline cudaError_t failed = cudaSuccess; /* since one last waited */
