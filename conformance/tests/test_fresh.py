@@ -62,8 +62,8 @@ def test_a_port_that_replays_golden_answers_is_found_out(
 def test_a_run_draws_a_case_and_its_seed_repeats_it(
     conformance: Conformance, tmp_path: Path
 ) -> None:
-    for file in ("cases/one-step.toml", "golden/one-step.json"):
-        (tmp_path / file).parent.mkdir()
+    for file in ("cases/one-step.toml", "golden/one-step.json", "golden/SHA256SUMS"):
+        (tmp_path / file).parent.mkdir(exist_ok=True)
         shutil.copy(CASES.parent / file, tmp_path / file)
     cases = tmp_path / "cases"
     first = conformance("c", cases=cases, options=("--no-timing", "--seed", ""))
