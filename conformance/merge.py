@@ -24,6 +24,7 @@ from rich.console import Console
 from conformance import report, results, traces
 from conformance.build import files_sha256
 from conformance.places import CASES, HERE, IN_CLONE, PORTS
+from conformance.ports import WRONG
 from conformance.results import (
     CaseInfo,
     Machine,
@@ -38,7 +39,6 @@ from reference.case import CaseError, load
 
 COMMITTED = HERE / "results"  # files from machines with devices that others lack
 FORMAT = Results.model_fields["format"].default
-WRONG = ("FAIL", "CRASH", "TIMEOUT", "GARBAGE")
 SIGNS = {"changed": ("*", "changed since"), "absent": ("?", "not in this clone")}
 
 Now = Literal["same", "changed", "absent"]  # what became of a port, or of a case

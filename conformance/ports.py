@@ -21,6 +21,7 @@ MANIFEST = "port.toml"
 Command = Annotated[list[str], Field(min_length=1)]
 Kind = Literal["c-abi", "python", "process"]
 Status = Literal["PASS", "FAIL", "CRASH", "TIMEOUT", "GARBAGE", "SKIP", "XFAIL"]
+WRONG: tuple[Status, ...] = ("FAIL", "CRASH", "TIMEOUT", "GARBAGE")
 
 
 class PortError(ValueError):

@@ -106,7 +106,7 @@ class Run:
     def explanation(self, target: str, identifier: str, dtype: DType) -> str:
         """What a person needs to know of a failure; nothing of what is none."""
         verdict = self.verdicts[target, identifier, dtype]
-        if verdict.status in ("PASS", "SKIP", "XFAIL"):
+        if verdict.status not in ports.WRONG:
             return ""
         [case] = [case for case in self.cases if case.id == identifier]
         own = case.path.resolve().parent == CASES

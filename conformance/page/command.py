@@ -2,7 +2,6 @@
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -31,7 +30,7 @@ def main(arguments: argparse.Namespace) -> None:
     benches = [results.read(path, Bench, "a file of make bench") for path in arguments.bench]
     results.check_writable(folder / BADGES / "all.svg")
     results.check_writable(folder / PAGE)
-    written = render(found, source, benches)
+    written = render(found, benches)
     for badge in (folder / BADGES).glob("*.svg"):
         if f"{BADGES}/{badge.name}" not in written:  # of a port that is not judged any more
             badge.unlink()
@@ -40,7 +39,7 @@ def main(arguments: argparse.Namespace) -> None:
     print(f"report: {folder / PAGE}")
 
 
-def render(found: Results, source: Path, benches: Sequence[Bench]) -> dict[str, str]:
+def render(found: Results, benches: Sequence[Bench]) -> dict[str, str]:
     """The text of each file by its path in the folder."""
     environment = Environment(
         loader=PackageLoader("conformance.page"),
@@ -55,13 +54,12 @@ def render(found: Results, source: Path, benches: Sequence[Bench]) -> dict[str, 
     shown = {
         "results": found,
         "machine": found.machine,
-        "source": source,
         "counts": report.counts(found.results),
         "compared": sum(r.numbers_compared for r in found.results),
         "rows": rows,
         "ids": {row.name: row.id for row in rows},
         "cases": list(dict.fromkeys(r.case for r in found.results)),
-        "failures": [r for r in found.results if r.status in verdicts.WRONG],
+        "failures": [r for r in found.results if r.status in ports.WRONG],
         "timed_case": timed_case,
         "timed": {t.port: t for t in found.timings if t.case == timed_case},
         "timings": sorted(found.timings, key=lambda t: (t.case, t.ns_per_iteration)),

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from latex2mathml.converter import convert
 from markupsafe import Markup, escape
-from pydantic import BaseModel, ConfigDict
 from pygments.lexers import TextLexer, get_lexer_for_filename
 from pygments.token import Comment, Keyword, Name, Number, String, _TokenType
 from pygments.util import ClassNotFound
 
 from conformance.page.excerpts import STEPS, Excerpt, Program
 from conformance.places import ROOT
+from reference.case_tables import Strict
 
 TEXTS = Path(__file__).with_name("steps.toml")
 # What is coloured, by the class that style.css has for it. All else is plain, and takes no room.
@@ -27,9 +27,7 @@ CLASSES = {
 }
 
 
-class _Text(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class _Text(Strict):
     title: str
     formula: str
     shapes: str
@@ -92,8 +90,6 @@ def _piece(excerpt: Excerpt) -> Piece:
 
 
 def _coloured(kind: _TokenType, text: str) -> Markup:
-    """A token, in the colour of its kind if that has one."""
-    found = next(
-        (CLASSES[t] for t in kind.split() if t in CLASSES), None
-    )  # itself and what it is of
+    """A token, in the colour of its kind, or of the kind that this is one of."""
+    found = next((CLASSES[t] for t in kind.split() if t in CLASSES), None)
     return Markup('<span class="{}">{}</span>').format(found, text) if found else escape(text)

@@ -6,11 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from conformance.ports import Status
+from conformance.ports import WRONG, Status
 from conformance.report import SEVERITY
 from conformance.results import PortInfo, Result, Results
-
-WRONG = ("FAIL", "CRASH", "TIMEOUT", "GARBAGE")
 
 
 @dataclass(frozen=True)

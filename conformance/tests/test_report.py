@@ -93,7 +93,7 @@ def test_a_large_report_is_smaller_than_3_mb(judged: Path) -> None:
             "capabilities": [],
         }
     )
-    page = report.render(large, Path("results.json"), [])["index.html"]
+    page = report.render(large, [])["index.html"]
     assert "port-79--case-number-78" in page
     assert len(page.encode()) < 3_000_000
 
@@ -102,7 +102,7 @@ def test_text_of_ports_is_shown_and_not_run(judged: Path) -> None:
     found = read(judged)
     evil = "<script>document.title = 'owned'</script> | ``` </pre>"
     told = [r.model_copy(update={"reason": evil, "explanation": evil}) for r in found.results]
-    written = report.render(found.model_copy(update={"results": told}), Path("x.json"), [])
+    written = report.render(found.model_copy(update={"results": told}), [])
     assert "<script>document.title" not in written["index.html"]
     assert "&lt;script&gt;document.title" in written["index.html"]
     # In Markdown it stands in a block that is fenced by more backticks than it has.
@@ -154,7 +154,7 @@ def test_what_did_not_pass_is_not_called_so(
     found = read(judged)
     told = [r.model_copy(update={"status": status}) for r in found.results if r.port == "c"]
     some = found.model_copy(update={"results": told, "complete": complete})
-    written = report.render(some, Path("x.json"), [])
+    written = report.render(some, [])
     assert written["summary.md"].startswith(f"## Conformance of backpropagation: {heading}\n")
     assert ('class="verdict right"' in written["index.html"]) == (heading == "PASS")
     assert ("All that ran is right" in written["index.html"]) == (status == "PASS")
@@ -193,7 +193,7 @@ def test_odd_names_and_times_are_shown(judged: Path) -> None:
             "timings": [t.model_copy(update={"port": name}) for t in times],
         }
     )
-    written = report.render(odd, Path("x.json"), [])
+    written = report.render(odd, [])
     assert f"<option>{name}</option>" in written["index.html"]  # though it has no float64
     assert "badges/x-frac-名.svg" in written
 

@@ -1,6 +1,5 @@
 """The page of `make report` in a real browser: it works, for everyone, and without a network."""
 
-import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
 
 from conformance.page.excerpts import STEPS
+from conformance.tests.conftest import missing
 
 pytestmark = pytest.mark.xdist_group("report")
 PHONE, DESKTOP = {"width": 375, "height": 700}, {"width": 1280, "height": 900}
@@ -23,9 +23,7 @@ def browser() -> Iterator[Browser]:
     """Chromium as the system has it."""
     found = next((path for name in NAMES if (path := shutil.which(name))), None)
     if found is None:
-        if os.environ.get("CI"):
-            pytest.fail("no Chromium: apt-get install chromium")
-        pytest.skip("no Chromium: apt-get install chromium")
+        missing("no Chromium: apt-get install chromium")
     with sync_playwright() as driver:
         running = driver.chromium.launch(executable_path=found, args=["--no-sandbox"])
         yield running

@@ -15,6 +15,7 @@ import pytest
 
 from conformance.places import HERE, PORTS
 from conformance.ports import load
+from conformance.tests.conftest import missing
 
 STRICT = ["-Wall", "-Wextra", "-Wconversion", "-Werror", f"-I{HERE}"]
 C = ["-O1", "-Wsign-conversion", "-Wno-psabi"]
@@ -86,12 +87,6 @@ def needed(*tools: str) -> str:
     if found is None:
         missing(f"{tools[0]} is not here")
     return found or ""
-
-
-def missing(reason: str) -> None:
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 @functools.cache
