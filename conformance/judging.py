@@ -1,6 +1,8 @@
-"""Judges several ports at once, each on its cases one after the other."""
+"""Judges several ports at once, and one port in several processes where there are the cores."""
 
+import contextlib
 import os
+from collections import deque
 from collections.abc import Iterable
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
 
@@ -10,12 +12,19 @@ from reference.case import Case
 from reference.case_tables import DType
 
 Verdicts = dict[DType, Verdict]
+WORTH_A_PROCESS = 8  # cases; for fewer, its start takes longer than it saves
+
+
+def _more(judge: Judge, processes: int) -> list[Judge]:
+    """Judges of the same port, so that there are as many processes."""
+    return [Judge(judge.prepared) for _ in range(processes - 1)]
 
 
 class Judging:
-    """A thread for each port, as many at a time as there are cores; its port does the work.
+    """A thread for each port's process, as many at a time as there are cores.
 
-    A port's process ends after its last case, unless `kept` says that it will be asked again.
+    Where ports are fewer than cores, each has more processes, which take its cases in turn. They
+    end after the last one; only the first stays if `kept` says that it will be asked again.
     """
 
     def __init__(
@@ -26,33 +35,43 @@ class Judging:
         kept: bool,
     ) -> None:
         self._traces = traces
-        self._kept = kept
         self._ended = False
         self._found: dict[tuple[str, str], Future[Verdicts]] = {}
-        self._pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)))
-        by_judge: dict[Judge, list[Case]] = {}
+        by_judge: dict[Judge, deque[Case]] = {}
         for judge, case in wanted:
             self._found[judge.target.name, case.id] = Future()
-            by_judge.setdefault(judge, []).append(case)
-        self._threads = {j: self._pool.submit(self._judge, j, c) for j, c in by_judge.items()}
+            by_judge.setdefault(judge, deque()).append(case)
+        cores = len(os.sched_getaffinity(0))
+        each = cores // max(1, len(by_judge))  # processes, as far as there are cases for them
+        self._pool = ThreadPoolExecutor(cores)
+        self._threads = {
+            judge: self._pool.submit(self._judge, judge, cases, kept and judge is first)
+            for first, cases in by_judge.items()
+            for judge in [first, *_more(first, min(each, len(cases) // WORTH_A_PROCESS))]
+        }
 
     def verdicts_of(self, target: str, case: Case) -> Verdicts:
         """Those of one target and case, by dtype; waits for them."""
         return dict(self._found[target, case.id].result())
 
-    def _judge(self, judge: Judge, cases: list[Case]) -> None:
-        for case in cases:
-            found = self._found[judge.target.name, case.id]
-            try:
-                if self._ended:
-                    raise CancelledError
-                dtypes = judge.target.dtypes
-                verdicts = {d: judge.judge(case, self._traces[case.id][d]) for d in dtypes}
-                if case is cases[-1] and not self._kept:
-                    judge.close()  # each process that lives costs time: it is watched
-                found.set_result(verdicts)
-            except BaseException as error:
-                found.set_exception(error)
+    def _judge(self, judge: Judge, cases: deque[Case], kept: bool) -> None:
+        """Judge what is left of these cases; other threads take of them, too."""
+        with contextlib.suppress(IndexError):  # until nothing is left
+            while True:
+                self._judge_one(judge, cases.popleft())
+        if not kept:
+            judge.close()  # each process that lives costs time: it is watched
+
+    def _judge_one(self, judge: Judge, case: Case) -> None:
+        found = self._found[judge.target.name, case.id]
+        try:
+            if self._ended:
+                raise CancelledError
+            dtypes = judge.target.dtypes
+            verdicts = {d: judge.judge(case, self._traces[case.id][d]) for d in dtypes}
+            found.set_result(verdicts)
+        except BaseException as error:
+            found.set_exception(error)
 
     def close(self) -> None:
         """End what still runs: a port that is asked something ends without answering."""
