@@ -1,13 +1,17 @@
 """A run in parts: each machine has a shard, and a run that was interrupted goes on."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from conformance.tests.conftest import ROOT, Conformance, Done, MakePort
+from conformance.judging import WORTH_A_PROCESS
+from conformance.tests.conftest import CASES, ROOT, Conformance, Done, MakePort
 from conformance.tests.test_run import refused
 
 
@@ -78,6 +82,68 @@ def test_a_resumed_run_judges_again_what_did_not_pass_or_changed(
     assert "resumed: 0 verdicts of " in once_more.stderr
     assert "train" in log.read_text()
     assert told(once_more) == told(first)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_goes_on_where_it_was(
+    make_port: MakePort, tmp_path: Path, number: signal.Signals
+) -> None:
+    """The port waits in the middle, as long as a file is there; it logs the cases' layers."""
+    log, waits, file = tmp_path / "asked", tmp_path / "waits", tmp_path / "results.json"
+    waits.touch()
+    waiting = (
+        f"while request['layers'] == [1, 1] and os.path.exists({str(waits)!r}): time.sleep(0.05)"
+    )
+    note = f"if op != 'hello': print(request['layers'], file=open({str(log)!r}, 'a'))"
+    port = make_port("waits", f"{note}\nif op != 'hello':\n    {waiting}")
+    manifest = (port / "port.toml").read_text().replace("time_limit_s = 2.0", "time_limit_s = 99")
+    (port / "port.toml").write_text(manifest)
+    words = [sys.executable, "-m", "conformance", "check", str(port), "--no-timing"]
+    words += ["--cases", "late-checkpoint one-step smallest two-layer", "--results", str(file)]
+    with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, start_new_session=True) as run:
+        while "[1, 1]" not in (log.read_text() if log.exists() else ""):
+            time.sleep(0.05)
+        os.killpg(run.pid, number)
+        run.communicate(timeout=30)
+    assert run.returncode == 130
+    cut = json.loads(file.read_text())
+    assert not cut["complete"]
+    assert [r["case"] for r in cut["results"]] == ["late-checkpoint", "one-step"]
+    log.unlink()
+    waits.unlink()
+    done = subprocess.run([*words, "--resume"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    assert "resumed: 2 verdicts of " in done.stderr
+    assert {*log.read_text().split("\n")} == {"[1, 1]", "[3, 1]", ""}  # of the others, nothing
+    whole = json.loads(file.read_text())
+    assert whole["complete"]
+    assert sorted(r["case"] for r in whole["results"]) == sorted(c["case"] for c in whole["cases"])
+    assert {r["status"] for r in whole["results"]} == {"PASS"}
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one core has one process")
+def test_a_port_alone_has_a_process_on_each_core(
+    conformance: Conformance, make_port: MakePort, tmp_path: Path
+) -> None:
+    """Each process writes down what it was asked, and the harness ends all of them."""
+    log = tmp_path / "asked"
+    note = f"if op == 'train': print(os.getpid(), request['X'], file=open({str(log)!r}, 'a'))"
+    port = make_port("alone", note)
+    cases = tmp_path / "cases"
+    cases.mkdir()
+    text = (CASES / "smallest.toml").read_text()
+    names = [f"case-{i}" for i in range(2 * WORTH_A_PROCESS)]
+    for i, name in enumerate(names):
+        mine = text.replace('"smallest"', f'"{name}"').replace("[[0.75]]", f"[[{i / 16}]]")
+        (cases / f"{name}.toml").write_text(mine)
+    done = conformance(port, cases=cases)
+    assert done.returncode == 0, done.stdout
+    assert [r["case"] for r in done.verdicts("alone")] == sorted(names)
+    lines = log.read_text().splitlines()
+    pids = {line.split()[0] for line in lines}
+    assert len(pids) == 2
+    assert len({line.split(maxsplit=1)[1] for line in lines}) == len(names)
+    assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
 
 
 def test_what_was_made_elsewhere_is_not_resumed(conformance: Conformance, tmp_path: Path) -> None:
