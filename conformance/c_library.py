@@ -105,17 +105,13 @@ class CLibrary:
         settings.samples = len(request.get("X", []))
         for key in SETTINGS & request.keys():
             setattr(settings, key, ENUMS.get(request[key], request[key]))
-        arguments = [self._pointer(a) for a in (*inputs[1:], *outputs)]
+        arguments: list[Array | int] = [*inputs[1:], *outputs]
         if name == "train":
             arguments.insert(3, len(inputs[4]))  # of the checkpoints
         if name == "initial":
             arguments.insert(0, request["numpy_seed"])
         before = [a.tobytes() for a in inputs]
-        try:
-            function = getattr(self.library, function_name)
-        except AttributeError as error:
-            raise FailureError(f"the library does not export {function_name}") from error
-        status = function(settings, *arguments)
+        status = self._invoke(function_name, settings, arguments)
         if [a.tobytes() for a in inputs] != before:
             raise FailureError(f"{function_name} changed its inputs")
         if not all(_guarded(a) for a in (*inputs, *outputs)):
@@ -131,6 +127,15 @@ class CLibrary:
             raise UnsupportedError(f"{said} (BACKPROP_NO_DEVICE)")
         said = f": {reason}" if reason else ""
         raise FailureError(f"{function_name} returned status {status}{said}")
+
+    def _invoke(self, function_name: str, settings: Any, arguments: list[Array | int]) -> int:
+        """The status that a function returns."""
+        try:
+            function = getattr(self.library, function_name)
+        except AttributeError as error:
+            raise FailureError(f"the library does not export {function_name}") from error
+        pointers = (a if isinstance(a, int) else self._pointer(a) for a in arguments)
+        return int(function(settings, *pointers))
 
     def _text(self, function_name: str) -> str | None:
         """What an optional function says, or None if the port does not have it."""
