@@ -75,3 +75,14 @@ def test_actions_of_others_are_pinned(path: Path) -> None:
     assert used
     for name in used:
         assert re.fullmatch(r"actions/[\w-]+@v\d+", name), name
+
+
+def test_the_matrix_has_each_python_that_make_versions_asks_for() -> None:
+    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())["jobs"]
+    script = (ROOT / ".ci" / "versions").read_text()
+    [asked] = re.findall(r"for version in (.*); do", script)
+    [at_hand] = re.findall(r"PYTHONS:-(.*)\}; do", script)
+    matrix = jobs["versions"]["strategy"]["matrix"]["python"]
+    assert matrix == asked.split() == at_hand.replace("python", "").split()
+    oldest = re.findall(r'requires-python = ">=(.*)"', (ROOT / "pyproject.toml").read_text())
+    assert matrix[:1] == oldest
