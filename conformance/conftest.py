@@ -92,6 +92,8 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     if run is None or session.config.option.collectonly:
         return
     complete = exitstatus != pytest.ExitCode.INTERRUPTED
+    if not complete:
+        run.take_finished()  # before ports are ended, which looks like a crash
     try:
         if complete and run.options.timed:
             run.time()

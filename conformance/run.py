@@ -80,8 +80,8 @@ class Run:
         """
         return [
             (name, case)
+            for name, judge in self.judges.items()  # port by port, as they are judged
             for case in self.cases
-            for name, judge in self.judges.items()
             if not judge.target.rung or {*case.needs} <= {*judge.target.capabilities}
             if any((name, case.id, dtype) not in self.verdicts for dtype in judge.target.dtypes)
         ]
@@ -102,6 +102,12 @@ class Run:
                 found[dtype] = replace(verdict, status="FAIL", reason=reason)
             self.verdicts[target, case.id, dtype] = found[dtype]
         return found
+
+    def take_finished(self) -> None:
+        """Of an interrupted run: the verdicts that are there by now, and no test has asked for."""
+        if self.judging is not None:
+            for target, case in self.judging.finished():
+                self.verdicts_of(target, case)
 
     def explanation(self, target: str, identifier: str, dtype: DType) -> str:
         """What a person needs to know of a failure; nothing of what is none."""

@@ -84,40 +84,49 @@ def test_a_resumed_run_judges_again_what_did_not_pass_or_changed(
     assert told(once_more) == told(first)
 
 
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="the other port would wait, too")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_goes_on_where_it_was(
     make_port: MakePort, tmp_path: Path, number: signal.Signals
 ) -> None:
-    """The port waits in the middle, as long as a file is there; it logs the cases' layers."""
+    """A port waits in the middle, as long as a file is there, and another is done meanwhile."""
     log, waits, file = tmp_path / "asked", tmp_path / "waits", tmp_path / "results.json"
+    other = tmp_path / "asked-other"
     waits.touch()
     waiting = (
         f"while request['layers'] == [1, 1] and os.path.exists({str(waits)!r}): time.sleep(0.05)"
     )
-    note = f"if op != 'hello': print(request['layers'], file=open({str(log)!r}, 'a'))"
-    port = make_port("waits", f"{note}\nif op != 'hello':\n    {waiting}")
+    note = "if op != 'hello': print(request['layers'], file=open({!r}, 'a'))"
+    port = make_port("waits", f"{note.format(str(log))}\nif op != 'hello':\n    {waiting}")
     manifest = (port / "port.toml").read_text().replace("time_limit_s = 2.0", "time_limit_s = 99")
     (port / "port.toml").write_text(manifest)
-    words = [sys.executable, "-m", "conformance", "check", str(port), "--no-timing"]
+    done_port = make_port("done", note.format(str(other)))
+    words = [sys.executable, "-m", "conformance", "check", str(port), str(done_port), "--no-timing"]
     words += ["--cases", "late-checkpoint one-step smallest two-layer", "--results", str(file)]
     with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, start_new_session=True) as run:
-        while "[1, 1]" not in (log.read_text() if log.exists() else ""):
-            time.sleep(0.05)
+        for path, seen in ((log, "[1, 1]"), (other, "[3, 1]")):
+            while seen not in (path.read_text() if path.exists() else ""):
+                time.sleep(0.05)
         os.killpg(run.pid, number)
         run.communicate(timeout=30)
     assert run.returncode == 130
     cut = json.loads(file.read_text())
     assert not cut["complete"]
-    assert [r["case"] for r in cut["results"]] == ["late-checkpoint", "one-step"]
+    had = {(r["port"], r["case"]) for r in cut["results"]}
+    first, second, third, _ = (c["case"] for c in cut["cases"])
+    assert {case for name, case in had if name == "waits"} == {first, second}
+    assert {("done", case) for case in (first, second, third)} <= had
     log.unlink()
+    other.unlink()
     waits.unlink()
     done = subprocess.run([*words, "--resume"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
-    assert "resumed: 2 verdicts of " in done.stderr
-    assert {*log.read_text().split("\n")} == {"[1, 1]", "[3, 1]", ""}  # of the others, nothing
+    assert f"resumed: {len(had)} verdicts of " in done.stderr
+    asked = log.read_text() + (other.read_text() if other.exists() else "")
+    assert {*asked.splitlines()} == {"[1, 1]", "[3, 1]"}  # of the first two, nothing
     whole = json.loads(file.read_text())
     assert whole["complete"]
-    assert sorted(r["case"] for r in whole["results"]) == sorted(c["case"] for c in whole["cases"])
+    assert len(whole["results"]) == len({(r["port"], r["case"]) for r in whole["results"]}) == 8
     assert {r["status"] for r in whole["results"]} == {"PASS"}
 
 
