@@ -18,9 +18,23 @@ one_update = jax.jit(update)
 # Of an ensemble: the same program, with one axis more for all that depends on a network's state.
 advance_all = jax.jit(jax.vmap(advance, in_axes=(None, 0, None, None, None, None)))
 
+COMPILED = (one_update, advance, advance_all, infer)
+MOST_PROGRAMS = 150
+
+
+def settings_of(dtype, settings):
+    """The settings; and what was compiled is forgotten once it is much.
+
+    There is a program of a megabyte or more for each shape and each set of settings, for as long
+    as the process lives: of a thousand cases, that would be all the memory that a port may have.
+    """
+    if sum(function._cache_size() for function in COMPILED) > MOST_PROGRAMS:
+        jax.clear_caches()
+    return Settings.of(dtype, **settings)
+
 
 def train(X, y, state, checkpoints, **settings):
-    settings = Settings.of(X.dtype, **settings)
+    settings = settings_of(X.dtype, settings)
     # [checkpoint]
     run = advance_all if state[0].ndim > 2 else advance
     state, iteration = split(state, settings), 0
@@ -32,14 +46,14 @@ def train(X, y, state, checkpoints, **settings):
 
 
 def step(X, y, state, *, iteration=0, **settings):
-    settings = Settings.of(X.dtype, **settings)
+    settings = settings_of(X.dtype, settings)
     rows = batch(settings, X, y, iteration)
     state, trace = one_update(settings, split(state, settings), *rows, iteration)
     return trace.l, trace.error, trace.delta, flat(state)
 
 
 def predict(X, state, **settings):
-    settings = Settings.of(X.dtype, **settings)
+    settings = settings_of(X.dtype, settings)
     return infer(settings, split(state, settings), X)
 
 
