@@ -11,7 +11,8 @@ equivalent is then certain (M. Papadakis and others, "Trivial compiler equivalen
 For speed, mutants run first in children of this process: in C compiled for float64 without
 optimisation, in Python uncompiled and for a few iterations. What passes there is compiled like the
 port. C is then run for float32, and at last with warnings as errors and with AddressSanitizer,
-since a word beyond an array that is read, and does not count, shows in no number.
+since a word beyond an array that is read, and does not count, shows in no number. What survives
+that without a reason is asked what is in the corpus of `make fuzz`, mostly no valid requests.
 
     python -m conformance.mutation [PORT ...] [PORT/FILE ...]
 
@@ -21,7 +22,9 @@ is run again, as it should be after a case is added. To begin anew, delete build
 """
 
 import hashlib
+import os
 import re
+import subprocess
 import sys
 import time
 from collections import Counter
@@ -32,6 +35,7 @@ from rich.progress import track
 
 from conformance import build, results
 from conformance.mutate import (
+    FOLDER,
     QUICK,
     SANITIZED,
     SOURCES,
@@ -70,6 +74,8 @@ EVERYTHING = {
     f"{', '.join(COMPILED)}.",
 }
 
+UNSEEN: tuple[Fate, ...] = ("survived", "sanitizer", "fuzzed")  # that no number shows
+
 
 class Examiner:
     """Builds and runs mutants; `seen` has what earlier ones compiled to."""
@@ -80,6 +86,8 @@ class Examiner:
         itself = original(port, SOURCES[port][0])
         if (found := self.examined(itself))[0] != "survived":
             raise ValueError(f"{port} itself does not pass: {found}")
+        if fuzzed(itself):
+            raise ValueError(f"{port} itself does not pass the corpus of make fuzz")
         self.seen = dict.fromkeys(self.seen, "same code")
         if self.sanitized is None:  # a file of Python compiles by itself
             for file in SOURCES[port]:
@@ -130,11 +138,11 @@ def examine(port: str, files: Iterable[str]) -> None:
 
     Raises ValueError if the port itself does not pass, so that mutants would mean nothing.
     """
-    stderr, examiner = Console(stderr=True), Examiner(port)
+    stderr, examiner, entries = Console(stderr=True), Examiner(port), equivalents()
     for file in files:
         kept = Kept(port, file)
         survivors = (o.key for o in kept.found() if o.fate == "survived")
-        open_keys = set(settle(survivors, equivalents())[0])
+        open_keys = set(settle(survivors, entries)[0])
         mutants = generate(original(port, file))
         for mutant in track(mutants, f"{port}/{file}", auto_refresh=False, console=stderr):
             name = hashlib.sha256(mutant.text.encode()).hexdigest()[:16]
@@ -143,14 +151,25 @@ def examine(port: str, files: Iterable[str]) -> None:
                 continue
             start = time.monotonic()
             found = examiner.examined(mutant)
+            if found[0] == "survived" and settle([mutant.key], entries)[0] and fuzzed(mutant):
+                found = "fuzzed", "", ""
             seconds = round(time.monotonic() - start, 3)
             kept.add(name, Outcome(mutant.key, mutant.line, *found, seconds))
-            if found[0] in ("survived", "sanitizer"):
+            if found[0] in UNSEEN:
                 line = f"{found[0]}: line {mutant.line}, {shown(mutant.key)}"
                 stderr.print(line, markup=False, highlight=False, soft_wrap=True)
         if not kept.complete:
             kept.add("all", Outcome((port, file, "", ""), 0, "survived"))
     examiner.close()
+
+
+def fuzzed(mutant: Mutant) -> bool:
+    """True if the corpus of `make fuzz` tells the mutant, which was made last, from a port in C."""
+    if mutant.port != "c":
+        return False
+    command = ["sh", str(HERE / "fuzz" / "fuzz.sh"), "c", "0", str(FOLDER / "fuzz")]
+    env = {**os.environ, "PORTS": str(FOLDER / "ports")}
+    return subprocess.run(command, env=env, capture_output=True).returncode != 0
 
 
 def table(outcomes: list[Outcome]) -> Iterator[str]:
@@ -190,9 +209,9 @@ def text(
     ]
     if open_files:
         lines += ["", f"Not examined, or not to the end: {', '.join(open_files)}."]
-    if unseen := [o for o in outcomes if o.fate == "sanitizer"]:
+    if unseen := [o for o in outcomes if o.fate in UNSEEN[1:]]:
         lines += ["", "## Mutants that no number shows", ""]
-        lines += [f"{shown(o.key)} ({o.case or o.status})" for o in unseen]
+        lines += [f"{shown(o.key)} ({o.case or o.status or 'corpus'})" for o in unseen]
     lines += ["", "## Survivors that cannot be told from the port", ""]
     survivors = [o.key for o in outcomes if o.fate == "survived"]
     for entry in entries:

@@ -21,13 +21,16 @@ from reference.case_tables import Strict
 
 EQUIVALENT = HERE / "mutation-equivalent.toml"
 
-Fate = Literal["not compiled", "same code", "same as another", "caught", "sanitizer", "survived"]
+Fate = Literal[
+    "not compiled", "same code", "same as another", "survived", "sanitizer", "fuzzed", "caught"
+]
 FATES: dict[Fate, str] = {
     "not compiled": "not compiled",
     "same code": "same machine code or bytecode as the port",
     "same as another": "same as another mutant",
     "survived": "passed everything",
     "sanitizer": "seen only by a warning or AddressSanitizer",
+    "fuzzed": "seen only by the corpus of `make fuzz`",
     "caught": "caught by a case",
 }
 
