@@ -18,7 +18,7 @@ mixin template Export(T, string suffix)
     export Status train(ref const Settings s, T* X, T* y, T* state, long checkpointCount,
                         const(long)* checkpoints, T* stateOut, T* errorOut)
     {
-        if (!s.supported) return Status.unsupported;
+        if (!s.validRun(checkpointCount, checkpoints)) return Status.failed;
         const n = Counts(s);
         // Each network of an ensemble is trained as if it were alone.
         foreach (i; 0 .. s.networks > 1 ? s.networks : 1)
@@ -38,7 +38,7 @@ mixin template Export(T, string suffix)
     export Status step(ref const Settings s, T* X, T* y, T* state, T* l, T* error, T* delta,
                        T* stateOut)
     {
-        if (!s.supported) return Status.unsupported;
+        if (!s.valid(1)) return Status.failed;
         const n = Counts(s);
         const numbers = s.samples * n.units;
         return algorithm.step(s, X[0 .. s.samples * n.inputs], y[0 .. s.samples * n.outputs],
@@ -49,7 +49,7 @@ mixin template Export(T, string suffix)
     pragma(mangle, "backprop_predict_" ~ suffix)
     export Status predict(ref const Settings s, T* X, T* state, T* output)
     {
-        if (!s.supported) return Status.unsupported;
+        if (!s.valid(1)) return Status.failed;
         const n = Counts(s);
         return algorithm.predict(s, X[0 .. s.samples * n.inputs], state[0 .. n.state],
                                  output[0 .. s.samples * n.outputs]);
@@ -58,7 +58,7 @@ mixin template Export(T, string suffix)
     pragma(mangle, "backprop_initial_" ~ suffix)
     export Status initial(ref const Settings s, long numpySeed, T* stateOut)
     {
-        if (!s.supported) return Status.unsupported;
+        if (!s.valid(0)) return Status.failed;
         return algorithm.initial(s, numpySeed, stateOut[0 .. Counts(s).state]);
     }
 }

@@ -27,8 +27,8 @@ contains
     real(wp), intent(inout) :: state_out(*), error_out(*)
     type(counts) :: n
     integer(i64) :: i, from
-    status = backprop_unsupported
-    if (.not. supported(s)) return
+    status = backprop_failed
+    if (.not. valid_run(s, checkpoint_count, checkpoints)) return
     n = count_numbers(s, layer_sizes(s))
     ! Each network of an ensemble is trained as if it were alone.
     do i = 0, max(s%networks, 1_i64) - 1
@@ -49,8 +49,8 @@ contains
     real(wp), target, intent(inout) :: l(*), error(*), delta(*), state_out(*)
     type(counts) :: n
     integer(i64) :: numbers
-    status = backprop_unsupported
-    if (.not. supported(s)) return
+    status = backprop_failed
+    if (.not. valid(s, 1_i64)) return
     n = count_numbers(s, layer_sizes(s))
     numbers = s%samples*n%units
     call step(s, X(:s%samples*n%inputs), y(:s%samples*n%outputs), state(:n%state), &
@@ -63,8 +63,8 @@ contains
     real(wp), target, intent(in) :: X(*), state(*)
     real(wp), intent(inout) :: output(*)
     type(counts) :: n
-    status = backprop_unsupported
-    if (.not. supported(s)) return
+    status = backprop_failed
+    if (.not. valid(s, 1_i64)) return
     n = count_numbers(s, layer_sizes(s))
     call predict(s, X(:s%samples*n%inputs), state(:n%state), output(:s%samples*n%outputs), status)
   end function
@@ -75,8 +75,8 @@ contains
     integer(c_int64_t), value :: numpy_seed
     real(wp), intent(inout) :: state_out(*)
     type(counts) :: n
-    status = backprop_unsupported
-    if (.not. supported(s)) return
+    status = backprop_failed
+    if (.not. valid(s, 0_i64)) return
     n = count_numbers(s, layer_sizes(s))
     call initial(s, numpy_seed, state_out(:n%state))
     status = backprop_ok

@@ -3,12 +3,13 @@ module settings
   use, intrinsic :: iso_c_binding, only: c_double, c_f_pointer, c_int64_t, c_ptr
   implicit none
   private
-  public :: count_numbers, has_momentum, layer_sizes, supported
+  public :: count_numbers, has_momentum, layer_sizes, valid, valid_run
 
   integer, parameter, public :: i64 = c_int64_t
 
   ! As in backprop.h.
-  integer, parameter, public :: backprop_ok = 0, backprop_unsupported = 1, backprop_no_memory = 3
+  integer, parameter, public :: backprop_ok = 0, backprop_no_memory = 3, backprop_failed = 4
+  integer(i64), parameter :: most = shiftl(1_i64, 40), most_layers = 65536
   integer(i64), parameter, public :: backprop_sigmoid = 0, backprop_tanh = 1, backprop_relu = 2, &
                                      backprop_softmax = 3
   integer(i64), parameter, public :: backprop_squared = 0, backprop_cross_entropy = 1
@@ -49,19 +50,79 @@ contains
     sizes(0:) => from_1
   end function
 
-  ! Softmax has no slope for each unit alone, which a hidden layer or squared loss would need.
-  pure logical function supported(s)
+  ! Whether backprop.h allows this, as backprop_valid.h checks it for C. There are no samples,
+  ! least_samples is 0, for initial weights. Layers are read if there are as many as there may be.
+  logical function valid(s, least_samples)
     type(backprop_settings), intent(in) :: s
-    supported = s%layer_count >= 2 .and. &
-                s%activation >= backprop_sigmoid .and. s%activation <= backprop_relu .and. &
-                s%output >= backprop_sigmoid .and. s%output <= backprop_softmax .and. &
-                s%loss >= backprop_squared .and. s%loss <= backprop_cross_entropy .and. &
-                (s%output /= backprop_softmax .or. s%loss == backprop_cross_entropy)
+    integer(i64), intent(in) :: least_samples
+    valid = all(between(0_i64, [s%bias, s%nesterov, s%shuffle, s%batch_norm, s%adam], 1_i64)) &
+            .and. between(2_i64, s%layer_count, most_layers) &
+            .and. between(least_samples, s%samples, most) &
+            .and. all(between(0_i64, [s%batch_size, s%iteration, s%networks], most)) &
+            .and. s%philox_seed >= 0 &
+            .and. between(backprop_sigmoid, s%activation, backprop_relu) &
+            .and. between(backprop_sigmoid, s%output, backprop_softmax) &
+            .and. between(backprop_squared, s%loss, backprop_cross_entropy) &
+            .and. (s%output /= backprop_softmax .or. s%loss == backprop_cross_entropy)
+    if (valid) valid = numbers(s, layer_sizes(s)) <= most
+  end function
+
+  ! The same of a free run: the checkpoints rise, and there is room for all states.
+  logical function valid_run(s, checkpoint_count, checkpoints)
+    type(backprop_settings), intent(in) :: s
+    integer(i64), intent(in) :: checkpoint_count, checkpoints(*)
+    integer(i64) :: c, least, states
+    valid_run = valid(s, 1_i64) .and. between(1_i64, checkpoint_count, most)
+    if (.not. valid_run) return
+    states = product_of(max(s%networks, 1_i64), checkpoint_count)
+    valid_run = product_of(numbers(s, layer_sizes(s)), states) <= most
+    if (.not. valid_run) return
+    least = 0
+    do c = 1, checkpoint_count
+      valid_run = between(least, checkpoints(c), most)
+      if (.not. valid_run) return
+      least = checkpoints(c) + 1
+    end do
+  end function
+
+  ! At least as many as there are in any array of one network; more than `most`: too many.
+  pure integer(i64) function numbers(s, layers)
+    type(backprop_settings), intent(in) :: s
+    integer(i64), intent(in) :: layers(0:)
+    integer(i64) :: k, units, weights
+    numbers = most + 1
+    if (.not. all(between(1_i64, layers, most - 1))) return
+    units = layers(0)
+    weights = 0
+    do k = 1, ubound(layers, 1)
+      units = sum_of(units, layers(k))
+      weights = sum_of(weights, product_of(layers(k - 1) + s%bias, layers(k)))
+    end do
+    ! The parameters, twice as many of the optimiser, and running averages.
+    numbers = sum_of(product_of(sum_of(weights, 4*units), 3_i64), product_of(units, s%samples))
+  end function
+
+  elemental logical function between(least, number, largest)
+    integer(i64), intent(in) :: least, number, largest
+    between = least <= number .and. number <= largest
+  end function
+
+  ! a + b and a*b of counts, or most + 1 if that is too many.
+  pure integer(i64) function sum_of(a, b)
+    integer(i64), intent(in) :: a, b
+    sum_of = most + 1
+    if (a <= most - b) sum_of = a + b
+  end function
+
+  pure integer(i64) function product_of(a, b)
+    integer(i64), intent(in) :: a, b
+    product_of = most + 1
+    if (a <= most/max(b, 1_i64)) product_of = a*b
   end function
 
   pure logical function has_momentum(s)
     type(backprop_settings), intent(in) :: s
-    has_momentum = abs(s%momentum) > 0
+    has_momentum = .not. abs(s%momentum) <= 0 ! NaN is not 0, either
   end function
 
   pure type(counts) function count_numbers(s, layers) result(n)

@@ -1,5 +1,5 @@
-//! The functions of conformance/backprop.h: from C's pointers to slices and `Rules`, and from
-//! a `Result`, or a panic, to a status.
+//! The functions of conformance/backprop.h: from C's pointers to slices and `Rules`, if a request
+//! is valid, and from a `Result`, or a panic, to a status.
 //!
 //! All of the port that is unsafe is here, and it is only this: that pointers are as
 //! backprop.h says. Buffers are valid for the call, of the type and length given there, aligned
@@ -8,172 +8,56 @@
 
 use crate::network::Batch;
 use crate::real::Real;
-use crate::rules::{Activation, BatchNorm, Dropout, Failure, Method, Rules};
+use crate::rules::{Failure, Rules};
+use crate::settings::{rise, Settings};
 use crate::{initial, predict, step, train_all};
 use std::os::raw::c_int;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::slice::{from_raw_parts, from_raw_parts_mut};
 
 const OK: c_int = 0;
-const UNSUPPORTED: c_int = 1;
 const NO_MEMORY: c_int = 3;
 const FAILED: c_int = 4;
-
-/// As in backprop.h.
-#[repr(C)]
-pub struct Settings {
-    layer_count: i64,
-    layers: *const i64,
-    samples: i64,
-    alpha: f64,
-    bias: i64,
-    activation: i64,
-    output: i64,
-    loss: i64,
-    batch_size: i64,
-    iteration: i64,
-    trim_value: f64,
-    trim_norm: f64,
-    l1: f64,
-    l2: f64,
-    momentum: f64,
-    nesterov: i64,
-    shuffle: i64,
-    dropout: f64,
-    philox_seed: i64,
-    batch_norm: i64,
-    norm_epsilon: f64,
-    norm_rate: f64,
-    adam: i64,
-    beta1: f64,
-    beta2: f64,
-    adam_epsilon: f64,
-    networks: i64,
-}
-
-fn positive(x: i64) -> Result<usize, Failure> {
-    usize::try_from(x)
-        .ok()
-        .filter(|&x| x > 0)
-        .ok_or(Failure::Unsupported)
-}
-
-fn activation(number: i64) -> Result<Activation, Failure> {
-    match number {
-        0 => Ok(Activation::Sigmoid),
-        1 => Ok(Activation::Tanh),
-        2 => Ok(Activation::Relu),
-        3 => Ok(Activation::Softmax),
-        _ => Err(Failure::Unsupported),
-    }
-}
-
-impl Settings {
-    /// `layers` is what the pointer of that name points to.
-    fn rules<T: Real>(&self, layers: &[i64]) -> Result<Rules<T>, Failure> {
-        let some = |x: f64| if x != 0.0 { Some(T::of(x)) } else { None };
-        let rules = Rules {
-            layers: layers
-                .iter()
-                .map(|&units| positive(units))
-                .collect::<Result<_, _>>()?,
-            // 0 for initial weights, which need no data.
-            samples: usize::try_from(self.samples).map_err(|_| Failure::Unsupported)?,
-            alpha: T::of(self.alpha),
-            bias: self.bias != 0,
-            activation: activation(self.activation)?,
-            output: activation(self.output)?,
-            cross_entropy: match self.loss {
-                0 => false,
-                1 => true,
-                _ => return Err(Failure::Unsupported),
-            },
-            batch_size: if self.batch_size > 0 {
-                Some(positive(self.batch_size)?)
-            } else {
-                None
-            },
-            trim_value: some(self.trim_value),
-            trim_norm: some(self.trim_norm),
-            l1: T::of(self.l1),
-            l2: T::of(self.l2),
-            method: if self.adam != 0 {
-                let (beta1, beta2) = (T::of(self.beta1), T::of(self.beta2));
-                Method::Adam {
-                    beta1,
-                    beta2,
-                    epsilon: T::of(self.adam_epsilon),
-                }
-            } else if self.momentum != 0.0 {
-                Method::Momentum {
-                    momentum: T::of(self.momentum),
-                    nesterov: self.nesterov != 0,
-                }
-            } else {
-                Method::Plain
-            },
-            shuffle: self.shuffle != 0,
-            dropout: some(self.dropout).map(|dropout: T| Dropout {
-                least: self.dropout * 4294967296.0, // 2^32
-                scale: T::ONE / (T::ONE - dropout),
-            }),
-            philox_seed: self.philox_seed as u64,
-            batch_norm: if self.batch_norm != 0 {
-                Some(BatchNorm {
-                    epsilon: T::of(self.norm_epsilon),
-                    rate: T::of(self.norm_rate),
-                })
-            } else {
-                None
-            },
-        };
-        // Its slope alone is not a number for each unit.
-        let softmax_fits = rules.activation != Activation::Softmax
-            && (rules.output != Activation::Softmax || rules.cross_entropy);
-        if softmax_fits {
-            Ok(rules)
-        } else {
-            Err(Failure::Unsupported)
-        }
-    }
-}
 
 /// No panic may unwind into C.
 fn status(run: impl FnOnce() -> Result<(), Failure>) -> c_int {
     match catch_unwind(AssertUnwindSafe(run)) {
         Ok(Ok(())) => OK,
-        Ok(Err(Failure::Unsupported)) => UNSUPPORTED,
         Ok(Err(Failure::NoMemory)) => NO_MEMORY,
-        Err(_) => FAILED,
+        Ok(Err(Failure::Invalid)) | Err(_) => FAILED,
     }
 }
 
-/// The settings as they came, and as rules.
+fn demand(valid: bool) -> Result<(), Failure> {
+    if valid {
+        Ok(())
+    } else {
+        Err(Failure::Invalid)
+    }
+}
+
+/// Settings that are valid, and their layers.
 ///
 /// # Safety
 /// The pointer, and the one in it, are as backprop.h says.
-unsafe fn read<'a, T: Real>(
+unsafe fn read<'a>(
     settings: *const Settings,
-) -> Result<(&'a Settings, Rules<T>), Failure> {
+    least_samples: i64,
+) -> Result<(&'a Settings, &'a [i64]), Failure> {
     let settings = &*settings;
-    let layers = from_raw_parts(settings.layers, positive(settings.layer_count - 1)? + 1);
-    Ok((settings, settings.rules(layers)?))
+    demand(settings.are_valid(least_samples))?;
+    let layers = from_raw_parts(settings.layers, settings.layer_count as usize);
+    demand(settings.allow_layers(layers))?;
+    Ok((settings, layers))
 }
 
 /// # Safety
 /// X and y are as backprop.h says, for these rules; None if there is no y.
-unsafe fn data<'a, T: Real>(
-    rules: &Rules<T>,
-    X: *const T,
-    y: Option<*const T>,
-) -> Result<Batch<'a, T>, Failure> {
+unsafe fn data<'a, T: Real>(rules: &Rules<T>, X: *const T, y: Option<*const T>) -> Batch<'a, T> {
     let (rows, inputs, outputs) = (rules.samples, rules.layers[0], rules.layers[rules.last()]);
-    if rows == 0 {
-        return Err(Failure::Unsupported);
-    }
     let X = from_raw_parts(X, rows * inputs);
     let y = y.map_or(&[][..], |y| from_raw_parts(y, rows * outputs));
-    Ok(Batch { rows, X, y })
+    Batch { rows, X, y }
 }
 
 /// Writes one after the other to where a pointer points.
@@ -206,14 +90,19 @@ macro_rules! export {
             error_out: *mut $real,
         ) -> c_int {
             status(|| {
-                let (settings, rules) = read::<$real>(settings)?;
-                let networks = settings.networks.max(1) as usize;
-                let (numbers, count) = (rules.state_count(), positive(checkpoint_count)?);
+                let (settings, layers) = read(settings, 1)?;
+                demand(settings.allow_states(layers, checkpoint_count))?;
+                let (networks, count) = (settings.networks.max(1), checkpoint_count);
+                let (networks, count) = (networks as usize, count as usize);
+                let checkpoints = from_raw_parts(checkpoints, count);
+                demand(rise(checkpoints))?;
+                let rules = settings.rules::<$real>(layers);
+                let numbers = rules.state_count();
                 train_all(
                     &rules,
-                    data(&rules, X, Some(y))?,
+                    data(&rules, X, Some(y)),
                     from_raw_parts(state, networks * numbers),
-                    from_raw_parts(checkpoints, count),
+                    checkpoints,
                     from_raw_parts_mut(state_out, networks * count * numbers),
                     from_raw_parts_mut(error_out, networks * count),
                 )
@@ -234,9 +123,10 @@ macro_rules! export {
             state_out: *mut $real,
         ) -> c_int {
             status(|| {
-                let (settings, rules) = read::<$real>(settings)?;
+                let (settings, layers) = read(settings, 1)?;
+                let rules = settings.rules::<$real>(layers);
                 let numbers = rules.state_count();
-                let (all, state) = (data(&rules, X, Some(y))?, from_raw_parts(state, numbers));
+                let (all, state) = (data(&rules, X, Some(y)), from_raw_parts(state, numbers));
                 let net = step(&rules, all, state, settings.iteration as u64)?;
                 write_all(l, net.layers.iter().map(|layer| &layer.l));
                 write_all(error, net.layers.iter().map(|layer| &layer.error));
@@ -256,12 +146,13 @@ macro_rules! export {
             output: *mut $real,
         ) -> c_int {
             status(|| {
-                let (_, rules) = read::<$real>(settings)?;
+                let (settings, layers) = read(settings, 1)?;
+                let rules = settings.rules::<$real>(layers);
                 let count = rules.samples * rules.layers[rules.last()];
                 let state = from_raw_parts(state, rules.state_count());
                 predict(
                     &rules,
-                    data(&rules, X, None)?,
+                    data(&rules, X, None),
                     state,
                     from_raw_parts_mut(output, count),
                 )
@@ -277,7 +168,8 @@ macro_rules! export {
             state_out: *mut $real,
         ) -> c_int {
             status(|| {
-                let (_, rules) = read::<$real>(settings)?;
+                let (settings, layers) = read(settings, 0)?;
+                let rules = settings.rules::<$real>(layers);
                 let state = initial(&rules, numpy_seed as u32)?;
                 state.write(from_raw_parts_mut(state_out, rules.state_count()));
                 Ok(())

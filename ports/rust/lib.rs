@@ -1,8 +1,9 @@
 //! Backpropagation in Rust, behind the contract of conformance/backprop.h.
 //!
 //! This file has the algorithm, layers.rs what a layer does besides the matrix product,
-//! optimise.rs what is done with a descent, network.rs the arrays, rules.rs the settings,
-//! random.rs the generators, real.rs the numbers, boundary.rs the exported functions.
+//! optimise.rs what is done with a descent, network.rs the arrays, rules.rs what the settings say,
+//! random.rs the generators, real.rs the numbers, boundary.rs the exported functions, settings.rs
+//! the settings as they come.
 
 #![allow(non_snake_case)] // X is the article's name
 
@@ -13,6 +14,7 @@ mod optimise;
 mod random;
 mod real;
 mod rules;
+mod settings;
 
 use network::{Batch, Data, Network, State};
 use real::{sum, Real};

@@ -7,7 +7,8 @@ use std::ops::Range;
 /// Why there is no result.
 #[derive(Debug)]
 pub enum Failure {
-    Unsupported,
+    /// The contract does not allow such a request.
+    Invalid,
     NoMemory,
 }
 
