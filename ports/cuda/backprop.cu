@@ -145,6 +145,7 @@ extern "C" {
                                 const T *state, int64_t checkpoint_count,                          \
                                 const int64_t *checkpoints, T *state_out, T *error_out) {          \
         return status([=] {                                                                        \
+            demand(backprop_valid_run(settings, checkpoint_count, checkpoints));                   \
             run<T>(*settings, X, y, state, 0, checkpoint_count, checkpoints, state_out, error_out, \
                    nullptr);                                                                       \
         });                                                                                        \
@@ -152,6 +153,7 @@ extern "C" {
     int backprop_step_##suffix(const backprop_settings *settings, const T *X, const T *y,          \
                                const T *state, T *l, T *error, T *delta, T *state_out) {           \
         return status([=] {                                                                        \
+            demand(backprop_valid(settings, 1));                                                   \
             const int64_t start = settings->iteration, checkpoint = start + 1;                     \
             T *const kept[] = {l, error, delta};                                                   \
             run<T>(*settings, X, y, state, start, 1, &checkpoint, state_out, nullptr, kept);       \
@@ -159,11 +161,17 @@ extern "C" {
     }                                                                                              \
     int backprop_predict_##suffix(const backprop_settings *settings, const T *X, const T *state,   \
                                   T *output) {                                                     \
-        return status([=] { predict<T>(*settings, X, state, output); });                           \
+        return status([=] {                                                                        \
+            demand(backprop_valid(settings, 1));                                                   \
+            predict<T>(*settings, X, state, output);                                               \
+        });                                                                                        \
     }                                                                                              \
     int backprop_initial_##suffix(const backprop_settings *settings, int64_t numpy_seed,           \
                                   T *state_out) {                                                  \
-        return status([=] { initial<T>(*settings, numpy_seed, state_out); });                      \
+        return status([=] {                                                                        \
+            demand(backprop_valid(settings, 0));                                                   \
+            initial<T>(*settings, numpy_seed, state_out);                                          \
+        });                                                                                        \
     }
 
 EXPORT(double, f64)

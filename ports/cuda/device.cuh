@@ -2,7 +2,7 @@
  * its ladder share it. Every call of CUDA is checked. */
 #pragma once
 extern "C" {
-#include "backprop.h"
+#include "backprop_valid.h"
 }
 #include <climits>
 #include <cmath>
@@ -23,6 +23,11 @@ inline void check(cudaError_t error, const char *what) {
         error == cudaErrorNoKernelImageForDevice || error == cudaErrorUnsupportedPtxVersion)
         status = BACKPROP_NO_DEVICE;
     throw Refusal{status, std::string(what) + ": " + cudaGetErrorString(error)};
+}
+
+/* Before anything is read but settings, their layers and checkpoints. */
+inline void demand(int valid) {
+    if (!valid) throw Refusal{BACKPROP_FAILED, "the contract does not allow such a request"};
 }
 
 /* The kernels count in int, and in steps of as many as a block or a tile has. */

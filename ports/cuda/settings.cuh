@@ -7,6 +7,7 @@
 /* `rows` is how many samples of l and delta have room. */
 inline Layout lay_out(const backprop_settings &s, int64_t batch, int64_t rows) {
     if (s.layer_count > MAX_LAYERS) throw Refusal{BACKPROP_UNSUPPORTED, "more than 64 layers"};
+    if (s.networks > 1) throw Refusal{BACKPROP_UNSUPPORTED, "more than one network"};
     Layout layout = {};
     const int last = layout.last = static_cast<int>(s.layer_count) - 1;
     int64_t at = 0, l_at = 0;
@@ -39,23 +40,19 @@ inline Layout lay_out(const backprop_settings &s, int64_t batch, int64_t rows) {
 }
 
 template <class T> Rules<T> rules(const backprop_settings &s) {
-    const auto known = [](int64_t activation) { return activation >= 0 && activation <= 2; };
-    const bool cross_entropy = s.loss == BACKPROP_CROSS_ENTROPY;
-    if (!known(s.activation) ||
-        !(known(s.output) || (s.output == BACKPROP_SOFTMAX && cross_entropy)))
-        throw Refusal{BACKPROP_UNSUPPORTED, "an activation that is not of this layer or loss"};
     Rules<T> r = {};
     r.bias = static_cast<int>(s.bias);
     r.activation = static_cast<int>(s.activation);
     r.output = static_cast<int>(s.output);
-    r.cross_entropy = cross_entropy;
+    r.cross_entropy = s.loss == BACKPROP_CROSS_ENTROPY;
     r.shuffle = s.shuffle != 0;
     r.nesterov = s.nesterov != 0;
     r.adam = s.adam != 0;
     r.batch_norm = s.batch_norm != 0;
     r.philox_seed = static_cast<uint64_t>(s.philox_seed);
-    /* Exact: a product with a power of two. */
-    r.dropped_below = static_cast<int64_t>(std::ceil(std::ldexp(s.dropout, 32)));
+    /* Exact: a product with a power of two. No word is below 0, and all are below 2^32. */
+    const double dropout = s.dropout > 0 ? std::min(s.dropout, 1.0) : 0;
+    r.dropped_below = static_cast<int64_t>(std::ceil(std::ldexp(dropout, 32)));
     r.kept_scale = 1 / (1 - static_cast<T>(s.dropout));
     r.norm_epsilon = static_cast<T>(s.norm_epsilon);
     r.norm_rate = static_cast<T>(s.norm_rate);

@@ -85,6 +85,7 @@ extern "C" {
                                 const T *state, int64_t checkpoint_count,                          \
                                 const int64_t *checkpoints, T *state_out, T *error_out) {          \
         return status([=] {                                                                        \
+            demand(backprop_valid_run(settings, checkpoint_count, checkpoints));                   \
             run<T>(*settings, X, y, state, checkpoint_count, checkpoints, state_out, error_out,    \
                    {});                                                                            \
         });                                                                                        \
@@ -92,6 +93,7 @@ extern "C" {
     int backprop_step_##suffix(const backprop_settings *settings, const T *X, const T *y,          \
                                const T *state, T *l, T *error, T *delta, T *state_out) {           \
         return status([=] {                                                                        \
+            demand(backprop_valid(settings, 1));                                                   \
             const int64_t checkpoint = 1;                                                          \
             run<T>(*settings, X, y, state, 1, &checkpoint, state_out, nullptr, {l, error, delta}); \
         });                                                                                        \
