@@ -21,7 +21,10 @@ static updates_function *chosen(void) {
 int backprop_train_f64(const backprop_settings *settings, const double *X, const double *y,
                        const double *state, int64_t checkpoint_count, const int64_t *checkpoints,
                        double *state_out, double *error_out) {
-    if (!fits(settings)) return BACKPROP_UNSUPPORTED;
+    const int valid = backprop_valid_run(settings, checkpoint_count, checkpoints);
+    const int status = fits(settings, valid);
+    if (status != BACKPROP_OK) return status;
+    if (settings->networks > 1) return BACKPROP_UNSUPPORTED;
     const problem p = {X, y, settings->alpha};
     updates_function *updates = chosen();
     double now[SYN], next[SYN];
@@ -42,7 +45,8 @@ int backprop_train_f64(const backprop_settings *settings, const double *X, const
 int backprop_step_f64(const backprop_settings *settings, const double *X, const double *y,
                       const double *state, double *l, double *error, double *delta,
                       double *state_out) {
-    if (!fits(settings)) return BACKPROP_UNSUPPORTED;
+    const int status = fits(settings, backprop_valid(settings, 1));
+    if (status != BACKPROP_OK) return status;
     const problem p = {X, y, settings->alpha};
     trace t;
     memcpy(state_out, state, SYN * sizeof *state);

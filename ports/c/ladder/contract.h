@@ -2,17 +2,27 @@
 #ifndef CONTRACT_H
 #define CONTRACT_H
 #include "article.h"
-#include "backprop.h"
+#include "backprop_valid.h"
 #include <stdlib.h>
 #include <string.h>
 
-static int fits(const backprop_settings *s) {
-    return s->layer_count == 3 && s->layers[0] == INPUTS && s->layers[1] == HIDDEN &&
-           s->layers[2] == 1 && s->samples == SAMPLES &&
-           (s->batch_size == 0 || s->batch_size >= SAMPLES);
+/* A backprop_status: is the request valid, and of such a network? */
+static int fits(const backprop_settings *s, int valid) {
+    if (!valid) return BACKPROP_FAILED;
+    const int sizes = s->layer_count == 3 && s->layers[0] == INPUTS && s->layers[1] == HIDDEN &&
+                      s->layers[2] == 1 && s->samples == SAMPLES &&
+                      (s->batch_size == 0 || s->batch_size >= SAMPLES);
+    const int plain = !s->bias && s->activation == BACKPROP_SIGMOID &&
+                      s->output == BACKPROP_SIGMOID && s->loss == BACKPROP_SQUARED &&
+                      s->trim_value == 0 && s->trim_norm == 0 && s->l1 == 0 && s->l2 == 0 &&
+                      s->momentum == 0 && !s->shuffle && s->dropout == 0 && !s->batch_norm &&
+                      !s->adam;
+    return sizes && plain ? BACKPROP_OK : BACKPROP_UNSUPPORTED;
 }
 
-#define DOES_NOT_FIT "This rung is for 3-4-1 networks that learn from all of 4 samples at once."
+#define DOES_NOT_FIT                                                                               \
+    "This rung is for 3-4-1 networks of sigmoid units that learn from all of 4 samples at once, "  \
+    "by alpha alone."
 
 #ifdef __x86_64__
 #define HAS_AVX512 (__builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))

@@ -19,11 +19,12 @@ train_function OF_DTYPE(train_avx2), OF_DTYPE(train_avx512);
 #define train_avx512_f32 train_portable_f32
 #endif
 
-static int run(const backprop_settings *settings, ensemble e) {
+static int run(const backprop_settings *settings, int valid, ensemble e) {
     train_function *all[] = {[PORTABLE] = OF_DTYPE(train_portable),
                              [AVX2] = OF_DTYPE(train_avx2),
                              [AVX512] = OF_DTYPE(train_avx512)};
-    if (!fits(settings)) return BACKPROP_UNSUPPORTED;
+    const int status = fits(settings, valid);
+    if (status != BACKPROP_OK) return status;
     e.alpha = (real)settings->alpha;
     all[processor()](&e);
     return BACKPROP_OK;
@@ -40,7 +41,7 @@ int OF_DTYPE(backprop_train)(const backprop_settings *settings, const real *X, c
                         .checkpoints = checkpoints,
                         .state_out = state_out,
                         .error_out = error_out};
-    return run(settings, e);
+    return run(settings, backprop_valid_run(settings, checkpoint_count, checkpoints), e);
 }
 
 int OF_DTYPE(backprop_step)(const backprop_settings *settings, const real *X, const real *y,
@@ -55,7 +56,7 @@ int OF_DTYPE(backprop_step)(const backprop_settings *settings, const real *X, co
                         .checkpoints = &one,
                         .state_out = state_out,
                         .first = &first};
-    return run(settings, e);
+    return run(settings, backprop_valid(settings, 1), e);
 }
 
 #if BITS == 64 /* once in the library */
