@@ -1,7 +1,12 @@
 /* How contract.c asks a port, for one dtype: `real`, and OF_DTYPE(name) for its functions. */
 
-/* A rung may have none. */
-__typeof__(OF_DTYPE(backprop_initial)) OF_DTYPE(backprop_initial) __attribute__((weak));
+/* A rung may be without some: it has none of that address then. */
+#define MAY_BE_MISSING(name) __typeof__(OF_DTYPE(name)) OF_DTYPE(name) __attribute__((weak))
+MAY_BE_MISSING(backprop_train);
+MAY_BE_MISSING(backprop_step);
+MAY_BE_MISSING(backprop_predict);
+MAY_BE_MISSING(backprop_initial);
+#undef MAY_BE_MISSING
 
 static real *OF_DTYPE(filled)(bytes *b, int64_t numbers) {
     real *to = array((size_t)numbers, sizeof *to);
@@ -20,21 +25,23 @@ static int OF_DTYPE(ask)(const request *r, const int64_t *checkpoints, const siz
         memset(to[i], before, (size_t)n->outputs[i] * sizeof(real));
     }
     int status = BACKPROP_UNSUPPORTED;
-    if (r->function == TRAIN)
+    if (r->function == TRAIN && OF_DTYPE(backprop_train))
         status = OF_DTYPE(backprop_train)(&r->s, X, y, state, r->checkpoint_count, checkpoints,
                                           to[0], to[1]);
-    else if (r->function == STEP)
+    else if (r->function == STEP && OF_DTYPE(backprop_step))
         status = OF_DTYPE(backprop_step)(&r->s, X, y, state, to[0], to[1], to[2], to[3]);
-    else if (r->function == PREDICT)
+    else if (r->function == PREDICT && OF_DTYPE(backprop_predict))
         status = OF_DTYPE(backprop_predict)(&r->s, X, state, to[0]);
-    else if (OF_DTYPE(backprop_initial))
+    else if (r->function == INITIAL && OF_DTYPE(backprop_initial))
         status = OF_DTYPE(backprop_initial)(&r->s, r->numpy_seed, to[0]);
     for (int i = 0; i < 4; i++) {
         memcpy(out, to[i], (size_t)n->outputs[i] * sizeof(real));
         out += n->outputs[i];
-        free(to[i]);
+        release(to[i], (size_t)n->outputs[i], sizeof(real));
     }
-    free(X), free(y), free(state);
+    release(X, (size_t)n->X, sizeof *X);
+    release(y, (size_t)n->y, sizeof *y);
+    release(state, (size_t)n->state, sizeof *state);
     return status;
 }
 

@@ -1,10 +1,12 @@
 /* A fuzzer of the contract: bytes become a request, valid or not, and a port answers it.
  *
  * Each buffer lies alone on the heap and has just the numbers of the contract, so that
- * AddressSanitizer sees any access outside. Of a request that backprop.h does not allow, there is
- * no buffer at all. A valid one is asked twice, with other bytes in the outputs before: the same
- * must come out, since a port writes all of them, and its answer depends on nothing else.
+ * AddressSanitizer sees any access outside; array.h has what is done where it does not look. Of a
+ * request that backprop.h does not allow, there is no buffer at all. A valid one is asked twice,
+ * with other bytes in the outputs before: the same must come out, since a port writes all of them,
+ * and its answer depends on nothing else.
  */
+#include "array.h"
 #include "backprop_valid.h"
 #include <float.h>
 #include <math.h>
@@ -122,9 +124,6 @@ static sizes sizes_of(const request *r) {
     return n;
 }
 
-/* An array on its own; without numbers, one that nobody may touch. */
-static void *array(size_t numbers, size_t each) { return malloc(numbers * each); }
-
 /* As much of a list as there is. */
 static size_t listed(int64_t count, int64_t most) {
     return count < 0 ? 0 : (size_t)(count < most ? count : most);
@@ -172,6 +171,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                 judge_f64(&r, checkpoints, &n, b, valid);
         }
     }
-    free(layers), free(checkpoints);
+    release(layers, listed(r.s.layer_count, MOST_LAYERS), sizeof *layers);
+    release(checkpoints, listed(r.checkpoint_count, MOST_CHECKPOINTS), sizeof *checkpoints);
     return 0;
 }
