@@ -58,9 +58,9 @@ test: .venv/installed ## the project's own tests, lint, types and formats
 teeth: .venv/installed ## measure that every known bug is caught and no correct variant is
 	@$(BIN)/python -m conformance teeth
 
-fuzz: ## ask the C port, c:general and the C++ port what may be no valid request; PORT= SECONDS=, for each
+fuzz: ## ask c, general and cpp what may be no valid request, or PORT= (also cuda d fortran rust, rungs in C and CUDA: simd tiled); SECONDS=, for each
 	@set -e; for port in $(or $(PORT),c general cpp); do \
-	    sh conformance/fuzz/fuzz.sh "$$port" "$(SECONDS)" build/fuzz; done
+	    PYTHON="$(PYTHON)" sh conformance/fuzz/fuzz.sh "$$port" "$(SECONDS)" build/fuzz; done
 
 mutation: .venv/installed ## measure that no line of two ports can be changed unseen; takes an hour or more
 	@$(BIN)/python -m conformance.mutation

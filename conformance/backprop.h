@@ -25,8 +25,9 @@
  * mistake there must not become an access outside of a buffer: for a count that is out of its
  * range, a flag that is not 0 or 1, an enum's number that there is not, checkpoints that do not
  * rise, or arrays of more than BACKPROP_MOST numbers, a port should return BACKPROP_FAILED, and
- * read and write no buffer. backprop_valid.h checks that, for C and C++. Numbers in buffers, and
- * real numbers in settings, may be any, infinity and NaN, too.
+ * read and write no buffer. All ports and rungs of this suite do: backprop_valid.h checks that for
+ * C, C++ and CUDA C++, and D, Fortran and Rust have the same beside their settings. Numbers in
+ * buffers, and real numbers in settings, may be any, infinity and NaN, too.
  *
  * A port exports the functions of the dtypes that its manifest lists (_f64 for float64, _f32
  * for float32) and, beside train and step, of the capabilities. It computes in that dtype.

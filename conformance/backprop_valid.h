@@ -1,4 +1,4 @@
-/* Whether a request is one that backprop.h allows, for ports in C and C++.
+/* Whether a request is one that backprop.h allows, for ports in C, C++ and CUDA C++ (on the host).
  *
  * Nothing is read here but the settings, their layers and the checkpoints, so that a port that
  * asks first touches no buffer of a request that is not valid. Real numbers may be any.
