@@ -9,6 +9,7 @@ matrices have a dtype and a number of dimensions, but no sizes yet. `pytensor.gr
 graph by one for the gradients, and `pytensor.function` simplifies all of it and compiles it.
 """
 
+import gc
 from functools import cache, cached_property
 from typing import Any, NamedTuple
 
@@ -143,7 +144,20 @@ class Program:
         return compiled([self.X], forward(self.settings, self.state, self.X).l[-1], [])
 
 
-build = cache(Program)
+MOST_PROGRAMS = 50
+
+
+@cache
+def build(*which):
+    """The program of these; all others are forgotten once they are many.
+
+    Each has some megabytes, in cycles of objects that Python collects late when there are many: of
+    a thousand cases, that would be all the memory that a port may have.
+    """
+    if build.cache_info().currsize >= MOST_PROGRAMS:
+        build.cache_clear()
+        gc.collect()
+    return Program(*which)
 
 
 def compiled(arguments, results, updates):
