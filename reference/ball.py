@@ -49,7 +49,7 @@ def nearest(values: Array) -> Array:
         low, high = float(ball.lower()), float(ball.upper())
         # NaN and infinite balls fail the comparison and are undecided, too.
         if not (low == high and abs(low) < np.inf):
-            raise UndecidedError(f"{ball} has no nearest double")
+            raise UndecidedError(f"{ball.str(17)} has no nearest double")
         result[index] = high
     return result + 0.0  # no negative zero: its sign would depend on the side it came from
 

@@ -151,7 +151,8 @@ def _certified(case: Case, run: Callable[[], Result]) -> tuple[Result, int]:
     try:
         return ball.certified(run)
     except ball.UndecidedError as error:
-        raise CaseError(f"{case.path}: cannot be certified: {error}") from error
+        advice = "change a weight, an input or a setting a little"
+        raise CaseError(f"{case.path}: cannot be certified: {error}: {advice}") from error
 
 
 def _certify(tensors: Tensors) -> Certified:

@@ -80,7 +80,7 @@ def certainly_positive(x: flint.arb) -> int:
         return 1
     if x <= 0:
         return 0
-    raise UndecidedError(f"the sign of {x} is not certain")
+    raise UndecidedError(f"the sign of {x.str(17)} is not certain")
 
 
 # Each with its slope, as a function of its *output*.

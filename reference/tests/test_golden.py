@@ -219,6 +219,28 @@ def test_check_finds_a_missing_and_a_stray_file(tmp_path: Path) -> None:
     assert "no case for golden files of gone" in done.stdout
 
 
+def test_a_value_half_way_between_two_doubles_is_one_short_sentence(tmp_path: Path) -> None:
+    """The output is s - s + 1/2 + 2^-54, whose two s no precision makes equal."""
+    text = (CASES / "smallest.toml").read_text()
+    for old, new in (
+        ("[[[0.5]]]", f"[[[0.3, 0.3, 0.0, 0.0]], [[1.0], [-1.0], [1.0], [{2**-53}]]]"),
+        ("layers = [1, 1]", 'layers = [1, 4, 1]\noutput = "relu"'),
+        ('["layers"]', '["relu"]'),
+    ):
+        assert text.count(old) == 1
+        text = text.replace(old, new)
+    (tmp_path / "cases").mkdir()
+    (tmp_path / "cases" / "smallest.toml").write_text(text)
+    command = [sys.executable, "-m", "reference", "golden", str(tmp_path / "cases")]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 2
+    said = done.stderr.splitlines()[-1].removeprefix("error: ")
+    assert said.startswith(f"{tmp_path / 'cases' / 'smallest.toml'}: cannot be certified: [")
+    assert said.endswith("has no nearest double: change a weight, an input or a setting a little")
+    assert len(said) < 250
+    assert not list((tmp_path / "golden").glob("*"))
+
+
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "file.json"
     path.write_text("old")
