@@ -135,6 +135,8 @@ def test_such_a_report_is_seen(
     bug: str, cases: list[Case], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     checks, old, new = SABOTAGE[bug]
+    if checks == THREADS and len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("with one core there is one thread")
     folder = tmp_path / "broken"
     shutil.copytree(PORTS / "c", folder)
     variants.patch(folder, [(old, new)])
