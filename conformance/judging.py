@@ -15,9 +15,14 @@ Verdicts = dict[DType, Verdict]
 WORTH_A_PROCESS = 8  # cases; for fewer, its start takes longer than it saves
 
 
-def _more(judge: Judge, processes: int) -> list[Judge]:
-    """Judges of the same port, so that there are as many processes."""
-    return [Judge(judge.prepared) for _ in range(processes - 1)]
+def _more(judge: Judge, cases: int, cores: int) -> list[Judge]:
+    """Judges of the same port, for as many processes more as so many cases and cores are for.
+
+    None on a device: one process there may take all of its memory.
+    """
+    if judge.target.device is not None and not judge.target.emulated:
+        return []
+    return [Judge(judge.prepared) for _ in range(min(cores, cases // WORTH_A_PROCESS) - 1)]
 
 
 class Judging:
@@ -43,12 +48,12 @@ class Judging:
             self._found[judge.target.name, case.id] = Future()
             by_judge.setdefault(judge, deque()).append(case)
         cores = len(os.sched_getaffinity(0))
-        each = cores // max(1, len(by_judge))  # processes, as far as there are cases for them
+        each = cores // max(1, len(by_judge))
         self._pool = ThreadPoolExecutor(cores)
         self._threads = {
             judge: self._pool.submit(self._judge, judge, cases, kept and judge is first)
             for first, cases in by_judge.items()
-            for judge in [first, *_more(first, min(each, len(cases) // WORTH_A_PROCESS))]
+            for judge in [first, *_more(first, len(cases), each)]
         }
 
     def verdicts_of(self, target: str, case: Case) -> Verdicts:

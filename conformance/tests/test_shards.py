@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from conformance.judging import WORTH_A_PROCESS
-from conformance.tests.conftest import CASES, ROOT, Conformance, Done, MakePort
+from conformance.tests.conftest import CASES, MANIFEST, ROOT, Conformance, Done, MakePort
 from conformance.tests.test_run import refused
 
 
@@ -131,13 +131,14 @@ def test_an_interrupted_run_goes_on_where_it_was(
 
 
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one core has one process")
-def test_a_port_alone_has_a_process_on_each_core(
-    conformance: Conformance, make_port: MakePort, tmp_path: Path
+@pytest.mark.parametrize(("device", "processes"), [("", 2), ('device = { detect = ["true"] }', 1)])
+def test_a_port_alone_has_a_process_on_each_core_and_one_on_a_device(
+    device: str, processes: int, conformance: Conformance, make_port: MakePort, tmp_path: Path
 ) -> None:
     """Each process writes down what it was asked, and the harness ends all of them."""
     log = tmp_path / "asked"
     note = f"if op == 'train': print(os.getpid(), request['X'], file=open({str(log)!r}, 'a'))"
-    port = make_port("alone", note)
+    port = make_port("alone", note, MANIFEST.replace("[toolchain]", f"{device}\n[toolchain]"))
     cases = tmp_path / "cases"
     cases.mkdir()
     text = (CASES / "smallest.toml").read_text()
@@ -150,7 +151,7 @@ def test_a_port_alone_has_a_process_on_each_core(
     assert [r["case"] for r in done.verdicts("alone")] == sorted(names)
     lines = log.read_text().splitlines()
     pids = {line.split()[0] for line in lines}
-    assert len(pids) == 2
+    assert len(pids) == processes
     assert len({line.split(maxsplit=1)[1] for line in lines}) == len(names)
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
 
