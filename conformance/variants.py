@@ -44,15 +44,15 @@ def make(variant: Variant, folder: Path) -> Port:
     return load(folder).alone()
 
 
-def patch(folder: Path, patches: Sequence[Sequence[str]]) -> None:
-    """Replace text of the C port's sources in `folder`: pairs of old and new text.
+def patch(folder: Path, patches: Sequence[Sequence[str]], files: str = "*.[ch]") -> None:
+    """Replace text of a port's sources, the C port's without `files`: pairs of old and new text.
 
     Raises ValueError if an old text does not occur exactly once in all of them.
     """
     for old, new in patches:
-        texts = {path: path.read_text(encoding="utf-8") for path in folder.glob("*.[ch]")}
+        texts = {path: path.read_text(encoding="utf-8") for path in folder.glob(files)}
         count = sum(text.count(old) for text in texts.values())
         if count != 1:
-            raise ValueError(f"{old!r} occurs {count} times in the C port")
+            raise ValueError(f"{old!r} occurs {count} times in {files} of {folder.name}")
         [source] = [path for path, text in texts.items() if old in text]
         source.write_text(texts[source].replace(old, new), encoding="utf-8")

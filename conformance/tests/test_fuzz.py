@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from conformance import variants
 from conformance.places import HERE, PORTS
 from conformance.tests.conftest import missing
 from conformance.tests.test_warnings import with_source_location
@@ -51,9 +52,9 @@ PLANTED = {
     ),
     "a rung asks nothing": (
         "simd",
-        "c/ladder/contract.h",
-        "    if (!valid) return BACKPROP_FAILED;\n",
-        "",
+        "c/ladder/contract.c",
+        "!backprop_valid_run(settings, checkpoint_count, checkpoints)",
+        "0",
     ),
     "more layers than there may be": (
         "rust",
@@ -117,10 +118,7 @@ def test_the_corpus_alone_finds_what_is_planted(bug: str, tmp_path: Path) -> Non
     port, name, old, new = PLANTED[bug]
     folder = name.partition("/")[0]
     shutil.copytree(PORTS / folder, tmp_path / "ports" / folder)
-    source = tmp_path / "ports" / name
-    text = source.read_text()
-    assert text.count(old) == 1
-    source.write_text(text.replace(old, new))
+    variants.patch(tmp_path / "ports", [(old, new)], files=name)
     done = fuzz(port, 0, tmp_path, tmp_path / "ports")
     assert done.returncode != 0
     assert "ERROR: " in done.stderr or "runtime error" in done.stderr

@@ -21,10 +21,8 @@ static updates_function *chosen(void) {
 int backprop_train_f64(const backprop_settings *settings, const double *X, const double *y,
                        const double *state, int64_t checkpoint_count, const int64_t *checkpoints,
                        double *state_out, double *error_out) {
-    const int valid = backprop_valid_run(settings, checkpoint_count, checkpoints);
-    const int status = fits(settings, valid);
-    if (status != BACKPROP_OK) return status;
-    if (settings->networks > 1) return BACKPROP_UNSUPPORTED;
+    if (!backprop_valid_run(settings, checkpoint_count, checkpoints)) return BACKPROP_FAILED;
+    if (!fits(settings) || settings->networks > 1) return BACKPROP_UNSUPPORTED;
     const problem p = {X, y, settings->alpha};
     updates_function *updates = chosen();
     double now[SYN], next[SYN];
@@ -45,8 +43,8 @@ int backprop_train_f64(const backprop_settings *settings, const double *X, const
 int backprop_step_f64(const backprop_settings *settings, const double *X, const double *y,
                       const double *state, double *l, double *error, double *delta,
                       double *state_out) {
-    const int status = fits(settings, backprop_valid(settings, 1));
-    if (status != BACKPROP_OK) return status;
+    if (!backprop_valid(settings, 1)) return BACKPROP_FAILED;
+    if (!fits(settings)) return BACKPROP_UNSUPPORTED;
     const problem p = {X, y, settings->alpha};
     trace t;
     memcpy(state_out, state, SYN * sizeof *state);

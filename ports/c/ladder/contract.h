@@ -6,9 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A backprop_status: is the request valid, and of such a network? */
-static int fits(const backprop_settings *s, int valid) {
-    if (!valid) return BACKPROP_FAILED;
+static int fits(const backprop_settings *s) {
     const int sizes = s->layer_count == 3 && s->layers[0] == INPUTS && s->layers[1] == HIDDEN &&
                       s->layers[2] == 1 && s->samples == SAMPLES &&
                       (s->batch_size == 0 || s->batch_size >= SAMPLES);
@@ -17,7 +15,7 @@ static int fits(const backprop_settings *s, int valid) {
                       s->trim_value == 0 && s->trim_norm == 0 && s->l1 == 0 && s->l2 == 0 &&
                       s->momentum == 0 && !s->shuffle && s->dropout == 0 && !s->batch_norm &&
                       !s->adam;
-    return sizes && plain ? BACKPROP_OK : BACKPROP_UNSUPPORTED;
+    return sizes && plain;
 }
 
 #define DOES_NOT_FIT                                                                               \

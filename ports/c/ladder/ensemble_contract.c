@@ -19,12 +19,11 @@ train_function OF_DTYPE(train_avx2), OF_DTYPE(train_avx512);
 #define train_avx512_f32 train_portable_f32
 #endif
 
-static int run(const backprop_settings *settings, int valid, ensemble e) {
+static int run(const backprop_settings *settings, ensemble e) {
     train_function *all[] = {[PORTABLE] = OF_DTYPE(train_portable),
                              [AVX2] = OF_DTYPE(train_avx2),
                              [AVX512] = OF_DTYPE(train_avx512)};
-    const int status = fits(settings, valid);
-    if (status != BACKPROP_OK) return status;
+    if (!fits(settings)) return BACKPROP_UNSUPPORTED;
     e.alpha = (real)settings->alpha;
     all[processor()](&e);
     return BACKPROP_OK;
@@ -33,6 +32,7 @@ static int run(const backprop_settings *settings, int valid, ensemble e) {
 int OF_DTYPE(backprop_train)(const backprop_settings *settings, const real *X, const real *y,
                              const real *state, int64_t checkpoint_count,
                              const int64_t *checkpoints, real *state_out, real *error_out) {
+    if (!backprop_valid_run(settings, checkpoint_count, checkpoints)) return BACKPROP_FAILED;
     const ensemble e = {.X = X,
                         .y = y,
                         .state = state,
@@ -41,11 +41,12 @@ int OF_DTYPE(backprop_train)(const backprop_settings *settings, const real *X, c
                         .checkpoints = checkpoints,
                         .state_out = state_out,
                         .error_out = error_out};
-    return run(settings, backprop_valid_run(settings, checkpoint_count, checkpoints), e);
+    return run(settings, e);
 }
 
 int OF_DTYPE(backprop_step)(const backprop_settings *settings, const real *X, const real *y,
                             const real *state, real *l, real *error, real *delta, real *state_out) {
+    if (!backprop_valid(settings, 1)) return BACKPROP_FAILED;
     const int64_t one = 1;
     trace first = {l, error, delta};
     const ensemble e = {.X = X,
@@ -56,7 +57,7 @@ int OF_DTYPE(backprop_step)(const backprop_settings *settings, const real *X, co
                         .checkpoints = &one,
                         .state_out = state_out,
                         .first = &first};
-    return run(settings, backprop_valid(settings, 1), e);
+    return run(settings, e);
 }
 
 #if BITS == 64 /* once in the library */
