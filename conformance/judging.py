@@ -41,10 +41,9 @@ class Judging:
     ) -> None:
         self._traces = traces
         self._ended = False
-        self._wanted = list(wanted)
         self._found: dict[tuple[str, str], Future[Verdicts]] = {}
         by_judge: dict[Judge, deque[Case]] = {}
-        for judge, case in self._wanted:
+        for judge, case in wanted:
             self._found[judge.target.name, case.id] = Future()
             by_judge.setdefault(judge, deque()).append(case)
         cores = len(os.sched_getaffinity(0))
@@ -60,11 +59,10 @@ class Judging:
         """Those of one target and case, by dtype; waits for them."""
         return dict(self._found[target, case.id].result())
 
-    def finished(self) -> list[tuple[str, Case]]:
-        """The targets and cases that there are verdicts of by now."""
-        named = [(judge.target.name, case) for judge, case in self._wanted]
-        futures = [(pair, self._found[pair[0], pair[1].id]) for pair in named]
-        return [pair for pair, f in futures if f.done() and f.exception() is None]
+    def is_judged(self, target: str, case: Case) -> bool:
+        """True if there are verdicts of these by now."""
+        found = self._found.get((target, case.id))
+        return found is not None and found.done() and found.exception() is None
 
     def _judge(self, judge: Judge, cases: deque[Case], kept: bool) -> None:
         """Judge what is left of these cases; other threads take of them, too."""

@@ -105,8 +105,8 @@ class Run:
 
     def take_finished(self) -> None:
         """Of an interrupted run: the verdicts that are there by now, and no test has asked for."""
-        if self.judging is not None:
-            for target, case in self.judging.finished():
+        for target, case in self.matrix():
+            if self.judging is not None and self.judging.is_judged(target, case):
                 self.verdicts_of(target, case)
 
     def explanation(self, target: str, identifier: str, dtype: DType) -> str:
