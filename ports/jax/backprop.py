@@ -22,19 +22,19 @@ COMPILED = (one_update, advance, advance_all, infer)
 MOST_PROGRAMS = 150
 
 
-def settings_of(dtype, settings):
-    """The settings; and what was compiled is forgotten once it is much.
+def make_room():
+    """Forget what was compiled, once it is much.
 
     There is a program of a megabyte or more for each shape and each set of settings, for as long
     as the process lives: of a thousand cases, that would be all the memory that a port may have.
     """
     if sum(function._cache_size() for function in COMPILED) > MOST_PROGRAMS:
         jax.clear_caches()
-    return Settings.of(dtype, **settings)
 
 
 def train(X, y, state, checkpoints, **settings):
-    settings = settings_of(X.dtype, settings)
+    make_room()
+    settings = Settings.of(X.dtype, **settings)
     # [checkpoint]
     run = advance_all if state[0].ndim > 2 else advance
     state, iteration = split(state, settings), 0
@@ -46,14 +46,16 @@ def train(X, y, state, checkpoints, **settings):
 
 
 def step(X, y, state, *, iteration=0, **settings):
-    settings = settings_of(X.dtype, settings)
+    make_room()
+    settings = Settings.of(X.dtype, **settings)
     rows = batch(settings, X, y, iteration)
     state, trace = one_update(settings, split(state, settings), *rows, iteration)
     return trace.l, trace.error, trace.delta, flat(state)
 
 
 def predict(X, state, **settings):
-    settings = settings_of(X.dtype, settings)
+    make_room()
+    settings = Settings.of(X.dtype, **settings)
     return infer(settings, split(state, settings), X)
 
 
