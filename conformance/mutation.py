@@ -74,7 +74,7 @@ EVERYTHING = {
     f"{', '.join(COMPILED)}.",
 }
 
-UNSEEN: tuple[Fate, ...] = ("survived", "sanitizer", "fuzzed")  # that no number shows
+UNSEEN: tuple[Fate, ...] = ("sanitizer", "fuzzed")  # what is caught, and no number shows it
 
 
 class Examiner:
@@ -155,7 +155,7 @@ def examine(port: str, files: Iterable[str]) -> None:
                 found = "fuzzed", "", ""
             seconds = round(time.monotonic() - start, 3)
             kept.add(name, Outcome(mutant.key, mutant.line, *found, seconds))
-            if found[0] in UNSEEN:
+            if found[0] in ("survived", *UNSEEN):
                 line = f"{found[0]}: line {mutant.line}, {shown(mutant.key)}"
                 stderr.print(line, markup=False, highlight=False, soft_wrap=True)
         if not kept.complete:
@@ -209,7 +209,7 @@ def text(
     ]
     if open_files:
         lines += ["", f"Not examined, or not to the end: {', '.join(open_files)}."]
-    if unseen := [o for o in outcomes if o.fate in UNSEEN[1:]]:
+    if unseen := [o for o in outcomes if o.fate in UNSEEN]:
         lines += ["", "## Mutants that no number shows", ""]
         lines += [f"{shown(o.key)} ({o.case or o.status or 'corpus'})" for o in unseen]
     lines += ["", "## Survivors that cannot be told from the port", ""]

@@ -5,6 +5,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from conformance import traces, variants
 from conformance.c_library import CLibrary
 from conformance.diagnose import Answer
@@ -53,9 +55,7 @@ class Elsewhere(CLibrary):
         status = int.from_bytes(self.process.stdout.read(8), "little", signed=True)
         for a in arguments:
             if not isinstance(a, int):
-                a.flat[:] = (
-                    memoryview(self.process.stdout.read(a.nbytes)).cast("B").cast(a.dtype.char)
-                )
+                a.flat[:] = np.frombuffer(self.process.stdout.read(a.nbytes), a.dtype)
         return status
 
 

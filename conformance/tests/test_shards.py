@@ -97,9 +97,8 @@ def test_an_interrupted_run_goes_on_where_it_was(
         f"while request['layers'] == [1, 1] and os.path.exists({str(waits)!r}): time.sleep(0.05)"
     )
     note = "if op != 'hello': print(request['layers'], file=open({!r}, 'a'))"
-    port = make_port("waits", f"{note.format(str(log))}\nif op != 'hello':\n    {waiting}")
-    manifest = (port / "port.toml").read_text().replace("time_limit_s = 2.0", "time_limit_s = 99")
-    (port / "port.toml").write_text(manifest)
+    patient = MANIFEST.replace("time_limit_s = 2.0", "time_limit_s = 99")
+    port = make_port("waits", f"{note.format(str(log))}\nif op != 'hello':\n    {waiting}", patient)
     done_port = make_port("done", note.format(str(other)))
     words = [sys.executable, "-m", "conformance", "check", str(port), str(done_port), "--no-timing"]
     words += ["--cases", "late-checkpoint one-step smallest two-layer", "--results", str(file)]
