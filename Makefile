@@ -1,7 +1,7 @@
 # Variables of `make conformance`, taken from its command line and not from the environment;
 # README.md says what each does.
 PORT     :=
-CASES    := conformance/cases
+CASES    := conformance/suite/cases
 REQUIRE  :=
 RESULTS  := build/results.json
 JUNIT    :=
@@ -51,19 +51,19 @@ test: .venv/installed ## the project's own tests, lint, types and formats
 	$(BIN)/clang-format --dry-run --Werror $$(git ls-files '*.c' '*.h' '*.cpp' '*.hpp' '*.cu' '*.cuh')
 	@# Formatters that come with a toolchain, where it is here.
 	@! command -v gofmt >/dev/null || { gofmt -d $$(git ls-files '*.go') | tee /dev/stderr | cmp -s - /dev/null; }
-	$(BIN)/python -m pytest -q -n auto --dist loadgroup --ignore=reference/tests/test_autodiff.py
+	$(BIN)/python -m pytest -q -n auto --dist loadgroup --ignore=conformance/selftest/tests/reference/test_autodiff.py
 	@# Alone, since JAX has threads, and other tests fork. Without JAX, nothing is run: status 5.
-	$(BIN)/python -m pytest -q -n auto reference/tests/test_autodiff.py || [ $$? -eq 5 ]
+	$(BIN)/python -m pytest -q -n auto conformance/selftest/tests/reference/test_autodiff.py || [ $$? -eq 5 ]
 
 teeth: .venv/installed ## measure that every known bug is caught and no correct variant is
 	@$(BIN)/python -m conformance teeth
 
 fuzz: ## ask c, general and cpp what may be no valid request, or PORT= (also cuda d fortran rust, rungs in C and CUDA: simd tiled); SECONDS=, for each
 	@set -e; for port in $(or $(PORT),c general cpp); do \
-	    PYTHON="$(PYTHON)" sh conformance/fuzz/fuzz.sh "$$port" "$(SECONDS)" build/fuzz; done
+	    PYTHON="$(PYTHON)" sh conformance/selftest/fuzz/fuzz.sh "$$port" "$(SECONDS)" build/fuzz; done
 
 mutation: .venv/installed ## measure that no line of two ports can be changed unseen; takes an hour or more
-	@$(BIN)/python -m conformance.mutation
+	@$(BIN)/python -m conformance.selftest.mutation
 
 golden: .venv/installed ## derive all golden files again and write them
 	@$(BIN)/python -m reference golden "$(CASES)"

@@ -13,10 +13,12 @@ from rich.progress import track
 from rich.table import Table
 from rich.text import Text
 
-from conformance import build, merge, ports, report, results, starter, teeth
 from conformance.places import BUILD, CASES, HERE, IN_CLONE, NAME, ROOT
-from conformance.results import Results
-from reference.case import CaseError, load_all
+from conformance.record import merge, results, tables
+from conformance.record.results import Results
+from conformance.selftest import teeth
+from conformance.targets import build, manifest, starter
+from reference.cases.case import CaseError, load_all
 
 
 def main() -> int:
@@ -27,7 +29,7 @@ def main() -> int:
     except BrokenPipeError:  # the reader has seen enough, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (ports.PortError, CaseError, results.ResultsError) as error:
+    except (manifest.PortError, CaseError, results.ResultsError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -75,7 +77,11 @@ def parser() -> argparse.ArgumentParser:
         "be used, and else 0.",
     )
     joined.add_argument(
-        "files", nargs="*", type=Path, metavar="FILE", help="default: those of conformance/results/"
+        "files",
+        nargs="*",
+        type=Path,
+        metavar="FILE",
+        help="default: those of conformance/record/committed/",
     )
     joined.add_argument("--json", type=Path, metavar="FILE", help="where the merged file goes")
     joined.set_defaults(run=merge.main)
@@ -192,10 +198,10 @@ def print_schema(arguments: argparse.Namespace) -> None:
 def show_teeth(arguments: argparse.Namespace) -> int:
     """Measure, print and write the margins; 1 if one is lost."""
     if not IN_CLONE:
-        raise ports.PortError("teeth: the C port, of which variants are made, is in a clone only")
+        raise manifest.PortError("teeth: variants are made of the C port, which is in a clone only")
     path = arguments.results
     results.check_writable(path)
-    out = report.console()
+    out = tables.console()
     chosen = load_all(arguments.cases)
     measured = track(
         teeth.measure(chosen), "measuring", teeth.count(chosen), console=Console(stderr=True)
@@ -205,7 +211,7 @@ def show_teeth(arguments: argparse.Namespace) -> int:
         mutants=[e for e in entries if isinstance(e, results.TeethMutant)],
         variants=[e for e in entries if isinstance(e, results.TeethVariant)],
     )
-    report.show_teeth(out, found)
+    tables.show_teeth(out, found)
     lost = [f"{e.id} {why}" for e in entries if (why := teeth.lost(e)) is not None]
     for line in lost:
         out.print(f"LOST {line}", style="bold red", soft_wrap=True)
@@ -227,7 +233,7 @@ def show_teeth(arguments: argparse.Namespace) -> int:
 
 def list_ports(arguments: argparse.Namespace) -> None:
     """A row a port: its toolchain's version, or the command that would install it."""
-    chosen = ports.select(arguments.ports)
+    chosen = manifest.select(arguments.ports)
     with ThreadPoolExecutor() as pool:  # some take seconds to say their version
         found = list(zip(chosen, pool.map(_detect, chosen), strict=True))
     if arguments.missing:
@@ -244,12 +250,12 @@ def list_ports(arguments: argparse.Namespace) -> None:
         shown = have if toolchain.ok else absent
         where = Text(device.text, style="" if device.ok else "dim")
         table.add_row(port.name, port.manifest.language, port.manifest.kind, shown, where)
-    report.console().print(table)
+    tables.console().print(table)
 
 
-def _detect(port: ports.Port) -> tuple[build.Outcome, build.Outcome]:
+def _detect(port: manifest.Port) -> tuple[build.Outcome, build.Outcome]:
     """A port's toolchain, and its device: looked for only where the toolchain is."""
     toolchain = build.detect_toolchain(port)
     if port.manifest.device is not None and not toolchain.ok:
         return toolchain, build.Outcome(False, "")
-    return toolchain, build.detect_device(ports.Target(port))
+    return toolchain, build.detect_device(manifest.Target(port))

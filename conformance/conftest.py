@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from conformance import merge, ports, report, results
 from conformance.places import BUILD
-from conformance.run import Options, Run
-from conformance.selection import progress
-from reference.case import CaseError
+from conformance.record import merge, results, tables
+from conformance.session.run import Options, Run
+from conformance.session.selection import progress
+from conformance.targets import manifest
+from reference.cases.case import CaseError
 
 HERE = Path(__file__).parent
 MATRIX = HERE / "test_ports.py"
@@ -50,9 +51,9 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that ports are ended, too
     try:
         if option("numprocesses", None):
-            raise ports.PortError("-n: ports are judged in one process; leave it out")
+            raise manifest.PortError("-n: ports are judged in one process; leave it out")
         config.stash[RUN] = Run(options)
-    except (ports.PortError, CaseError, results.ResultsError, OSError) as error:
+    except (manifest.PortError, CaseError, results.ResultsError, OSError) as error:
         progress(f"error: {error}")
         return 2
     except KeyboardInterrupt:
@@ -120,8 +121,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     run = config.stash.get(RUN, None)
     if run is None or config.option.collectonly:
         return
-    out = report.console()
-    report.show(out, run.results(complete=True))
+    out = tables.console()
+    tables.show(out, run.results(complete=True))
     for line in merge.elsewhere(run.without_device()):
         out.print(line, soft_wrap=True)
     if run.written:

@@ -7,7 +7,8 @@ from platformdirs import user_cache_path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-CASES = HERE / "cases"
+CONTRACT = HERE / "contract"
+CASES = HERE / "suite" / "cases"
 PORTS = ROOT / "ports"
 IN_CLONE = (ROOT / "Makefile").exists() and PORTS.is_dir()
 NAME = "backprop-conformance"  # of the command that pip installs

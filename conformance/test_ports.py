@@ -2,8 +2,8 @@
 
 import pytest
 
-from conformance.run import Run
-from reference.case import Case
+from conformance.session.run import Run
+from reference.cases.case import Case
 
 
 def test_port(run: Run, target: str, case: Case) -> None:

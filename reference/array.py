@@ -4,5 +4,5 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-# Any: the element type is what `reference.network` leaves open on purpose.
+# Any: the element type is what `reference.algorithm.network` leaves open on purpose.
 Array: TypeAlias = np.ndarray[Any, Any]

@@ -13,13 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from reference import checksums, golden, network
+from reference.algorithm import network
 from reference.array import Array
-from reference.case import Case, CaseError, load, load_all
-from reference.case_tables import DType
-from reference.parallel import in_parallel
+from reference.cases.case import Case, CaseError, load, load_all
+from reference.cases.tables import DType
+from reference.golden import checksums, derive
+from reference.golden.parallel import in_parallel
 
-CASES = Path("conformance/cases")
+CASES = Path("conformance/suite/cases")
 
 
 def main() -> int:
@@ -87,14 +88,14 @@ def trace(case: Case, arithmetic: str) -> Iterator[tuple[int, Array, list[Array]
     """
     dtype: DType = "float32" if arithmetic == "float32" else "float64"
     if arithmetic == "ball":
-        for n, tensors in golden.exact_run(case, dtype)[0]:
+        for n, tensors in derive.exact_run(case, dtype)[0]:
             *weights, error = [value for _, value, _ in tensors]
             yield n, np.asarray(error, np.float64), weights
         return
     X, y, syn = case.arrays(dtype)
     with np.errstate(over="ignore"):  # a saturated sigmoid: 1 / (1 + inf) is 0, as it should
         for n, error, weights in network.train(
-            X, y, syn, case.trace.checkpoints, **case.settings(dtype)
+            X, y, syn, case.trace.checkpoints, **case.settings_for(dtype)
         ):
             yield n, np.asarray(error, np.float64), weights
 
@@ -110,7 +111,7 @@ def run_golden(where: Path, check: bool) -> int:
         target = Path(temporary) if check else out
         different = 0
         for case, derived in derive_all(cases):
-            golden.write(target / f"{case.id}.json", derived)
+            derive.write(target / f"{case.id}.json", derived)
             if not check:
                 checksums.record(out, [out / f"{case.id}.json"])
                 print(target / f"{case.id}.json")
@@ -131,8 +132,8 @@ def derive_all(cases: list[Case]) -> list[tuple[Case, dict[str, Any]]]:
     started = time.monotonic()
     # The longest first, so that no core idles at the end.
     by_work = sorted(cases, key=lambda case: -case.training.iterations)
-    keys = [(case, dtype) for case in by_work for dtype in golden.DTYPES]
-    jobs = [partial(golden.derive, case, dtype) for case, dtype in keys]
+    keys = [(case, dtype) for case in by_work for dtype in derive.DTYPES]
+    jobs = [partial(derive.derive, case, dtype) for case, dtype in keys]
     for (case, dtype), derived in zip(keys, in_parallel(jobs), strict=True):
         results[case.id, dtype] = derived
         print(
@@ -142,7 +143,7 @@ def derive_all(cases: list[Case]) -> list[tuple[Case, dict[str, Any]]]:
             flush=True,
         )
     return [
-        (case, golden.assemble(case, {dtype: results[case.id, dtype] for dtype in golden.DTYPES}))
+        (case, derive.assemble(case, {dtype: results[case.id, dtype] for dtype in derive.DTYPES}))
         for case in cases
     ]
 
@@ -153,7 +154,7 @@ def difference(derived: dict[str, Any], path: Path) -> str | None:
         return f"{path} is missing: run make golden"
     try:
         committed = json.loads(path.read_text(encoding="utf-8"))
-        if golden.values_only(committed) != golden.values_only(derived):
+        if derive.values_only(committed) != derive.values_only(derived):
             return f"{path} has other values than a fresh derivation: run make golden"
         for key in ("replicas", "factor", "seed"):
             if committed["made_from"][key] != derived["made_from"][key]:
@@ -171,7 +172,7 @@ def _pairs(
     committed: dict[str, Any], derived: dict[str, Any]
 ) -> Iterator[tuple[tuple[DType, str, int, str], dict[str, Any], dict[str, Any]]]:
     """Each tensor of two golden files with equal values, and its place in them."""
-    for dtype in golden.DTYPES:
+    for dtype in derive.DTYPES:
         for kind in ("checkpoints", "steps", "predictions"):
             for old, new in zip(committed[dtype][kind], derived[dtype][kind], strict=True):
                 for before, after in zip(old["tensors"], new["tensors"], strict=True):
@@ -180,8 +181,8 @@ def _pairs(
 
 def _noise_problem(before: dict[str, Any], after: dict[str, Any], dtype: DType) -> str | None:
     """Noise is measured with this machine's exp, so it may differ, but not by much."""
-    if before["tolerance"] != golden.tolerance(before["noise"], dtype):
-        return f"the tolerance is not {golden.FACTOR} times the noise: run make golden"
+    if before["tolerance"] != derive.tolerance(before["noise"], dtype):
+        return f"the tolerance is not {derive.FACTOR} times the noise: run make golden"
     if not before["noise"] / 4 <= after["noise"] <= before["noise"] * 4:
         return f"the noise is {before['noise']:.3g}, but {after['noise']:.3g} in a fresh derivation"
     return None

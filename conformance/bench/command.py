@@ -7,16 +7,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import cast, get_args
 
-from conformance import report, results
 from conformance.bench import curves, plot, show
 from conformance.bench.files import Bench
 from conformance.bench.run import Options, Run
 from conformance.bench.statistics import LEAST_ROUNDS
 from conformance.bench.workloads import SWEEPS, WORKLOADS, Workload
 from conformance.places import BUILD
-from conformance.ports import PortError
-from conformance.selection import progress
-from reference.case_tables import DType
+from conformance.record import results, tables
+from conformance.session.selection import progress
+from conformance.targets.manifest import PortError
+from reference.cases.tables import DType
 
 ROUNDS = 7
 
@@ -46,7 +46,7 @@ def main(arguments: argparse.Namespace) -> int:
     finally:
         found = run.file(complete=complete)
         results.write(file, found)
-    out = report.console()
+    out = tables.console()
     show.show(out, found)
     out.print(f"results: {file}", soft_wrap=True)
     if (drawn := plot.draw(found, picture)) is not None:
@@ -71,7 +71,7 @@ def compare(arguments: argparse.Namespace) -> None:
 def show_curves(files: Sequence[Bench], picture: Path) -> bool:
     """Say who is fastest where, and draw it; False where no sweep was timed."""
     found = curves.curves(files)
-    out = report.console()
+    out = tables.console()
     if found:
         out.print("\n" + "\n".join(curves.sentences(found)), soft_wrap=True)
         out.print(curves.draw(found, picture), soft_wrap=True)

@@ -15,8 +15,8 @@ from typing import Any
 from conformance.bench import plot
 from conformance.bench.files import Bench
 from conformance.bench.workloads import SWEEPS
-from reference.case_tables import DType
-from reference.golden import DTYPES
+from reference.cases.tables import DType
+from reference.golden.derive import DTYPES
 
 AXES = {"ensembles": "networks side by side", "layers": "GFLOP in an iteration's matrix products"}
 

@@ -1,4 +1,4 @@
-"""The file that `make bench` writes. Its JSON schema is conformance/bench.schema.json."""
+"""The file that `make bench` writes. Its JSON schema is conformance/contract/bench.schema.json."""
 
 from collections.abc import Iterable
 from typing import Annotated, Literal
@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from conformance.bench.statistics import Estimate
-from conformance.ports import Status
-from conformance.results import Machine, Model, PortInfo
-from reference.case_tables import DType
+from conformance.record.results import Machine, Model, PortInfo
+from conformance.targets.manifest import Status
+from reference.cases.tables import DType
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 

@@ -35,13 +35,13 @@ from typing import NamedTuple
 
 from pydantic import ValidationError
 
-from conformance import build
 from conformance.bench.files import Latency, Roofline, Said
 from conformance.bench.workloads import Workload
 from conformance.places import ROOT
-from conformance.ports import Target
-from reference.case_tables import DType
-from reference.sentences import first_error
+from conformance.targets import build
+from conformance.targets.manifest import Target
+from reference.cases.tables import DType
+from reference.errors import first_error
 
 PASSES = 5
 UNITS = {"K": 2**10, "M": 2**20, "G": 2**30}

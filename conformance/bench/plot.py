@@ -5,8 +5,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from conformance import results
 from conformance.bench.files import Bench, least_times
+from conformance.record import results
 
 INSTALL = "pip install matplotlib"
 MISSING = f"no plot, since Matplotlib is not here: {INSTALL}"

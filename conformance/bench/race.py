@@ -10,13 +10,13 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from conformance.bench.statistics import Line, line
+from conformance.bench.timing import demand_right, timed_run
 from conformance.bench.workloads import Workload
-from conformance.channel import Trouble
-from conformance.judge import Judge, Verdict
-from conformance.protocol import Question
-from conformance.timing import demand_right, timed_run
-from conformance.traces import Trace
-from reference.case_tables import DType
+from conformance.process.channel import Trouble
+from conformance.suite.traces import Trace
+from conformance.verdict.judge import Judge, Verdict
+from conformance.wire.client import Question
+from reference.cases.tables import DType
 
 SLOW_S = 3.0  # a target that takes longer for its shortest run is not timed
 LONGEST = 1 / 4  # of a turn: the longest run that is chosen

@@ -8,19 +8,20 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from conformance import build, ports, results
 from conformance.bench import limits
-from conformance.bench.client import BulkClient
 from conformance.bench.files import Bench, Latency, LeftOut, Roofline, Row, Said, Setting
 from conformance.bench.race import SLOW_S, Contender, pinned, race
 from conformance.bench.summary import rows
 from conformance.bench.workloads import Workload
-from conformance.build import NotReady, Ready
-from conformance.judge import Judge
-from conformance.protocol import Client, Question
-from conformance.selection import progress
-from conformance.traces import Trace
-from reference.case_tables import DType
+from conformance.record import results
+from conformance.session.selection import progress
+from conformance.suite.traces import Trace
+from conformance.targets import build, manifest
+from conformance.targets.build import NotReady, Ready
+from conformance.verdict.judge import Judge
+from conformance.wire.bulk import BulkClient
+from conformance.wire.client import Client, Question
+from reference.cases.tables import DType
 
 # What libraries read to know how many threads they may have; NPROC is for XLA.
 VARIABLES = (
@@ -70,7 +71,7 @@ class Run:
     left_out: list[LeftOut] = field(default_factory=lambda: list(OTHER_WORK))
 
     def __post_init__(self) -> None:
-        chosen = ports.select(self.options.ports)
+        chosen = manifest.select(self.options.ports)
         progress(f"building {len(chosen)} ports, where that is not done yet")
         with ThreadPoolExecutor() as pool:
             prepared = [ready for group in pool.map(build.prepare, chosen) for ready in group]

@@ -7,8 +7,8 @@ from rich.table import Table
 from rich.text import Text
 
 from conformance.bench.files import Bench, Interval, Row, Setting, Timed
-from conformance.report import STYLES
-from reference.golden import DTYPES
+from conformance.record.tables import STYLES
+from reference.golden.derive import DTYPES
 
 COLUMNS = ("an iteration", "x NumPy", "fixed", "of limit", "of GEMM", "on device", "copies")
 HEAD = """

@@ -21,17 +21,17 @@ from typing import Any
 
 import numpy as np
 
-from conformance import traces
-from conformance.compare import Expected
 from conformance.places import CASES
-from conformance.protocol import Question
-from conformance.traces import Trace
-from reference import network
+from conformance.suite import traces
+from conformance.suite.compare import Expected
+from conformance.suite.traces import Trace
+from conformance.wire.client import Question
+from reference.algorithm import network
+from reference.algorithm.settings import Settings
 from reference.array import Array
-from reference.case import Case, load
-from reference.case_tables import DType
-from reference.golden import Tensors, checkpoint_tensors, tolerance
-from reference.rules import Rules
+from reference.cases.case import Case, load
+from reference.cases.tables import DType
+from reference.golden.derive import Tensors, checkpoint_tensors, tolerance
 
 REPLICAS = 3
 SEED = 2015
@@ -248,11 +248,13 @@ def _run(
     there: list[Any] = [(..., *np.ix_(*order)) for order in orders]
     back: list[Any] = [(..., *np.ix_(*map(np.argsort, order))) for order in orders]
     X, y = X[np.ix_(rows, inputs)].astype(arithmetic), y[rows].astype(arithmetic)
-    rules = Rules(**case.settings(dtype))
-    state = rules.split([w[axes].astype(arithmetic) for w, axes in zip(start, there, strict=True)])
+    settings = Settings(**case.settings_for(dtype))
+    state = settings.split(
+        [w[axes].astype(arithmetic) for w, axes in zip(start, there, strict=True)]
+    )
     for n in range(case.trace.checkpoints[-1] + 1):
         # In such a network, what an update first computes is what inference does.
-        l, _, _, new = network.update(X, y, state, rules, n)
+        l, _, _, new = network.update(X, y, state, settings, n)
         if n in case.trace.checkpoints:
             found = [w[axes].astype(np.float64) for w, axes in zip(state.syn, back, strict=True)]
             # NumPy's mean adds in pairs, in any order of samples; most loops add one by one.

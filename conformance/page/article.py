@@ -6,16 +6,16 @@ from functools import cache, partial
 
 import numpy as np
 
-from conformance import mutants, traces
-from conformance.compare import Expected, compare, farthest
-from conformance.diagnose import start_of
 from conformance.places import CASES
-from conformance.results import Results
-from conformance.traces import Trace
-from reference.case import Case, load
-from reference.case_tables import DType
-from reference.golden import DTYPES, Tensors
-from reference.parallel import in_parallel
+from conformance.record.results import Results
+from conformance.suite import known_bugs, traces
+from conformance.suite.compare import Expected, compare, farthest
+from conformance.suite.traces import Trace
+from conformance.verdict.diagnosis import start_of
+from reference.cases.case import Case, load
+from reference.cases.tables import DType
+from reference.golden.derive import DTYPES, Tensors
+from reference.golden.parallel import in_parallel
 
 CASE = "three-layer"
 # Printed by the article's second program.
@@ -153,7 +153,7 @@ def _wrong_runs(case: Case, trace: Trace) -> dict[str, list[tuple[int, Tensors]]
     checks = [("run", n) for n, _ in trace.checkpoints]
     found = {}
     for bug in BUGS:
-        answers = mutants.answer(mutants.catalogue()[bug][0], start, checks)
+        answers = known_bugs.answer(known_bugs.catalogue()[bug][0], start, checks)
         run = [(n, got) for (_, n), got in zip(checks, answers, strict=True)]
         compared = zip(answers, trace.checkpoints, strict=True)
         if any(compare(got, wanted, trace.dtype).first for got, (_, wanted) in compared):

@@ -7,16 +7,17 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from conformance import ports, report, results
 from conformance.bench import curves
 from conformance.bench.files import Bench
 from conformance.page import article, plots, sides, verdicts
 from conformance.page.excerpts import MarkerError, programs
 from conformance.page.learning import learning
 from conformance.places import IN_CLONE
-from conformance.results import Results, ResultsError, Timing
-from conformance.selection import progress
-from reference.golden import FACTOR
+from conformance.record import results, tables
+from conformance.record.results import Results, ResultsError, Timing
+from conformance.session.selection import progress
+from conformance.targets import manifest
+from reference.golden.derive import FACTOR
 
 PAGE, SUMMARY, BADGES = "index.html", "summary.md", "badges"
 
@@ -54,12 +55,12 @@ def render(found: Results, benches: Sequence[Bench]) -> dict[str, str]:
     shown = {
         "results": found,
         "machine": found.machine,
-        "counts": report.counts(found.results),
+        "counts": tables.counts(found.results),
         "compared": sum(r.numbers_compared for r in found.results),
         "rows": rows,
         "ids": {row.name: row.id for row in rows},
         "cases": list(dict.fromkeys(r.case for r in found.results)),
-        "failures": [r for r in found.results if r.status in ports.WRONG],
+        "failures": [r for r in found.results if r.status in manifest.WRONG],
         "timed_case": timed_case,
         "timed": {t.port: t for t in found.timings if t.case == timed_case},
         "timings": sorted(found.timings, key=lambda t: (t.case, t.ns_per_iteration)),
@@ -101,7 +102,7 @@ def _article(found: Results) -> dict[str, Any]:
 
 def _sides() -> dict[str, Any]:
     """The programs side by side; an installed package has only the reference's."""
-    chosen = ports.select([]) if IN_CLONE else []
+    chosen = manifest.select([]) if IN_CLONE else []
     try:
         found = programs([(port.name, port.manifest.language) for port in chosen])
     except MarkerError as error:

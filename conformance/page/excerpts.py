@@ -16,8 +16,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from conformance import mutants
 from conformance.places import PORTS, ROOT
+from conformance.suite import known_bugs
 
 STEPS = ("forward", "output-delta", "hidden-delta", "update", "checkpoint")
 MARKER = re.compile(rf"\s*(?://|#|!|--|;|/\*)\s*\[(/?)({'|'.join(STEPS)})\]\s*(?:\*/)?\s*")
@@ -52,8 +52,8 @@ def programs(ports: Iterable[tuple[str, str]]) -> list[Program]:
 
     Raises MarkerError.
     """
-    article = [ROOT / "reference" / "three_layer.py"]
-    algorithm = [Path(str(module.__file__)) for module in mutants.ALGORITHM]
+    article = [ROOT / "reference" / "article" / "three_layer.py"]
+    algorithm = [Path(str(module.__file__)) for module in known_bugs.ALGORITHM]
     found = [
         Program("article", "Python (NumPy)", _steps(article)),
         Program("numpy", "Python (NumPy)", _steps(algorithm)),

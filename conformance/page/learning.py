@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from conformance.page.article import Article, dict_of
+from reference.algorithm.network import step
 from reference.array import Array
-from reference.network import step
 
 DIGITS = 5  # shown of each number; it is the pictures that tell
 
@@ -28,7 +28,7 @@ def learning(article: Article) -> Learning:
     frames = []
     for n, tensors in trace.checkpoints:
         syn = trace.state(n)
-        found = step(X, y, syn, iteration=n, **case.settings("float64"))
+        found = step(X, y, syn, iteration=n, **case.settings_for("float64"))
         frames.append(
             {
                 "n": n,

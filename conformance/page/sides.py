@@ -13,7 +13,7 @@ from pygments.util import ClassNotFound
 
 from conformance.page.excerpts import STEPS, Excerpt, Program
 from conformance.places import ROOT
-from reference.case_tables import Strict
+from reference.cases.tables import Strict
 
 TEXTS = Path(__file__).with_name("steps.toml")
 # What is coloured, by the class that style.css has for it. All else is plain, and takes no room.

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from conformance.ports import WRONG, Status
-from conformance.report import SEVERITY
-from conformance.results import PortInfo, Result, Results
+from conformance.record.results import PortInfo, Result, Results
+from conformance.record.tables import SEVERITY
+from conformance.targets.manifest import WRONG, Status
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-/* Backpropagation in C11, behind the contract of conformance/backprop.h.
+/* Backpropagation in C11, behind the contract of conformance/contract/backprop.h.
  *
  * Compiled twice: with -DBITS=64 for float64 and with -DBITS=32 for float32. This file has the
  * algorithm, layers.h what a layer does besides the matrix product, optimise.h what is done with

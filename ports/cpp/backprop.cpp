@@ -1,4 +1,4 @@
-/* Backpropagation in C++ with Eigen, behind the contract of conformance/backprop.h.
+/* Backpropagation in C++ with Eigen, behind the contract of conformance/contract/backprop.h.
  *
  * This file has the exported functions. algorithm.h has the algorithm, layers.h what a layer does
  * besides the matrix product, optimise.h what is done with a descent, network.h the matrices,

@@ -1,4 +1,4 @@
-/* Backpropagation in CUDA C++, behind the contract of conformance/backprop.h.
+/* Backpropagation in CUDA C++, behind the contract of conformance/contract/backprop.h.
  *
  * This file has the host's side: arrays to the GPU, a launch, results back, and the exported
  * functions. The algorithm is in kernel.cuh and what that includes, which is all that runs on the

@@ -1,4 +1,4 @@
-/// Backpropagation in D, behind the contract of conformance/backprop.h.
+/// Backpropagation in D, behind the contract of conformance/contract/backprop.h.
 ///
 /// This file has the exported functions. algorithm.d has the algorithm, layers.d what a layer does
 /// besides the matrix product, optimise.d what is done with a descent, network.d the arrays,

@@ -1,4 +1,4 @@
-/// The settings of conformance/backprop.h, and how many numbers of each kind follow from them.
+/// The settings of conformance/contract/backprop.h, and how many numbers of each kind follow from them.
 module settings;
 
 @nogc nothrow:

@@ -1,4 +1,4 @@
-! Backpropagation in Fortran, behind the contract of conformance/backprop.h.
+! Backpropagation in Fortran, behind the contract of conformance/contract/backprop.h.
 !
 ! This file has the exported functions. algorithm.F90 has the algorithm, layers.F90 what a layer
 ! does besides the matrix product, optimise.F90 what is done with a descent, network.F90 the

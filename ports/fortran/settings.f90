@@ -1,4 +1,4 @@
-! The settings of conformance/backprop.h, and how many numbers of each kind follow from them.
+! The settings of conformance/contract/backprop.h, and how many numbers of each kind follow from them.
 module settings
   use, intrinsic :: iso_c_binding, only: c_double, c_f_pointer, c_int64_t, c_ptr
   implicit none

@@ -1,4 +1,4 @@
-// The wire protocol of conformance/PORTING.md: a JSON object a line in, a JSON object a line out.
+// The wire protocol of conformance/contract/PORTING.md: a JSON object a line in, a JSON object a line out.
 import { createInterface } from "node:readline";
 import { stateShapes } from "./network.mjs?float64";
 

@@ -24,7 +24,7 @@ def static(default):
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """conformance/SPEC.md says what each does; each default leaves its capability out."""
+    """conformance/contract/SPEC.md says what each does; each default leaves its capability out."""
 
     alpha: np.floating
     philox_seed: np.uint64  # always there: 0 is a seed like others

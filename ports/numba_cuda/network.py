@@ -21,7 +21,7 @@ SIGMOID, TANH, RELU, SOFTMAX = range(4)
 
 
 class Rules(NamedTuple):
-    """The settings of conformance/SPEC.md, as numbers: an argument of the kernels.
+    """The settings of conformance/contract/SPEC.md, as numbers: an argument of the kernels.
 
     0 turns off shuffling, dropout, trimming, decay and momentum. Real numbers have the dtype.
     """

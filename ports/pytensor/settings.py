@@ -12,7 +12,7 @@ NUMBERS = (
 
 
 class Settings(NamedTuple):
-    """conformance/SPEC.md says what each does; each default leaves its capability out.
+    """conformance/contract/SPEC.md says what each does; each default leaves its capability out.
 
     Each number is of the dtype, or, for a program's formulas, a shared variable.
     """

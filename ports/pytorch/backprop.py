@@ -17,7 +17,7 @@ if "OMP_NUM_THREADS" not in os.environ:
 
 
 class Settings(NamedTuple):
-    """conformance/SPEC.md says what each does; each default leaves its capability out."""
+    """conformance/contract/SPEC.md says what each does; each default leaves its capability out."""
 
     alpha: float
     bias: bool = False

@@ -1,4 +1,4 @@
-//! The functions of conformance/backprop.h: from C's pointers to slices and `Rules`, if a request
+//! The functions of conformance/contract/backprop.h: from C's pointers to slices and `Rules`, if a request
 //! is valid, and from a `Result`, or a panic, to a status.
 //!
 //! All of the port that is unsafe is here, and it is only this: that pointers are as

@@ -1,4 +1,4 @@
-//! Backpropagation in Rust, behind the contract of conformance/backprop.h.
+//! Backpropagation in Rust, behind the contract of conformance/contract/backprop.h.
 //!
 //! This file has the algorithm, layers.rs what a layer does besides the matrix product,
 //! optimise.rs what is done with a descent, network.rs the arrays, rules.rs what the settings say,

@@ -1,4 +1,4 @@
-//! The settings of conformance/backprop.h: whether that allows them, and what they say as `Rules`.
+//! The settings of conformance/contract/backprop.h: whether that allows them, and what they say as `Rules`.
 
 use crate::real::Real;
 use crate::rules::{Activation, BatchNorm, Dropout, Method, Rules};

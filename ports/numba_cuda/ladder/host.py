@@ -6,7 +6,7 @@ There are three ways to drive a GPU here, and a rung takes one of them:
     loops        a launch is an operation, and the loop is on the host: rungs 4 and 6
     ensembles    a launch takes many networks from a checkpoint to the next: rung 5
 
-Each returns `train` and `step`, the functions of conformance/PORTING.md.
+Each returns `train` and `step`, the functions of conformance/contract/PORTING.md.
 """
 
 import functools

@@ -1,0 +1,1 @@
+"""Starts programs, confines them, talks to them over pipes, and ends them with all they started."""

@@ -1,0 +1,1 @@
+"""Results: their files, their tables in the terminal, several machines merged."""

@@ -1,0 +1,261 @@
+"""Joins results files of several machines into one matrix: `python -m conformance merge`.
+
+* A verdict is stale where the port's files, or the case and its golden data, are not those of this
+  clone now. It is marked, and says nothing of what is here.
+* Verdicts on the same port, case and dtype are of one machine if its system, its processor and the
+  port's device are the same. The newest of those that are not stale stands; else the newest;
+  and of one date, the worst.
+* Verdicts of several machines all stand. A cell of the table is the worst of them; but a SKIP,
+  or what is stale, gives way to what is not. An emulation has a name, and so a column, of its own.
+
+Timings stay where they are: those of different machines are not for one table.
+"""
+
+import argparse
+import datetime
+import re
+from collections.abc import Iterable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from rich.console import Console
+
+from conformance.places import CASES, IN_CLONE, PORTS
+from conformance.record import results, tables
+from conformance.record.results import (
+    CaseInfo,
+    Machine,
+    Model,
+    PortInfo,
+    Result,
+    Results,
+    ResultsError,
+    check_writable,
+)
+from conformance.suite import traces
+from conformance.targets.build import files_sha256
+from conformance.targets.manifest import WRONG
+from reference.cases.case import CaseError, load
+
+COMMITTED = Path(__file__).parent / "committed"  # files from machines with devices that others lack
+FORMAT = Results.model_fields["format"].default
+SIGNS = {"changed": ("*", "changed since"), "absent": ("?", "not in this clone")}
+
+Now = Literal["same", "changed", "absent"]  # what became of a port, or of a case
+
+
+class Source(Model):
+    """One file: where and when its verdicts were made; `mark` is its letter in the table."""
+
+    mark: str
+    file: str
+    complete: bool
+    machine: Machine
+
+    @property
+    def when(self) -> str:
+        """Date and commit."""
+        date = self.machine.date.astimezone(datetime.UTC)
+        incomplete = "" if self.complete else ", not complete"
+        return f"{date:%Y-%m-%d %H:%M} UTC, commit {self.machine.commit}{incomplete}"
+
+
+class Cell(Result):
+    """One verdict, the mark of its source, and whether port and case are as they were then."""
+
+    source: str
+    device: str | None
+    driver: str | None
+    port_now: Now
+    case_now: Now
+
+    @property
+    def ran_on(self) -> str:
+        """The device, and its driver if it has one."""
+        said = [text for text in (self.device, self.driver) if text] or ["no device"]
+        return said[-1] if said[-1].startswith(said[0]) else "; ".join(said)
+
+    @property
+    def stale(self) -> bool:
+        """Made with other files than those of this clone."""
+        return "changed" in (self.port_now, self.case_now)
+
+    @property
+    def mark(self) -> str:
+        """Its source, with a sign where the verdict is stale, or cannot be known to be."""
+        unknown = "absent" in (self.port_now, self.case_now)
+        return self.source + ("*" if self.stale else "?" if unknown else "")
+
+
+class Merged(Model):
+    """The file that `--json` writes."""
+
+    format: Literal[1] = 1
+    sources: list[Source]
+    cells: list[Cell]
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Write the file, if any, and print the table; 1 if a verdict that is not stale is wrong.
+
+    Raises ResultsError for a user's mistake.
+    """
+    paths, target = arguments.files or committed(), arguments.json
+    if not paths:
+        raise ResultsError(f"no results files: name some; there are none in {COMMITTED}")
+    merged, notes = join({path: read(path) for path in paths})
+    if not merged.cells:
+        raise ResultsError("there is no verdict in any of these files")
+    if target is not None:
+        if target.resolve() in {path.resolve() for path in paths}:
+            raise ResultsError(f"{target}: is one of the files to merge, and is not written over")
+        check_writable(target)
+        results.write(target, merged)
+    show(tables.console(), merged, notes)
+    return int(any(c.status in WRONG and not c.stale for c in merged.cells))
+
+
+def committed() -> list[Path]:
+    """The results files that are kept here."""
+    return sorted(COMMITTED.glob("*.json"))
+
+
+def read(path: Path) -> Results:
+    """Read a results file. Raises ResultsError if it is not one, or has another format."""
+    return results.read(path, Results, f"a results file of format {FORMAT}")
+
+
+def join(files: dict[Path, Results]) -> tuple[Merged, list[str]]:
+    """The verdicts that stand; and sentences on those of the same machine that differ from them."""
+    sources: dict[str, Source] = {}
+    cells: list[Cell] = []
+    for number, (path, found) in enumerate(files.items()):
+        mark = chr(ord("A") + number % 26) + str(number // 26 or "")
+        sources[mark] = Source(
+            mark=mark, file=str(path), complete=found.complete, machine=found.machine
+        )
+        try:
+            cells += _cells(mark, found)
+        except OSError as error:
+            raise ResultsError(f"{error.filename}: cannot be read: {error.strerror}") from error
+
+    def rank(cell: Cell) -> tuple[bool, float, int]:
+        date = sources[cell.source].machine.date
+        return cell.stale, -date.timestamp(), -tables.SEVERITY.index(cell.status)
+
+    standing: dict[tuple[str, ...], dict[str | None, Cell]] = {}
+    differing: dict[tuple[str, ...], list[Cell]] = {}
+    for cell in sorted(cells, key=rank):
+        machine = sources[cell.source].machine
+        key = (machine.system, machine.processor, cell.port, cell.case, cell.dtype)
+        by_device = standing.setdefault(key, {})
+        before = by_device.get(cell.device)
+        if cell.device is None and by_device:  # it did not come up: any newer verdict will do
+            before = next(iter(by_device.values()))
+        if before is None:
+            by_device[cell.device] = cell
+        elif before.status != cell.status and "SKIP" not in (before.status, cell.status):
+            story = (cell.port, before.status, before.mark, cell.status, cell.mark)
+            differing.setdefault(story, []).append(cell)
+    kept = [cell for by_device in standing.values() for cell in by_device.values()]
+    kept.sort(key=lambda c: (c.port, c.case, c.dtype, c.source))
+    notes = [
+        f"{port}, {tables.where(members)}: {new} {mark} stands before {old} {old_mark}, "
+        "which is of the same machine and not newer, or stale"
+        for (port, new, mark, old, old_mark), members in differing.items()
+    ]
+    return Merged(sources=list(sources.values()), cells=kept), notes
+
+
+def _cells(mark: str, found: Results) -> list[Cell]:
+    """The verdicts of one file, compared with this clone."""
+    ports = {
+        p.port: {**p.model_dump(include={"device", "driver"}), "port_now": _now(p, _port(p.port))}
+        for p in found.ports
+    }
+    cases = {c.case: _now(c, _case(c.case)) for c in found.cases}
+    return [
+        Cell(**dict(r), **ports[r.port], source=mark, case_now=cases[r.case]) for r in found.results
+    ]
+
+
+def _now(then: PortInfo | CaseInfo, now: str | None) -> Now:
+    return "absent" if now is None else "same" if now == then.sha256 else "changed"
+
+
+@cache
+def _port(target: str) -> str | None:
+    """The hash of a target's folder in this clone: of "cuda:warp (emulation)", that of cuda."""
+    name = re.split(r":| \(", target)[0]
+    here = {folder.name: folder for folder in PORTS.iterdir()} if IN_CLONE else {}
+    return files_sha256(here[name], documents=False) if name in here else None
+
+
+@cache
+def _case(case: str) -> str | None:
+    here = {path.stem: path for path in CASES.glob("*.toml")}
+    return traces.sha256(load(here[case])) if case in here else None
+
+
+def _shown(cells: Iterable[Cell]) -> list[Cell]:
+    """What counts of each port, case and dtype: a SKIP and what is stale give way to the rest."""
+    grouped: dict[tuple[str, ...], list[Cell]] = {}
+    for cell in cells:
+        grouped.setdefault((cell.port, cell.case, cell.dtype), []).append(cell)
+    found: list[Cell] = []
+    for group in grouped.values():
+        judged = [c for c in group if c.status != "SKIP"] or group
+        found += [c for c in judged if not c.stale] or judged
+    return found
+
+
+def _marks(cells: Sequence[Cell]) -> str:
+    return " " + "".join(sorted({cell.mark for cell in cells}))
+
+
+def show(out: Console, merged: Merged, notes: list[str]) -> None:
+    """Print the matrix, what is not a PASS, and what the marks mean."""
+    cells = _shown(merged.cells)
+    tables.verdicts(out, cells, _marks)
+    tables.reasons(out, cells, _marks)
+    for note in notes:
+        out.print(note, soft_wrap=True)
+    lines = [""]
+    for s in merged.sources:
+        m, mine = s.machine, [cell for cell in merged.cells if cell.source == s.mark]
+        lines.append(f"{s.mark}  {s.file}: {s.when}, {m.system}, {m.processor}, {m.cores} cores")
+        for device in dict.fromkeys(c.ran_on for c in mine if c.device):
+            ports = dict.fromkeys(c.port for c in mine if c.device and c.ran_on == device)
+            lines.append(f"   on {device}: {', '.join(ports)}")
+        for now, (sign, says) in SIGNS.items():
+            ports = dict.fromkeys(c.port for c in mine if c.port_now == now)
+            cases = dict.fromkeys(c.case for c in mine if c.case_now == now)
+            for what, names in (("port", ports), ("case or its golden data", cases)):
+                if names:
+                    lines.append(f"   {s.mark}{sign} {what} {says}: {', '.join(names)}")
+    lines.append(f"{tables.counts(cells)}; stale: {sum(c.stale for c in cells)}")
+    out.print("\n".join(lines), soft_wrap=True)
+
+
+def elsewhere(missing: set[str]) -> list[str]:
+    """What committed files say of targets whose device is missing here: to be read, no more."""
+    try:
+        merged, _ = join({path: read(path) for path in committed() if missing})
+    except (ResultsError, CaseError) as error:
+        return [f"results of other machines are left out: {error}"]
+    lines = []
+    told: dict[tuple[str, ...], list[Cell]] = {}
+    sources = {source.mark: source for source in merged.sources}
+    for c in _shown(merged.cells):
+        if c.port in missing and c.status != "SKIP":
+            told.setdefault((c.port, c.ran_on, c.source), []).append(c)
+    for (port, device, mark), cells in told.items():
+        stale = ""
+        if any(c.port_now == "changed" for c in cells):
+            stale = " (stale: port changed since)"
+        elif changed := sorted({c.case for c in cells if c.stale}):
+            stale = f" (stale: changed since, or its golden data: {', '.join(changed)})"
+        said = f"{tables.counts(cells)}; {device}, {sources[mark].when}{stale}"
+        lines.append(f"on another machine: {port}: {said}")
+    return lines

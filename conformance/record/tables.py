@@ -1,0 +1,206 @@
+"""The tables that a person reads at the end of a run."""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from conformance.record.results import CapabilityResult, Result, Results, Teeth, Timing
+
+STYLES = {"PASS": "green", "SKIP": "dim", "XFAIL": "yellow"}
+SEVERITY = ["PASS", "SKIP", "XFAIL", "GARBAGE", "TIMEOUT", "CRASH", "FAIL"]
+NAME_WIDTH = 18
+CELL_WIDTH = 14
+
+# What the table of capabilities, or the cases, say more exactly.
+SHORTER = {
+    r"^does not list the capability .*": "does not list a capability that is needed",
+    r"^first (\d+) of \d+ iterations": r"first \1 iterations",
+}
+
+R = TypeVar("R", bound=Result)
+
+
+def console() -> Console:
+    """Standard output; colour only on a terminal, and never under NO_COLOR."""
+    # No markup: what manifests and ports say is shown as it is.
+    found = Console(highlight=False, markup=False)
+    return found if found.is_terminal else Console(highlight=False, markup=False, width=100)
+
+
+def show(out: Console, results: Results) -> None:
+    """Print verdicts, the reasons for all that is not a PASS, timings, and totals."""
+    verdicts(out, results.results)
+    _accuracies(out, results.results)
+    reasons(out, results.results)
+    columns = _columns(out, CELL_WIDTH)
+    if results.capabilities:
+        out.print("\nCapabilities: passed cases that need them, of those with all needs listed")
+    able = list(dict.fromkeys(entry.port for entry in results.capabilities))
+    for start in range(0, len(able), columns):
+        out.print(_capabilities(results.capabilities, able[start : start + columns]))
+    if results.timings:
+        out.print("\nTime of ports that passed: slope and intercept over interleaved runs")
+        out.print(_timings(results.timings))
+    total = sum(r.numbers_compared for r in results.results)
+    out.print(f"{counts(results.results)}; {total:,} numbers compared")
+
+
+def counts(results: Sequence[Result]) -> str:
+    """How many results of each status there are."""
+    found = {s: sum(r.status == s for r in results) for s in SEVERITY}
+    return ", ".join(f"{count} {status}" for status, count in found.items() if count)
+
+
+def unmarked(_: Sequence[Result]) -> str:
+    """What stands behind results that are all of this run."""
+    return ""
+
+
+def verdicts(
+    out: Console, results: Sequence[R], mark: Callable[[Sequence[R]], str] = unmarked
+) -> None:
+    """Print the matrix; `mark` says what stands behind the results of a cell."""
+    ports = list(dict.fromkeys(r.port for r in results))
+    told = {r.case for r in results if r.status != "SKIP"}
+    judged = [r for r in results if r.case in told]
+    skipped = {r.case for r in results} - told
+    grouped: dict[tuple[str, str], list[R]] = {}
+    for r in judged:
+        grouped.setdefault((r.case, r.port), []).append(r)
+    cells = {key: _cell(group, mark) for key, group in grouped.items()}
+    columns = _columns(out, max([CELL_WIDTH, *(len(cell) + 4 for cell in cells.values())]))
+    if judged:
+        out.print("\nVerdicts, with the worst deviation as a multiple of the tolerance")
+        for start in range(0, len(ports), columns):
+            out.print(_verdicts(cells, ports[start : start + columns]))
+    if skipped:
+        out.print(f"Cases left out of this table, since each is a SKIP and no more: {len(skipped)}")
+
+
+def _columns(out: Console, width: int) -> int:
+    """How many ports a table has room for."""
+    return max(1, (out.width - NAME_WIDTH) // width)
+
+
+def _verdicts(cells: dict[tuple[str, str], Text], ports: list[str]) -> Table:
+    table = Table()
+    table.add_column("case", no_wrap=True)
+    for port in ports:
+        table.add_column(Text(port), justify="right")
+    for case in dict.fromkeys(case for case, _ in cells):
+        table.add_row(case, *(cells.get((case, port), Text()) for port in ports))
+    return table
+
+
+def _cell(results: list[R], mark: Callable[[Sequence[R]], str]) -> Text:
+    """One port and case: the worst status over the dtypes, and the worst margin."""
+    worst = max(results, key=lambda r: SEVERITY.index(r.status))
+    alike = [r for r in results if r.status == worst.status]
+    margins = [r.margin for r in alike if r.margin is not None]
+    shown = f" {max(margins):.2g}" if margins else ""
+    return Text(worst.status + shown + mark(alike), style=STYLES.get(worst.status, "bold red"))
+
+
+def _capabilities(entries: list[CapabilityResult], ports: list[str]) -> Table:
+    table = Table()
+    table.add_column("capability", no_wrap=True)
+    for port in ports:
+        table.add_column(Text(port), justify="right")
+    for capability in dict.fromkeys(entry.capability for entry in entries):
+        row = {e.port: e for e in entries if e.capability == capability}
+        cells = [
+            Text(f"{e.passed}/{e.cases}", style="green" if e.passed == e.cases else "yellow")
+            if (e := row[port]).listed
+            else Text("not listed", style="dim")
+            for port in ports
+        ]
+        table.add_row(capability, *cells)
+    return table
+
+
+def _accuracies(out: Console, results: list[Result]) -> None:
+    """What part of held-out samples each port learns to classify, where a case asks for it."""
+    for case in dict.fromkeys(r.case for r in results if r.accuracy is not None):
+        found = {r.port: r.accuracy for r in results if r.case == case and r.accuracy is not None}
+        shown = ", ".join(f"{port} {accuracy:.2%}" for port, accuracy in found.items())
+        out.print(f"Accuracy on samples held out of {case}: {shown}", soft_wrap=True)
+
+
+def reasons(
+    out: Console, results: Sequence[R], mark: Callable[[Sequence[R]], str] = unmarked
+) -> None:
+    """Print each reason once, with what it holds for; of long runs only that they were cut."""
+    grouped: dict[tuple[str, str], dict[str, list[R]]] = {}
+    for r in results:
+        if r.reason:
+            reason = r.reason
+            for pattern, shorter in SHORTER.items():
+                reason = re.sub(pattern, shorter, reason)
+            grouped.setdefault((r.status, reason), {}).setdefault(r.port, []).append(r)
+    for (status, reason), by_port in grouped.items():
+        line = Text(f"{status} ", style=STYLES.get(status, "bold red"))
+        members = [r for found in by_port.values() for r in found]
+        said = f"{', '.join(by_port)}, {where(members)}{mark(members)}: {reason}"
+        out.print(line.append(said, style="default"), soft_wrap=True)
+
+
+def where(results: Sequence[Result]) -> str:
+    """The case, or how many, and the dtype if it is one."""
+    cases = list(dict.fromkeys(r.case for r in results))
+    named = cases[0] if len(cases) == 1 else f"{len(cases)} cases"
+    dtypes = {r.dtype for r in results}
+    return named + (f" {dtypes.pop()}" if len(dtypes) == 1 else "")
+
+
+def _timings(timings: Iterable[Timing]) -> Table:
+    table = Table()
+    table.add_column("port")
+    table.add_column("case")
+    for heading in ("ns/iteration", "95 % interval", "fixed ms", "x NumPy"):
+        table.add_column(heading, justify="right")
+    for t in sorted(timings, key=lambda t: (t.case, t.ns_per_iteration)):
+        ratio = f"{t.ratio_to_numpy:.1f}" if t.ratio_to_numpy is not None else "-"
+        # Where it is lost in the noise, the fit may put it below zero.
+        fixed = f"{t.fixed_ms:.2f}" if t.fixed_ms > 0 else "-"
+        interval = f"{t.ns_low:,.0f} - {t.ns_high:,.0f}"
+        table.add_row(Text(t.port), t.case, f"{t.ns_per_iteration:,.0f}", interval, fixed, ratio)
+    return table
+
+
+def show_teeth(out: Console, teeth: Teeth) -> None:
+    """Print what catches each known bug, and how far each correct variant strays."""
+    out.print("\nKnown bugs: the worst deviation as a multiple of the tolerance, and the diagnosis")
+    table = Table()
+    for heading in ("bug", "caught by", "at"):
+        table.add_column(heading)
+    table.add_column("margin", justify="right")
+    table.add_column("named")
+    for m in teeth.mutants:
+        k = m.killed_by
+        margin = f"{k.margin:.1g}" if k.margin is not None else "not finite"
+        others = len(m.named) - 1
+        named = ("yes" if m.id in m.named else "no") + (f", with {others} more" * (others > 0))
+        where = f"{k.check} {k.iteration}: {k.tensor}"
+        table.add_row(m.id, f"{k.case} {k.dtype}", where, margin, named)
+    out.print(table)
+    out.print("\nCorrect variants: the worst deviation as a multiple of the tolerance")
+    table = Table()
+    for heading in ("variant", "status", "at"):
+        table.add_column(heading)
+    table.add_column("margin", justify="right")
+    for v in teeth.variants:
+        margin = f"{v.margin:.3f}" if v.margin is not None else "-"
+        status = Text(v.status, style=STYLES.get(v.status, "bold red"))
+        table.add_row(v.id, status, f"{v.case} {v.dtype}", margin)
+    out.print(table)
+    caught = [m.killed_by.margin for m in teeth.mutants if m.killed_by.margin is not None]
+    strayed = [v.margin for v in teeth.variants if v.margin is not None]
+    out.print(
+        f"{len(teeth.mutants)} known bugs, the least at {min(caught, default=0):.3g} times the "
+        f"tolerance; {len(teeth.variants)} correct variants, the worst at "
+        f"{max(strayed, default=0):.3f} of it"
+    )

@@ -1,0 +1,1 @@
+"""The suite tested: its teeth, a second oracle, fuzzing, mutation, tests. In a clone only."""

@@ -1,0 +1,1 @@
+"""Changes each line of two ports, and asks whether the suite sees it."""

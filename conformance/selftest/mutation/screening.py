@@ -1,0 +1,236 @@
+"""Whether a port passes the cases, found out fast: for the many that mutation makes of one.
+
+`screened` runs a port in a child of this process, one in Python uncompiled and for a few
+iterations. `Sanitized` is the same in a process with AddressSanitizer. `compiled` runs a port in
+Python like any other, on few cases. All stop at the first verdict that is not PASS.
+"""
+
+import copy
+import functools
+import importlib
+import json
+import multiprocessing
+import os
+import resource
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from conformance.places import CASES
+from conformance.process.channel import Channel, Trouble
+from conformance.selftest.mutation.mutants import FOLDER
+from conformance.suite import traces
+from conformance.suite.compare import compare
+from conformance.targets import build
+from conformance.targets.manifest import Port, Target, load
+from conformance.verdict.diagnosis import Answer
+from conformance.verdict.judge import Judge, ask
+from conformance.wire import worker
+from conformance.wire.c_library import CLibrary
+from conformance.wire.client import Client, Failure, Unsupported
+from reference.cases.case import Case, load_all
+
+MEMORY_BYTES = 4 * 2**30
+LIMIT_S = 1.5  # for a request; the port itself takes less than a tenth of it
+MOST_NUMBERS = 10_000  # samples times weights: more make the questions long
+COMPILED_ITERATIONS = 1000
+SANITIZED_WORK = 2000  # as cost() counts it; memory is used in the same way in longer cases
+UNCOMPILED_ITERATIONS, UNCOMPILED_WORK = 10, 10_000
+COMPILED = ("everything-else", "everything", "bias-step", "relu-step", "predict-softmax")
+RANDOM = {"philox", "numpy-seed"}
+PASSED = ("PASS", "")
+
+
+@functools.cache
+def checks() -> list[tuple[Case, traces.Trace]]:
+    """The cases that are run, with each dtype: float64 first, cheap ones first.
+
+    Those with random numbers come early, since no other sees a mistake in these.
+    """
+    cases = [case for case in load_all(CASES) if size(case) <= MOST_NUMBERS]
+    cases.sort(key=lambda case: cost(case) // (20 if RANDOM & set(case.needs) else 1))
+    loaded = [(case, traces.load(case)) for case in cases]
+    dtypes: tuple[Literal["float64"], Literal["float32"]] = ("float64", "float32")
+    return [(case, trace[dtype]) for dtype in dtypes for case, trace in loaded]
+
+
+def cost(case: Case) -> int:
+    """How much there is to compute in a case, roughly."""
+    return min(case.training.iterations, UNCOMPILED_ITERATIONS) * size(case)
+
+
+def size(case: Case) -> int:
+    """How many products a forward pass of a case takes, of all networks."""
+    one = sum(a * b for a, b in case.weight_shapes) * len(case.arrays("float64")[0])
+    return one * (case.init.networks or 1)
+
+
+class Inside(Channel):
+    """A channel to a port in this very process."""
+
+    def __init__(self, adapter: worker.Adapter) -> None:
+        self._adapter = adapter
+
+    def ask(self, request: bytes, limit_s: float, max_bytes: int) -> bytes:
+        """See Channel; the process is ended if that takes over `limit_s` seconds."""
+        signal.setitimer(signal.ITIMER_REAL, limit_s)
+        question = json.loads(request)
+        answer = {"id": question["id"], **worker.answer(self._adapter, question)}
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        return worker.encoded(answer).encode()
+
+
+def screened(port: Port, *, sanitized: bool = False) -> tuple[str, str]:
+    """The first status that is not PASS, with its case, in a child of this process."""
+    checks()  # before the fork, once
+    if port.manifest.run.library:
+        contract()
+    else:
+        importlib.import_module("numba")
+    fork = multiprocessing.get_context("fork")
+    receiver, sender = fork.Pipe(duplex=False)
+    child = fork.Process(target=_screen, args=(port, sender, sanitized))
+    child.start()
+    sender.close()
+    said = ("CRASH", "")
+    try:
+        while True:
+            said = receiver.recv()
+    except EOFError:
+        child.join()
+    return ("TIMEOUT", said[1]) if child.exitcode == -signal.SIGALRM else said
+
+
+def _screen(port: Port, sender: Connection, sanitized: bool) -> None:
+    """Say again and again what would be true if the child ended now."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    os.dup2(1, 2)
+    if not sanitized:
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    np.seterr(all="ignore")
+    library = port.manifest.run.library is not None
+    most = COMPILED_ITERATIONS if library else UNCOMPILED_ITERATIONS
+    signal.setitimer(signal.ITIMER_REAL, LIMIT_S)
+    adapter = _load(port)
+    most_work = SANITIZED_WORK if sanitized else 10**9 if library else UNCOMPILED_WORK
+    for case, trace in checks():
+        if trace.dtype in port.manifest.dtypes and cost(case) <= most_work:
+            sender.send(("CRASH", case.id))
+            client = Client(Inside(adapter), LIMIT_S)
+            if (status := quick_status(client, case, trace, most)) != "PASS":
+                sender.send((status, case.id))
+                return
+    sender.send(PASSED)
+
+
+@functools.cache
+def contract() -> CLibrary:
+    """What calls a C library, without one: it takes long to read the header."""
+    return CLibrary(None)
+
+
+def _load(port: Port) -> worker.Adapter:
+    if port.manifest.run.library:
+        library = copy.copy(contract())
+        library.library = library.ffi.dlopen(
+            str(build.build_folder(Target(port)) / "libbackprop.so")
+        )
+        return library
+    config = importlib.import_module("numba").config
+    config.DISABLE_JIT = True
+    sys.dont_write_bytecode = True
+    return worker.PythonModule(str(port.folder / str(port.manifest.run.module)))
+
+
+def quick_status(client: Client, case: Case, trace: traces.Trace, most: int) -> str:
+    """The status of a port on a case, without a diagnosis, over at most so many iterations."""
+    answer = Answer()
+    try:
+        ask(client, case, trace, most, answer)
+    except Trouble as trouble:
+        return trouble.status
+    except Unsupported:
+        return "SKIP"
+    except Failure:
+        return "FAIL"
+    right = all(
+        compare(got, expected, trace.dtype).first is None for _, _, got, expected in answer.checked
+    )
+    return "PASS" if right else "FAIL"
+
+
+class Sanitized:
+    """A process with AddressSanitizer, in which C ports are screened that are built for it.
+
+    What the caller hands over is guarded, too.
+    """
+
+    def __init__(self) -> None:
+        command = ["gcc", "-print-file-name=libasan.so"]
+        found = subprocess.run(command, check=True, capture_output=True, text=True)
+        env = {
+            **os.environ,
+            "LD_PRELOAD": found.stdout.strip(),
+            "ASAN_OPTIONS": "detect_leaks=0",
+            "PYTHONMALLOC": "malloc",
+        }
+        self._process = subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-m", "conformance.selftest.mutation.screening"],
+            env=env,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def screened(self, port: Port) -> tuple[str, str]:
+        """Like the function of that name; the port must be built."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(f"{port.folder}\n")
+        self._process.stdin.flush()
+        status, case = json.loads(self._process.stdout.readline())
+        return status, case
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.communicate()
+
+
+def compiled(port: Port, *, code_changed: bool) -> tuple[str, str]:
+    """The status and case of a port in Python, run like any other on the cases of COMPILED.
+
+    What Numba has compiled is kept for mutants of the code that it does not compile.
+    """
+    kept = FOLDER / "numba" / ("changed" if code_changed else "same")
+    if code_changed:
+        subprocess.run(["rm", "-rf", str(kept)], check=True)
+    run = port.manifest.run.model_copy(update={"env": {"NUMBA_CACHE_DIR": str(kept)}})
+    port = replace(port, manifest=port.manifest.model_copy(update={"run": run}))
+    judging = Judge(build.prepare(port)[0])
+    cases = {(case.id, trace.dtype): (case, trace) for case, trace in checks()}
+    try:
+        for name in COMPILED:
+            if (status := judging.judge(*cases[name, "float64"]).status) != "PASS":
+                return status, name
+    finally:
+        judging.close()
+    return PASSED
+
+
+def main() -> None:
+    """Screen the C ports whose folders come in on stdin, for float64."""
+    for line in sys.stdin:
+        port = load(Path(line.strip()))
+        port = replace(port, manifest=port.manifest.model_copy(update={"dtypes": ["float64"]}))
+        print(json.dumps(screened(port, sanitized=True)), flush=True)
+
+
+if __name__ == "__main__":
+    main()

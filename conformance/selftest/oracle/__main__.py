@@ -1,0 +1,46 @@
+"""Recomputes golden files, and prints how many of their numbers agree.
+
+python -m conformance.selftest.oracle    what the tests do: a budget for each case
+python -m conformance.selftest.oracle --budget inf         every number; takes some minutes
+python -m conformance.selftest.oracle --mpmath three-layer in mpmath's numbers, only these cases
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from conformance.selftest.oracle.numbers import mpfr, python
+from conformance.selftest.oracle.recompute import BUDGET, load_golden, recompute
+
+CASES = Path(__file__).parents[2] / "suite" / "cases"
+
+
+def main() -> int:
+    """Print a line for each case; the status is 1 if a number differs."""
+    parser = argparse.ArgumentParser(prog="conformance.selftest.oracle")
+    parser.add_argument("cases", nargs="*", help="names of cases; all without any")
+    parser.add_argument(
+        "--budget", type=float, default=BUDGET, help="operations for case and dtype"
+    )
+    parser.add_argument("--mpmath", action="store_true", help="mpmath's numbers, not MPFR's")
+    options = parser.parse_args()
+    arithmetic = python() if options.mpmath else mpfr()
+    names = options.cases or [file.stem for file in sorted(CASES.glob("*.toml"))]
+    numbers = recomputed = cancelled = differing = 0
+    for name in names:
+        file = CASES / f"{name}.toml"
+        report = recompute(file, load_golden(file), arithmetic, options.budget)
+        print(f"{name:22} {report.recomputed:7,} of {report.numbers:7,}", flush=True)
+        for line in report.differing:
+            print(f"    differs: {line}")
+        numbers += report.numbers
+        recomputed += report.recomputed
+        cancelled += report.cancelled
+        differing += len(report.differing)
+    print(f"{recomputed:,} of {numbers:,} numbers recomputed: {recomputed - differing:,} are equal")
+    print(f"({cancelled:,} of them are 0 because their terms cancel), {differing:,} differ")
+    return 1 if differing else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,197 @@
+"""Runs the harness as a user does, on port folders made for the test."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import pytest
+
+from conformance.selftest import variants
+
+# A busy machine is slow now and then: time is not what these tests are about.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
+
+ROOT = Path(__file__).parents[3]
+CASES = ROOT / "conformance" / "suite" / "cases"
+SCRIPTED = Path(__file__).parent / "scripted_port.py"
+
+
+@dataclass
+class Done:
+    """How a run of the harness ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+    results: dict[str, Any] | None
+
+    def verdicts(self, port: str) -> list[dict[str, Any]]:
+        """The results of one port."""
+        assert self.results is not None
+        return [r for r in self.results["results"] if r["port"] == port]
+
+    def statuses(self, port: str) -> set[str]:
+        """The statuses that one port got."""
+        return {r["status"] for r in self.verdicts(port)}
+
+
+Conformance = Callable[..., Done]
+
+
+@pytest.fixture
+def conformance(tmp_path: Path) -> Conformance:
+    """Run `pytest conformance` with these ports and cases; further options go as they are."""
+
+    def run(
+        *ports: Path | str,
+        cases: str | Path = CASES / "one-step.toml",
+        options: tuple[str, ...] = ("--no-timing",),
+    ) -> Done:
+        file = tmp_path / "results.json"
+        if "--resume" not in options:
+            file.unlink(missing_ok=True)
+        command = [sys.executable, "-m", "pytest", "conformance", "-q", "--cases", str(cases)]
+        command += ["--results", str(file), "-p", "no:cacheprovider", "--seed", "none", *options]
+        if "-n" not in options:  # of a plugin
+            command.append("--disable-plugin-autoload")  # as `python -m conformance` does
+        for port in ports:
+            command += ["--port", str(port)]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=1200)
+        found = json.loads(file.read_text()) if file.exists() else None
+        return Done(done.returncode, done.stdout, done.stderr, found)
+
+    return run
+
+
+MakePort = Callable[..., Path]
+PatchedC = Callable[..., Path]
+
+MANIFEST = """
+format = 1
+language = "Python, scripted"
+kind = "process"
+dtypes = ["float64"]
+capabilities = ["alpha", "layers"]
+[toolchain]
+detect = ["true"]
+install = "nothing"
+[run]
+command = ["{python}", "-u", "{port}/port.py"]
+time_limit_s = 2.0
+"""
+
+
+PYTHON_MANIFEST = """
+format = 1
+language = "Python"
+kind = "python"
+dtypes = ["float64"]
+capabilities = CAPABILITIES
+[toolchain]
+detect = ["true"]
+install = "nothing"
+[run]
+module = "port.py"
+"""
+
+
+# A plain port of this kind, of one network or many, with SABOTAGE at the start of a run.
+PYTHON_MODULE = """
+import numpy as np
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+def forward(X, state):
+    l1 = sigmoid(X @ state[0])
+    return l1, sigmoid(l1 @ state[1])
+
+def step(X, y, state, *, alpha):
+    l1, l2 = forward(X, state)
+    l2_error = y - l2
+    l2_delta = l2_error * l2 * (1 - l2)
+    l1_error = l2_delta @ state[1].mT
+    l1_delta = l1_error * l1 * (1 - l1)
+    new = [state[0] + alpha * X.mT @ l1_delta, state[1] + alpha * l1.mT @ l2_delta]
+    return [l1, l2], [l1_error, l2_error], [l1_delta, l2_delta], new
+
+def train(X, y, state, checkpoints, *, alpha):
+    done = 0
+    SABOTAGE
+    for n in checkpoints:
+        for _ in range(done, n):
+            state = step(X, y, state, alpha=alpha)[3]
+        done = n
+        yield n, np.abs(y - forward(X, state)[1]).mean(axis=(-2, -1)), state
+"""
+
+
+@pytest.fixture
+def make_port(tmp_path: Path) -> MakePort:
+    """Make a process port from the correct scripted one, with `sabotage` run on each answer."""
+
+    def make(name: str, sabotage: str = "", manifest: str = MANIFEST) -> Path:
+        folder = tmp_path / "made" / name
+        folder.mkdir(parents=True)
+        source = SCRIPTED.read_text()
+        assert source.count("# SABOTAGE\n") == 1
+        indented = sabotage.replace("\n", "\n    ")
+        (folder / "port.py").write_text(source.replace("# SABOTAGE\n", f"{indented}\n"))
+        (folder / "port.toml").write_text(manifest)
+        return folder
+
+    return make
+
+
+@pytest.fixture
+def patched_c(tmp_path: Path) -> PatchedC:
+    """A copy of the C port with other compiler options, or with source lines replaced."""
+
+    def make(name: str, *replacements: tuple[str, str], flags: str = "-O2") -> Path:
+        folder = tmp_path / "made" / name
+        shutil.copytree(ROOT / "ports" / "c", folder)
+        manifest = folder / "port.toml"
+        words = ", ".join(f'"{flag}"' for flag in flags.split())
+        text = manifest.read_text()
+        assert text.count('"-O2"') == 2
+        manifest.write_text(text.replace('"-O2"', words))
+        variants.patch(folder, replacements)
+        return folder
+
+    return make
+
+
+def missing(reason: str) -> None:
+    """Skip a test for want of a tool; CI has it, so that there this is a failure."""
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(autouse=True)
+def _plain_output(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(os.environ, "NO_COLOR", "1")
+
+
+@pytest.fixture(scope="session")
+def judged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A results file for the tests of the report."""
+    from conformance.selftest.tests import report_files
+
+    return report_files.judged(tmp_path_factory.mktemp("judged"))
+
+
+@pytest.fixture(scope="session")
+def folder(judged: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report on it."""
+    from conformance.selftest.tests import report_files
+
+    return report_files.reported(judged, tmp_path_factory.mktemp("report"))

@@ -1,0 +1,26 @@
+"""The JAX port in a run of many cases."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from conformance.selftest import variants
+from conformance.selftest.tests.conftest import ROOT, Conformance
+
+
+def test_it_is_right_after_it_forgot_what_was_compiled(
+    conformance: Conformance, tmp_path: Path
+) -> None:
+    pytest.importorskip("jax")
+    folder = shutil.copytree(ROOT / "ports" / "jax", tmp_path / "jax")
+    log = tmp_path / "forgotten"
+    patches = (
+        ("MOST_PROGRAMS = 150", "MOST_PROGRAMS = 2"),
+        ("jax.clear_caches()", f"jax.clear_caches(); open({str(log)!r}, 'a').write('.')"),
+    )
+    variants.patch(folder, patches, files="backprop.py")
+    done = conformance(folder, cases="one-step two-layer momentum-run predict-smallest")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.statuses("jax") == {"PASS"}
+    assert len(log.read_text()) >= 3  # which are fewer than the requests

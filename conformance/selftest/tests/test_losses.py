@@ -1,0 +1,178 @@
+"""Whatever ends a run (^C, kill -9, a full disk), nothing that was there is lost, or half new."""
+
+import contextlib
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from conformance.record.results import Results
+from conformance.selftest.tests.conftest import CASES, ROOT
+from reference.golden import checksums
+
+TIMES = 4  # a run is ended at so many moments, drawn at random
+LONGEST_S = 6.0
+
+
+def start(*words: str | Path, temporary: Path) -> subprocess.Popen[str]:
+    """A command in a session of its own; its processes have `temporary` as TMPDIR."""
+    return subprocess.Popen(
+        [sys.executable, "-m", *map(str, words)],
+        cwd=ROOT,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        env=os.environ | {"TMPDIR": str(temporary)},
+    )
+
+
+def left(temporary: Path) -> list[str]:
+    """What still runs of a command that has this TMPDIR."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if str(temporary) in process.environ().get("TMPDIR", ""):
+                found.append(" ".join(process.cmdline()))
+    return found
+
+
+def gone(temporary: Path, limit_s: float = 15.0) -> bool:
+    """True once nothing runs any more."""
+    deadline = time.monotonic() + limit_s
+    while left(temporary) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return not left(temporary)
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_conformance_run_may_end_at_any_moment(end: signal.Signals, tmp_path: Path) -> None:
+    moments = random.Random(end)
+    file = tmp_path / "results.json"
+    words = ("conformance", "check", "c", "numpy", "--seed", "none", "--results", file)
+    for number in range(TIMES):
+        file.write_text("as it was")
+        temporary = tmp_path / f"tmp-{number}-{uuid.uuid4().hex}"
+        temporary.mkdir()
+        with start(*words, temporary=temporary) as run:
+            time.sleep(moments.uniform(0.4, LONGEST_S))
+            run.send_signal(end)
+            said, _ = run.communicate(timeout=60)
+        assert gone(temporary), left(temporary)
+        assert "Traceback" not in said, said
+        if file.read_text() != "as it was":
+            found = Results.model_validate_json(file.read_bytes())
+            assert not found.complete
+            assert {r.status for r in found.results} <= {"PASS"}
+            assert run.returncode == 130
+        if end != signal.SIGKILL:
+            assert list(temporary.iterdir()) == []
+            assert run.returncode in (130, -end)
+        assert {path.name for path in tmp_path.glob("[!t]*")} == {"results.json"}
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
+def test_golden_data_is_whole_whenever_it_ends(end: signal.Signals, tmp_path: Path) -> None:
+    moments = random.Random(end)
+    cases = [
+        CASES / f"{name}.toml" for name in ("one-step", "smallest", "softmax-one", "bias-step")
+    ]
+    (tmp_path / "cases").mkdir()
+    golden = tmp_path / "golden"
+    golden.mkdir()
+    before = {}
+    for case in cases:
+        shutil.copy(case, tmp_path / "cases")
+        kept = golden / f"{case.stem}.json"
+        shutil.copy(CASES.parent / "golden" / kept.name, kept)
+        before[kept.name] = json.loads(kept.read_text())
+    checksums.record(golden, golden.glob("*.json"))
+    for number in range(TIMES):
+        temporary = tmp_path / f"tmp-{number}-{uuid.uuid4().hex}"
+        temporary.mkdir()
+        with start("reference", "golden", tmp_path / "cases", temporary=temporary) as run:
+            time.sleep(moments.uniform(0.4, LONGEST_S))
+            run.send_signal(end)
+            said, _ = run.communicate(timeout=60)
+        assert gone(temporary), left(temporary)
+        assert "Traceback" not in said, said
+        for name, file in before.items():
+            # Old or new, it is whole, and has the same values.
+            now = json.loads((golden / name).read_text())
+            assert now["case"] == file["case"]
+            assert [e["tensors"][0]["value"] for e in now["float64"]["checkpoints"]] == [
+                e["tensors"][0]["value"] for e in file["float64"]["checkpoints"]
+            ]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 64 KiB, with 100 bytes left and a results file that was there before."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode != 0:
+        pytest.skip("only root may mount a small file system")
+    try:
+        (folder / "results.json").write_text("as it was")
+        with contextlib.suppress(OSError), open(folder / "filler", "wb") as filler:
+            while True:
+                filler.write(bytes(512))
+                filler.flush()
+        yield folder
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_full_disk_leaves_the_results_that_were_there(small_disk: Path) -> None:
+    file = small_disk / "results.json"
+    names = sorted(path.name for path in small_disk.iterdir())
+    words = [
+        "conformance",
+        "check",
+        "c",
+        "--cases",
+        "one-step",
+        "--no-timing",
+        "--results",
+        str(file),
+    ]
+    done = subprocess.run([sys.executable, "-m", *words], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert f"error: {file}: cannot be written: No space left on device" in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    assert "PASS" in done.stdout  # what was judged is told all the same
+    assert file.read_text() == "as it was"
+    assert sorted(path.name for path in small_disk.iterdir()) == names
+
+
+def test_a_full_disk_leaves_the_golden_data_that_was_there(
+    small_disk: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "cases").mkdir()
+    shutil.copy(CASES / "one-step.toml", tmp_path / "cases")
+    (small_disk / "filler").rename(small_disk / "one-step.json")
+    (tmp_path / "golden").symlink_to(small_disk)
+    before = (small_disk / "one-step.json").read_bytes()
+    done = subprocess.run(
+        [sys.executable, "-m", "reference", "golden", str(tmp_path / "cases")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("error: ")
+    assert "No space left on device" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+    assert (small_disk / "one-step.json").read_bytes() == before
+    assert {path.name for path in small_disk.iterdir()} == {"one-step.json", "results.json"}

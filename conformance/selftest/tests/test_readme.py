@@ -1,0 +1,145 @@
+"""What the documents tell people to type exists."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import get_args
+
+import pytest
+from pydantic import BaseModel
+
+from conformance.bench.files import Bench
+from conformance.record.merge import Merged
+from conformance.record.results import Results
+from conformance.selftest import variants
+from conformance.selftest.tests.conftest import CASES, ROOT
+from conformance.suite import known_bugs
+from conformance.targets.manifest import Manifest
+from conformance.wire.requests import SETTINGS
+from reference.cases.tables import Capability
+from reference.golden import derive
+
+DOCUMENTS = [
+    "README.md",
+    "conformance/contract/PORTING.md",
+    "conformance/contract/SPEC.md",
+    "conformance/contract/CHANGES.md",
+    *(str(p.relative_to(ROOT)) for p in ROOT.glob("ports/*/README.md")),
+]
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_make_commands_and_variables_exist(name: str) -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    for command in re.findall(r"(?:`|^ {4})(make [^`#\n]*)", (ROOT / name).read_text(), re.M):
+        for word in command.split()[1:]:
+            if (variable := re.match(r"([A-Z]+)=", word)) is not None:
+                assert re.search(rf"^{variable[1]} +[:?]=", makefile, re.M), command
+            elif re.fullmatch(r"[a-z-]+", word) and "=" not in command.split(word)[0]:
+                assert re.search(rf"^{word}:", makefile, re.M), command
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_links_lead_to_files(name: str) -> None:
+    document = ROOT / name
+    for link in re.findall(r"\]\(([^)#]+)\)", document.read_text()):
+        if not link.startswith("https://"):
+            assert (document.parent / link).exists(), link
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_modules_and_cases_exist(name: str) -> None:
+    text = (ROOT / name).read_text()
+    for module in re.findall(r"python -m ([\w.]+)", text):
+        path = ROOT / module.replace(".", "/")
+        assert module == "pytest" or path.with_suffix(".py").exists() or path.is_dir(), module
+    for case in re.findall(r"conformance/suite/cases/[\w-]+\.toml", text):
+        assert (ROOT / case).exists(), case
+
+
+def test_the_output_in_the_readme_has_names_that_exist() -> None:
+    shown = (ROOT / "README.md").read_text().split("```")[1]
+    ports = {manifest.parent.name for manifest in ROOT.glob("ports/*/port.toml")}
+    cases = {path.stem for path in ROOT.glob("conformance/suite/cases/*.toml")}
+    named = set(re.findall(r"^│ ([\w-]+) ", shown, re.M))
+    assert named <= ports | cases | set(get_args(Capability))
+    assert len(named & cases) > 5
+    assert set(re.findall(r"[┃│] +([\w]+) (?=[┃│])", shown)) & ports
+
+
+def test_the_readme_counts_bugs_and_variants_right() -> None:
+    text = (ROOT / "README.md").read_text()
+    bugs = re.search(r"\*\*(\d+) known bugs\*\*", text)
+    correct = re.search(r"\*\*(\d+) correct variants\*\*", text)
+    assert bugs is not None
+    assert correct is not None
+    assert int(bugs[1]) == len(known_bugs.catalogue())
+    assert int(correct[1]) == len(variants.catalogue())
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_quoted_lines_of_the_reference_are_there(name: str) -> None:
+    quoted = re.findall(r"computed by ([\w/.]+):(\d+): (.*)", (ROOT / name).read_text())
+    assert quoted or name not in ("README.md", "conformance/contract/PORTING.md")
+    for path, number, line in quoted:
+        assert (ROOT / path).read_text().splitlines()[int(number) - 1].strip() == line
+
+
+def test_porting_md_lists_every_setting() -> None:
+    text = (ROOT / "conformance/contract/PORTING.md").read_text()
+    table = text.split("## 3. Settings")[1].split("## 4.")[0]
+    for name in SETTINGS:
+        assert re.search(rf"\b{name}\b", table), name
+    for name in get_args(Capability):
+        assert f"`{name}`" in table or name in ("layers", "numpy-seed", "predict"), name
+
+
+def test_every_port_has_a_readme() -> None:
+    for manifest in ROOT.glob("ports/*/port.toml"):
+        assert (manifest.parent / "README.md").exists()
+
+
+def test_help_lists_every_command() -> None:
+    command = ["make", "--no-print-directory", "help"]  # the tests may run under make themselves
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M)
+    assert {line.split()[0] for line in done.stdout.splitlines()} == set(targets)
+
+
+def test_the_manifest_in_porting_md_is_valid(tmp_path: Path) -> None:
+    text = (ROOT / "conformance/contract/PORTING.md").read_text().split("## 4. The manifest")[1]
+    blocks = re.findall(r"```toml\n(.*?)```", text, re.S)
+    manifest = tmp_path / "p" / "port.toml"
+    manifest.parent.mkdir()
+    manifest.write_text("".join(blocks))
+    command = [sys.executable, "-m", "conformance", "ports", str(manifest.parent)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_exchange_in_porting_md_is_what_the_scripted_port_says() -> None:
+    text = (ROOT / "conformance/contract/PORTING.md").read_text()
+    hello = re.search(r"-> (\{.*\"hello\".*\})\n +<- (\{.*\})", text)
+    step = re.search(r"-> (\{\"id\": 1.*?\})\n", text, re.S)
+    assert hello is not None
+    assert step is not None
+    requests = f"{hello[1]}\n{' '.join(step[1].split())}\n"
+    port = ROOT / "conformance/selftest/tests/scripted_port.py"
+    done = subprocess.run(
+        [sys.executable, str(port)], input=requests, capture_output=True, text=True, check=True
+    )
+    first, second = done.stdout.splitlines()
+    assert first == hello[2]
+    assert re.match(r'\{"id": 1, "l": \[.*"error": .*"delta": .*"weights": ', second)
+
+
+def test_the_formats_in_the_changes_are_those_of_the_files() -> None:
+    text = (ROOT / "conformance" / "contract" / "CHANGES.md").read_text()
+    said = dict(re.findall(r"^\| (\w+) \| .* \| (\d+) \|$", text, re.M))
+    [case] = re.findall(r"^format = (\d+)", (CASES / "one-step.toml").read_text(), re.M)
+    models: dict[str, type[BaseModel]] = {"results": Results, "merged": Merged, "bench": Bench}
+    now = {name: model.model_fields["format"].default for name, model in models.items()}
+    manifest = get_args(Manifest.model_fields["format"].annotation)[0]
+    now |= {"case": case, "golden": derive.FORMAT, "manifest": manifest}
+    assert said == {name: str(number) for name, number in now.items()}

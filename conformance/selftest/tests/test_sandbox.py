@@ -1,0 +1,93 @@
+"""What a port's process cannot do: use the network, fill the disk, see secrets."""
+
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from conformance.process import sandbox
+from conformance.selftest.tests.conftest import Conformance, MakePort
+
+CONNECT = """
+import socket
+try:
+    socket.create_connection(("127.0.0.1", PORT), timeout=2).close()
+except OSError as error:
+    answer = {"id": answer["id"], "failure": f"no network: {type(error).__name__}"}
+"""
+FILL = """
+with open("large", "wb") as file:
+    file.truncate(2**30 + 1)
+"""
+OPEN = """
+try:
+    held = [open("/dev/null") for _ in range(2000)]
+except OSError as error:
+    answer = {"id": answer["id"], "failure": f"too many files: {error.errno}"}
+"""
+TELL = """
+seen = [name for name in NAMES if name in os.environ]
+answer = {"id": answer["id"], "failure": "sees " + " ".join(seen)}
+"""
+
+
+def reason(conformance: Conformance, port: Path) -> str:
+    done = conformance(port)
+    [verdict] = done.verdicts(port.name)
+    return f"{verdict['status']} {verdict['reason']}"
+
+
+@pytest.mark.skipif(sandbox.has_network(), reason="this system gives no network of one's own")
+def test_a_port_has_no_network(conformance: Conformance, make_port: MakePort) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        number = server.getsockname()[1]
+        socket.create_connection(("127.0.0.1", number), timeout=2).close()  # it is there
+        port = make_port("caller", CONNECT.replace("PORT", str(number)))
+        assert "no network: " in reason(conformance, port)
+
+
+def test_a_port_cannot_fill_the_disk(conformance: Conformance, make_port: MakePort) -> None:
+    # Python ignores the signal of it, and gets an error.
+    said = reason(conformance, make_port("filler", FILL))
+    assert said.startswith("CRASH")
+    assert "File too large" in said
+
+
+def test_a_port_cannot_open_endless_files(conformance: Conformance, make_port: MakePort) -> None:
+    assert "too many files: 24" in reason(conformance, make_port("opener", OPEN))
+
+
+def test_a_port_sees_what_it_needs_and_no_secrets(
+    conformance: Conformance, make_port: MakePort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secrets = ["GITHUB_TOKEN", "AWS_SECRET_ACCESS_KEY", "JAX_API_KEY", "NODE_AUTH_TOKEN", "MY_OWN"]
+    needed = ["OMP_NUM_THREADS", "PATH", "HOME", "TMPDIR"]
+    for name in [*secrets, "OMP_NUM_THREADS"]:
+        monkeypatch.setenv(name, "3")
+    port = make_port("teller", TELL.replace("NAMES", str([*secrets, *needed])))
+    assert reason(conformance, port).endswith("sees " + " ".join(needed))
+
+
+def test_a_port_may_ask_for_a_variable_of_its_own(
+    conformance: Conformance, make_port: MakePort
+) -> None:
+    port = make_port("asker", TELL.replace("NAMES", "['MY_OWN']"))
+    manifest = port / "port.toml"
+    manifest.write_text(manifest.read_text() + '[run.env]\nMY_OWN = "x"\n')
+    assert reason(conformance, port).endswith("sees MY_OWN")
+
+
+def test_the_strictest_that_works_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    works: Callable[[list[str]], bool]
+    for works, expected in (
+        (lambda words: True, [*sandbox.NETWORKS[0], *sandbox.LIMITS]),
+        (lambda words: "--user" in words, [*sandbox.NETWORKS[1], *sandbox.LIMITS]),
+        (lambda words: "unshare" not in words, sandbox.LIMITS),
+        (lambda words: False, []),
+    ):
+        monkeypatch.setattr(sandbox, "_works", works)
+        sandbox.prefix.cache_clear()
+        assert sandbox.prefix() == expected
+        assert sandbox.has_network() == ("--net" not in expected)
+    sandbox.prefix.cache_clear()

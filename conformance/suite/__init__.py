@@ -1,0 +1,1 @@
+"""What is expected: cases, golden traces, known bugs, random cases, and the comparison."""

@@ -1,0 +1,1 @@
+"""From a port's manifest to something that runs: select, build, start a new one."""

@@ -1,0 +1,219 @@
+"""Gets a port ready: is its toolchain here, does it build, is its device at hand."""
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from conformance.places import BUILD, CONTRACT, IN_CLONE, PORTS, ROOT
+from conformance.process import sandbox
+from conformance.process.tree import Tree
+from conformance.targets.manifest import Port, Target
+from reference.files import write_atomically
+
+HEADER = CONTRACT / "backprop.h"
+DETECT_LIMIT_S = 60
+LATENCY_LIMIT_S = 120
+BUILD_LIMIT_S = 900
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A target that can be started."""
+
+    target: Target
+    command: list[str]
+    env: dict[str, str]
+    toolchain: str
+    build: list[str]
+    driver: str | None
+
+
+@dataclass(frozen=True)
+class NotReady:
+    """A target that cannot be started: SKIP if something is missing, FAIL if it is broken."""
+
+    target: Target
+    status: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a short command ended: its first line of output, or why it failed."""
+
+    ok: bool
+    text: str
+
+
+def prepare(port: Port) -> list[Ready | NotReady]:
+    """Build a port and say how to start it, one entry a target: itself first.
+
+    A device that is not here gives a SKIP for the port and its rungs, and the emulation of each
+    if there is one.
+    """
+    toolchain = detect_toolchain(port)
+    if not toolchain.ok:
+        reason = f"{port.manifest.language} is not here: {port.manifest.toolchain.install}"
+        return [NotReady(target, "SKIP", reason) for target in port.targets()]
+    found: list[Ready | NotReady] = []
+    devices: dict[str, Outcome] = {}  # looked for once, not for each rung again
+    for target in port.targets():
+        built = build(target, toolchain.text)
+        if not built.ok:
+            found.append(NotReady(target, "FAIL", f"does not build: {built.text}"))
+            continue
+        key = repr(target.device)
+        device = devices[key] = devices.get(key) or detect_device(target)
+        if device.ok:
+            driver = device.text if target.device else None
+            found.append(_ready(target, toolchain.text, driver))
+            continue
+        reason = f"{device.text}; but it builds: {built.text}" if built.text else device.text
+        found.append(NotReady(target, "SKIP", reason))
+        if target.stand_in:
+            found.append(_ready(target.stand_in, toolchain.text, None))
+    return found
+
+
+def detect_toolchain(port: Port) -> Outcome:
+    """Is what builds and runs the port here? The text is its version."""
+    return run_short(_fill(Target(port), port.manifest.toolchain.detect), port, DETECT_LIMIT_S)
+
+
+def detect_device(target: Target) -> Outcome:
+    """Is a target's device here? The text names it, or says what is missing."""
+    if target.device is None:
+        return Outcome(True, "cpu")
+    return run_short(_fill(target, target.device.detect), target.port, DETECT_LIMIT_S)
+
+
+def measure_limit(target: Target, limit: list[str]) -> Outcome:
+    """Run a target's program that says how fast it could be; the text is what it says."""
+    return run_short(_fill(target, limit), target.port, LATENCY_LIMIT_S)
+
+
+def build(target: Target, toolchain: str) -> Outcome:
+    """Run the build commands of a target, unless nothing has changed since they last succeeded.
+
+    The text of a success is what the last command printed first, if anything.
+    """
+    port, folder = target.port, build_folder(target)
+    commands = [_fill(target, command) for command in _commands(target)]
+    stamp, key = folder / "built.txt", _key(port, commands, toolchain)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with open(folder.with_name(f"{folder.name}.lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # until it is closed: another run may build this, too
+        if stamp.exists():
+            built_key, _, said = stamp.read_text(encoding="utf-8").partition("\n")
+            if built_key == key:
+                return Outcome(True, said)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        outcome = Outcome(True, "")
+        for command in commands:
+            outcome = run_short(command, port, BUILD_LIMIT_S)
+            if not outcome.ok:
+                return outcome
+        write_atomically(stamp, f"{key}\n{outcome.text}")
+    return outcome
+
+
+def build_folder(target: Target) -> Path:
+    """Where a target builds: by its name, and by its place too where that is outside ports/."""
+    port = target.port
+    name = f"{port.name}.{target.rung.name}" if target.rung else port.name
+    if port.folder.parent != PORTS:
+        name += f"-{hashlib.sha256(str(port.folder).encode()).hexdigest()[:8]}"
+    return BUILD / "ports" / name
+
+
+def run_short(command: list[str], port: Port, limit_s: float) -> Outcome:
+    """Run a command in the port's folder; no mistake in it raises, and it leaves no process."""
+    try:
+        tree = Tree(command, str(port.folder), environment(), own_session=False)
+    except (OSError, ValueError) as error:
+        return Outcome(False, f"{command[0]}: {error}")
+    try:
+        code, *said = tree.finish(limit_s)
+    except subprocess.TimeoutExpired:
+        return Outcome(False, f"{' '.join(command)} took over {limit_s:.0f} s")
+    finally:
+        tree.end()
+    out, err = (text.decode(errors="replace").strip() for text in said)
+    if code == 0:
+        return Outcome(True, next(iter(out.splitlines()), ""))
+    return Outcome(False, err or out or f"{' '.join(command)} ended with {code}")
+
+
+def environment() -> dict[str, str]:
+    """This process's environment, with what ports rely on."""
+    # Where the harness is installed, its interpreter finds it, and no other should be made to.
+    path = {"PYTHONPATH": str(ROOT)} if IN_CLONE else {}
+    return {
+        **os.environ,
+        **path,
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "NUMBA_CACHE_DIR": str(BUILD / "numba"),
+    }
+
+
+def _ready(target: Target, toolchain: str, driver: str | None) -> Ready:
+    port, run = target.port, target.port.manifest.run
+    worker = [sys.executable, "-m", "conformance.wire.worker"]
+    emulation, rung = target.emulation, target.rung
+    library = (emulation and emulation.library) or (rung and rung.library) or run.library
+    module = (rung and rung.module) or run.module
+    if library is not None:
+        command = [*worker, "c-abi", str(port.folder / _fill(target, [library])[0])]
+    elif module is not None:
+        command = [*worker, "python", str(port.folder / _fill(target, [module])[0])]
+    else:
+        command = _fill(target, run.command or [])
+    added = run.env | (emulation.env if emulation else {}) | (rung.env if rung else {})
+    env = sandbox.visible(environment()) | {
+        key: _fill(target, [value])[0] for key, value in added.items()
+    }
+    commands = [" ".join(command) for command in _commands(target)]
+    return Ready(target, command, env, toolchain, commands, driver)
+
+
+def _commands(target: Target) -> list[list[str]]:
+    return target.rung.build if target.rung else target.port.manifest.build.commands
+
+
+def _fill(target: Target, words: list[str]) -> list[str]:
+    """Replace the placeholders that a manifest may use."""
+    places = {
+        "{port}": str(target.port.folder),
+        "{build}": str(build_folder(target)),
+        "{include}": str(HEADER.parent),
+        "{python}": sys.executable,
+    }
+    for place, value in places.items():
+        words = [word.replace(place, value) for word in words]
+    return words
+
+
+def _key(port: Port, commands: list[list[str]], toolchain: str) -> str:
+    """Changes whenever a build could come out differently."""
+    files = files_sha256(port.folder, documents=True)
+    digest = hashlib.sha256(json.dumps([commands, toolchain, files]).encode())
+    digest.update(HEADER.read_bytes())
+    return digest.hexdigest()
+
+
+def files_sha256(folder: Path, *, documents: bool) -> str:
+    """SHA-256 of a port's files and of where they lie, with or without its documents (*.md)."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        place = path.relative_to(folder)
+        counts = documents or path.suffix != ".md"
+        if counts and path.is_file() and "__pycache__" not in place.parts:
+            digest.update(f"{place} {path.stat().st_size}\n".encode() + path.read_bytes())
+    return digest.hexdigest()

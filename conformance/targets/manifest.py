@@ -1,0 +1,293 @@
+"""Ports: folders with a manifest, `port.toml`, checked into typed objects.
+
+The folder is the registry: its name is the port's name, and nothing else lists it. Every
+mistake becomes a `PortError`: one sentence that names the file, the key and what to do.
+"""
+
+import tomllib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, ValidationError, model_validator
+
+from conformance.places import IN_CLONE, PORTS
+from reference.cases.arrays import read_limited
+from reference.cases.tables import Capability, DType, Strict
+from reference.errors import first_error
+
+MANIFEST = "port.toml"
+
+Command = Annotated[list[str], Field(min_length=1)]
+Kind = Literal["c-abi", "python", "process"]
+Status = Literal["PASS", "FAIL", "CRASH", "TIMEOUT", "GARBAGE", "SKIP", "XFAIL"]
+WRONG: tuple[Status, ...] = ("FAIL", "CRASH", "TIMEOUT", "GARBAGE")
+
+
+class PortError(ValueError):
+    """Ports or manifests that cannot be used; the message is one sentence for their author."""
+
+
+class Toolchain(Strict):
+    """`detect` succeeds where the toolchain is and prints its version; `install` gets it."""
+
+    detect: Command
+    install: str = Field(min_length=1)
+
+
+class Build(Strict):
+    """Commands to run in the port's folder, in order."""
+
+    commands: list[Command]
+
+
+class Device(Strict):
+    """`detect` succeeds where the device is; else it says on stderr what is missing."""
+
+    detect: Command
+
+
+class Emulation(Strict):
+    """How to run without the device, on the first `max_iterations` of each case."""
+
+    name: str = Field(min_length=1)
+    library: str | None = None  # in place of run.library
+    env: dict[str, str] = {}
+    max_iterations: int | None = Field(default=None, ge=0)
+
+
+class Rung(Strict):
+    """The same algorithm again, made faster, for the networks that its capabilities allow.
+
+    It is shown as PORT:NAME, has no known failures, and may say that a network is not its own.
+    `limit` is a program that says how fast 3-4-1 in float64 could be at most, from what it
+    measures: conformance/bench/limits.py has the line that it prints. Its emulation is the port's,
+    with the rung's own {build}, and its own limit of iterations if it has one.
+    """
+
+    name: str = Field(pattern=r"^[a-z0-9-]+$")
+    dtypes: list[DType] = Field(min_length=1)
+    capabilities: list[Capability] = []
+    build: list[Command] = []  # after the port's own commands
+    library: str | None = None  # in place of run.library
+    module: str | None = None  # in place of run.module
+    env: dict[str, str] = {}
+    limit: Command | None = None
+    device: Device | None = None  # in place of the port's
+    emulated_iterations: int | None = Field(default=None, ge=0)
+
+
+class Run(Strict):
+    """What to start; which key is needed depends on the port's kind."""
+
+    library: str | None = None
+    module: str | None = None
+    command: Command | None = None
+    env: dict[str, str] = {}
+    time_limit_s: float = Field(default=60.0, gt=0, le=3600)
+    memory_limit_mb: int = Field(default=4096, gt=0)
+
+
+class KnownFailure(Strict):
+    """A failure that is known, with its reason; it must occur, or that is a failure itself."""
+
+    case: str
+    dtype: DType | None = None
+    status: Literal["FAIL", "CRASH", "TIMEOUT", "GARBAGE"]
+    message: str = Field(min_length=1)
+    reason: str = Field(min_length=1)
+
+
+class Manifest(Strict):
+    """The content of a port.toml."""
+
+    format: Literal[1]
+    language: str = Field(min_length=1)
+    kind: Kind
+    dtypes: list[DType] = Field(min_length=1)
+    capabilities: list[Capability] = []
+    toolchain: Toolchain
+    build: Build = Build(commands=[])
+    device: Device | None = None
+    emulation: Emulation | None = None
+    run: Run
+    known_failure: list[KnownFailure] = []
+    rung: list[Rung] = []
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        key = {"c-abi": "library", "python": "module", "process": "command"}[self.kind]
+        for name in ("library", "module", "command"):
+            given = getattr(self.run, name) is not None
+            if given != (name == key):
+                verb = "needs" if name == key else "has no use for"
+                raise ValueError(f"kind {self.kind!r} {verb} run.{name}")
+        if self.emulation and not self.device:
+            raise ValueError("emulation stands in for a device, so [device] is needed, too")
+        if self.emulation and self.emulation.library is not None and self.kind != "c-abi":
+            raise ValueError(f"kind {self.kind!r} has no use for emulation.library")
+        names = [rung.name for rung in self.rung]
+        for rung in self.rung:
+            if names.count(rung.name) > 1:
+                raise ValueError(f"two rungs are named {rung.name!r}")
+            if key not in {"library", "module"}:
+                raise ValueError(f"kind {self.kind!r} has no rungs")
+            if getattr(rung, key) is None or (rung.library and rung.module):
+                raise ValueError(f"rung {rung.name!r} of kind {self.kind!r} needs just {key}")
+            if self.emulation and rung.name == self.emulation.name.replace(" ", "-"):
+                raise ValueError(f"a rung and the emulation are both named {rung.name!r}")
+        return self
+
+
+@dataclass(frozen=True)
+class Port:
+    """A port's folder and its manifest; `only` names targets of it, if not all are meant."""
+
+    name: str
+    folder: Path
+    manifest: Manifest
+    only: frozenset[str] | None = None
+
+    def targets(self) -> list["Target"]:
+        """The port itself and its rungs, as far as they are meant."""
+        found = [Target(self), *(Target(self, rung=rung) for rung in self.manifest.rung)]
+        return [target for target in found if self.only is None or target.name in self.only]
+
+    def alone(self) -> "Port":
+        """The port without its rungs."""
+        return replace(self, only=frozenset({self.name}))
+
+
+@dataclass(frozen=True)
+class Target:
+    """One way to run a port: itself, a rung, or its emulation where its device is not at hand."""
+
+    port: Port
+    emulated: bool = False
+    rung: Rung | None = None
+
+    @property
+    def name(self) -> str:
+        """As shown: "numba_cuda", "c:simd", "numba_cuda (simulator)", "cuda:warp (simulator)"."""
+        name = f"{self.port.name}:{self.rung.name}" if self.rung else self.port.name
+        return f"{name} ({self.emulation.name})" if self.emulation else name
+
+    @property
+    def word(self) -> str:
+        """Its name as one word of a command: "c:simd", "numba_cuda:simulator"."""
+        return self.name.replace(" (", ":").replace(" ", "-").rstrip(")")
+
+    @property
+    def emulation(self) -> Emulation | None:
+        """What stands in for the device, or None on the device itself."""
+        return self.port.manifest.emulation if self.emulated else None
+
+    @property
+    def has_own_device(self) -> bool:
+        """True of a rung that needs another device than its port."""
+        return self.rung is not None and self.rung.device is not None
+
+    @property
+    def stand_in(self) -> "Target | None":
+        """Its emulation, if it has one; there is none of a device that only a rung has."""
+        has_one = self.port.manifest.emulation is not None and not self.has_own_device
+        return replace(self, emulated=True) if has_one else None
+
+    @property
+    def device(self) -> Device | None:
+        """What it needs beside the processor."""
+        return (self.rung and self.rung.device) or self.port.manifest.device
+
+    @property
+    def capabilities(self) -> list[Capability]:
+        """What it says it can do."""
+        return (self.rung or self.port.manifest).capabilities
+
+    @property
+    def dtypes(self) -> list[DType]:
+        """The dtypes that it computes in."""
+        return (self.rung or self.port.manifest).dtypes
+
+    @property
+    def known_failures(self) -> list[KnownFailure]:
+        """What the manifest foretells of it."""
+        return [] if self.rung else self.port.manifest.known_failure
+
+    @property
+    def may_decline(self) -> bool:
+        """True where leaving out a network is no lack: too slow to emulate, or not a rung's own."""
+        return self.emulated or self.rung is not None
+
+    @property
+    def max_iterations(self) -> int | None:
+        """The longest free run that this target is asked for, or None for no limit."""
+        if self.emulation is None:
+            return None
+        own = self.rung.emulated_iterations if self.rung else None
+        return self.emulation.max_iterations if own is None else own
+
+
+def load(folder: Path) -> Port:
+    """Read one port's manifest. Raises PortError if that does not work."""
+    path = folder / MANIFEST
+    try:
+        manifest = Manifest.model_validate(tomllib.loads(read_limited(path)))
+    except FileNotFoundError as error:
+        raise PortError(f"{folder}: has no {MANIFEST}, so it is not a port") from error
+    except OSError as error:
+        raise PortError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except ValidationError as error:
+        raise PortError(f"{path}: {first_error(error)}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise PortError(f"{path}: is not TOML: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise PortError(f"{path}: {error}") from error
+    return Port(folder.name, folder, manifest)
+
+
+def select(names: list[str]) -> list[Port]:
+    """The ports of these names or folders, or all of ports/ where none is named.
+
+    A named port is meant without its rungs; "PORT:RUNG" is one of them. Raises PortError for an
+    unknown name, a folder without manifest, or two ports of a name.
+    """
+    if not names:
+        if not (here := _here()):
+            raise PortError("no ports selected: give the folder of one, as in ./myport")
+        return [load(folder) for folder in here]
+    ports: dict[str, Port] = {}
+    for name in names:
+        folder, rung = _parts(name)
+        port = load(folder).alone()
+        target = port.name
+        if rung:
+            target = f"{port.name}:{rung}"
+            rungs = [known.name for known in port.manifest.rung]
+            if rung not in rungs:
+                has = f"its rungs are {', '.join(rungs)}" if rungs else "it has none"
+                raise PortError(f"PORT={target}: there is no such rung; {has}")
+        before = ports.get(port.name)
+        already = before.only if before and before.only else frozenset()
+        if before and (before.folder != folder or target in already):
+            raise PortError(f"{folder}: a port named {target!r} is already at {before.folder}")
+        ports[port.name] = replace(port, only=already | {target})
+    return list(ports.values())
+
+
+def _parts(name: str) -> tuple[Path, str]:
+    """A port's folder, and a rung's name or "". A bare name is a folder of ports/."""
+    a_path = "/" in name or name in (".", "..")
+    bare, _, rung = (name, "", "") if Path(name).is_dir() else name.partition(":")
+    folder = Path(bare).resolve() if a_path else PORTS / bare
+    if not folder.is_dir():
+        known = ", ".join(folder.name for folder in _here())
+        hint = f"the ports here are {known}" if known and not a_path else "give a folder"
+        raise PortError(f"PORT={name}: there is no such port; {hint}")
+    return folder, rung
+
+
+def _here() -> list[Path]:
+    """The folders of ports/, which there is in a clone only."""
+    if not IN_CLONE:
+        return []
+    return sorted(manifest.parent for manifest in PORTS.glob(f"*/{MANIFEST}"))

@@ -1,0 +1,1 @@
+"""Right or wrong, and why: judge one target on one case, and explain a failure."""

@@ -1,0 +1,93 @@
+"""Judges several ports at once, and one port in several processes where there are the cores."""
+
+import contextlib
+import os
+from collections import deque
+from collections.abc import Iterable
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
+
+from conformance.suite.traces import Trace
+from conformance.verdict.judge import Judge, Verdict
+from reference.cases.case import Case
+from reference.cases.tables import DType
+
+Verdicts = dict[DType, Verdict]
+WORTH_A_PROCESS = 8  # cases; for fewer, its start takes longer than it saves
+
+
+def _more(judge: Judge, cases: int, cores: int) -> list[Judge]:
+    """Judges of the same port, for as many processes more as so many cases and cores are for.
+
+    None on a device: one process there may take all of its memory.
+    """
+    if judge.target.device is not None and not judge.target.emulated:
+        return []
+    return [Judge(judge.prepared) for _ in range(min(cores, cases // WORTH_A_PROCESS) - 1)]
+
+
+class Judging:
+    """A thread for each port's process, as many at a time as there are cores.
+
+    Where ports are fewer than cores, each has more processes, which take its cases in turn. They
+    end after the last one; only the first stays if `kept` says that it will be asked again.
+    """
+
+    def __init__(
+        self,
+        wanted: Iterable[tuple[Judge, Case]],
+        traces: dict[str, dict[DType, Trace]],
+        *,
+        kept: bool,
+    ) -> None:
+        self._traces = traces
+        self._ended = False
+        self._found: dict[tuple[str, str], Future[Verdicts]] = {}
+        by_judge: dict[Judge, deque[Case]] = {}
+        for judge, case in wanted:
+            self._found[judge.target.name, case.id] = Future()
+            by_judge.setdefault(judge, deque()).append(case)
+        cores = len(os.sched_getaffinity(0))
+        each = cores // max(1, len(by_judge))
+        self._pool = ThreadPoolExecutor(cores)
+        self._threads = {
+            judge: self._pool.submit(self._judge, judge, cases, kept and judge is first)
+            for first, cases in by_judge.items()
+            for judge in [first, *_more(first, len(cases), each)]
+        }
+
+    def verdicts_of(self, target: str, case: Case) -> Verdicts:
+        """Those of one target and case, by dtype; waits for them."""
+        return dict(self._found[target, case.id].result())
+
+    def is_judged(self, target: str, case: Case) -> bool:
+        """True if there are verdicts of these by now."""
+        found = self._found.get((target, case.id))
+        return found is not None and found.done() and found.exception() is None
+
+    def _judge(self, judge: Judge, cases: deque[Case], kept: bool) -> None:
+        """Judge what is left of these cases; other threads take of them, too."""
+        with contextlib.suppress(IndexError):  # until nothing is left
+            while True:
+                self._judge_one(judge, cases.popleft())
+        if not kept:
+            judge.close()  # each process that lives costs time: it is watched
+
+    def _judge_one(self, judge: Judge, case: Case) -> None:
+        found = self._found[judge.target.name, case.id]
+        try:
+            if self._ended:
+                raise CancelledError
+            dtypes = judge.target.dtypes
+            verdicts = {d: judge.judge(case, self._traces[case.id][d]) for d in dtypes}
+            found.set_result(verdicts)
+        except BaseException as error:
+            found.set_exception(error)
+
+    def close(self) -> None:
+        """End what still runs: a port that is asked something ends without answering."""
+        self._ended = True
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        while running := [judge for judge, thread in self._threads.items() if thread.running()]:
+            for judge in running:
+                judge.interrupt()
+            wait([self._threads[judge] for judge in running], timeout=0.1)

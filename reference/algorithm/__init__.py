@@ -1,0 +1,1 @@
+"""Backpropagation in NumPy, and nothing but NumPy."""

@@ -1,0 +1,1 @@
+"""The number systems that the algorithm runs on."""

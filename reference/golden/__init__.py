@@ -1,0 +1,1 @@
+"""Golden traces: derived, certified, recorded."""
