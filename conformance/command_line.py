@@ -14,8 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from conformance.places import BUILD, CASES, HERE, IN_CLONE, NAME, ROOT
-from conformance.record import merge, results, tables
-from conformance.record.results import Results
+from conformance.record import merge, models, store, tables
+from conformance.record.machine import machine
+from conformance.record.models import Results
 from conformance.selftest import teeth
 from conformance.targets import build, manifest, starter
 from reference.cases.case import CaseError, load_all
@@ -29,7 +30,7 @@ def main() -> int:
     except BrokenPipeError:  # the reader has seen enough, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (manifest.PortError, CaseError, results.ResultsError) as error:
+    except (manifest.PortError, CaseError, store.ResultsError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -112,7 +113,7 @@ def parser() -> argparse.ArgumentParser:
         "results",
         nargs="?",
         type=Path,
-        default=BUILD / "results.json",
+        default=BUILD / "models.json",
         metavar="FILE",
         help="what check wrote; default: %(default)s",
     )
@@ -150,7 +151,7 @@ def check_ports(arguments: argparse.Namespace) -> int:
     alone = ["-c", os.devnull, "--rootdir", str(ROOT), "-p", "no:cacheprovider"]
     alone.append("--disable-plugin-autoload")  # Hypothesis alone takes a second at the end
     if arguments.junit:
-        results.check_writable(Path(arguments.junit))
+        store.check_writable(Path(arguments.junit))
         options += [f"--junit-xml={arguments.junit}", "-o", f"junit_suite_name={NAME}"]
     quiet = ["-q", "--no-header", "--tb=short"]
     return int(pytest.main([str(HERE / "test_ports.py"), *alone, *quiet, *options]))
@@ -176,7 +177,7 @@ def write_report(arguments: argparse.Namespace) -> None:
         from conformance.page import command
     except ModuleNotFoundError as error:
         wanted = "make .venv" if IN_CLONE else f"pip install '{NAME}[report]'"
-        raise results.ResultsError(f"report: {error.name} is missing: {wanted}") from error
+        raise store.ResultsError(f"report: {error.name} is missing: {wanted}") from error
     command.main(arguments)
 
 
@@ -200,26 +201,26 @@ def show_teeth(arguments: argparse.Namespace) -> int:
     if not IN_CLONE:
         raise manifest.PortError("teeth: variants are made of the C port, which is in a clone only")
     path = arguments.results
-    results.check_writable(path)
+    store.check_writable(path)
     out = tables.console()
     chosen = load_all(arguments.cases)
     measured = track(
         teeth.measure(chosen), "measuring", teeth.count(chosen), console=Console(stderr=True)
     )
     entries = list(measured)
-    found = results.Teeth(
-        mutants=[e for e in entries if isinstance(e, results.TeethMutant)],
-        variants=[e for e in entries if isinstance(e, results.TeethVariant)],
+    found = models.Teeth(
+        mutants=[e for e in entries if isinstance(e, models.TeethMutant)],
+        variants=[e for e in entries if isinstance(e, models.TeethVariant)],
     )
     tables.show_teeth(out, found)
     lost = [f"{e.id} {why}" for e in entries if (why := teeth.lost(e)) is not None]
     for line in lost:
         out.print(f"LOST {line}", style="bold red", soft_wrap=True)
-    results.write(
+    store.write(
         path,
         Results(
             complete=True,
-            machine=results.machine(),
+            machine=machine(),
             ports=[],
             cases=[],
             results=[],

@@ -7,15 +7,17 @@ from typing import Any
 import pytest
 
 from conformance.places import BUILD
-from conformance.record import merge, results, tables
-from conformance.session.run import Options, Run
+from conformance.record import merge, store, tables
+from conformance.session.engine import Outcome, Session
+from conformance.session.options import Options
 from conformance.session.selection import progress
 from conformance.targets import manifest
 from reference.cases.case import CaseError
 
 HERE = Path(__file__).parent
 MATRIX = HERE / "test_ports.py"
-RUN = pytest.StashKey[Run]()
+SESSION = pytest.StashKey[Session]()
+OUTCOME = pytest.StashKey[Outcome]()
 INTERRUPTED = 130  # as shells have it: 128 + SIGINT
 
 
@@ -42,7 +44,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
         ports=[name for value in option("port") for name in value.split()],
         cases=option("cases"),
         require=[name for value in option("require") for name in value.split()],
-        results=Path(option("results") or BUILD / "results.json"),
+        results=Path(option("results") or BUILD / "models.json"),
         seed=option("seed"),
         shard=option("shard"),
         resume=option("resume"),
@@ -52,8 +54,8 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     try:
         if option("numprocesses", None):
             raise manifest.PortError("-n: ports are judged in one process; leave it out")
-        config.stash[RUN] = Run(options)
-    except (manifest.PortError, CaseError, results.ResultsError, OSError) as error:
+        config.stash[SESSION] = Session(options, progress)
+    except (manifest.PortError, CaseError, store.ResultsError, OSError) as error:
         progress(f"error: {error}")
         return 2
     except KeyboardInterrupt:
@@ -65,67 +67,51 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if not {"target", "case"} <= set(metafunc.fixturenames):
         return
-    run = metafunc.config.stash.get(RUN, None)
-    pairs = run.matrix() if run else []
+    session = metafunc.config.stash.get(SESSION, None)
+    pairs = session.matrix() if session else []
     ids = [f"{target}-{case.id}" for target, case in pairs]
     metafunc.parametrize(("target", "case"), pairs, ids=ids)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Have the selected cases judged at once; the tests then wait for their verdicts."""
-    run = session.config.stash.get(RUN, None)
+    run = session.config.stash.get(SESSION, None)
     if run is not None and not session.config.option.collectonly:
-        chosen: list[Any] = session.items
-        run.begin(
-            [(item.callspec.params["target"], item.callspec.params["case"]) for item in chosen]
-        )
+        found = [getattr(item, "callspec", None) for item in session.items]
+        chosen = [callspec.params for callspec in found if callspec is not None]
+        run.begin([(p["target"], p["case"]) for p in chosen if "target" in p])
 
 
 @pytest.fixture(scope="session")
-def run(pytestconfig: pytest.Config) -> Run:
+def run(pytestconfig: pytest.Config) -> Session:
     """The conformance run that the options describe."""
-    return pytestconfig.stash[RUN]
+    return pytestconfig.stash[SESSION]
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Time what passed, write the results, and fail if too little was compared."""
-    run = session.config.stash.get(RUN, None)
+    run = session.config.stash.get(SESSION, None)
     if run is None or session.config.option.collectonly:
         return
-    complete = exitstatus != pytest.ExitCode.INTERRUPTED
-    if not complete:
-        run.take_finished()  # before ports are ended, which looks like a crash
-    try:
-        if complete and run.options.timed:
-            run.time()
-    except KeyboardInterrupt:
-        complete = False
-    finally:
-        run.close()
-    if not complete:
+    outcome = run.finish(interrupted=exitstatus == pytest.ExitCode.INTERRUPTED)
+    session.config.stash[OUTCOME] = outcome
+    if not outcome.written:
+        session.exitstatus = 2
+    elif not outcome.results.complete:
         progress("interrupted: the results are not complete")
         session.exitstatus = INTERRUPTED
-    else:
-        run.problems = run.not_compared() + run.empty_claims()
-        if run.problems or run.wrong_when_timed:
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
-    try:
-        results.write(run.options.results, run.results(complete))
-        run.written = True
-    except results.ResultsError as error:  # the disk is full by now
-        run.problems.append(str(error))
-        session.exitstatus = 2
+    elif outcome.failed:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    run = config.stash.get(RUN, None)
-    if run is None or config.option.collectonly:
+    if (outcome := config.stash.get(OUTCOME, None)) is None:
         return
     out = tables.console()
-    tables.show(out, run.results(complete=True))
-    for line in merge.elsewhere(run.without_device()):
+    tables.show(out, outcome.results)
+    for line in merge.elsewhere(outcome.elsewhere):
         out.print(line, soft_wrap=True)
-    if run.written:
-        out.print(f"results: {run.options.results}", soft_wrap=True)
-    for problem in run.problems:
+    if outcome.written:
+        out.print(f"results: {config.stash[SESSION].options.results}", soft_wrap=True)
+    for problem in outcome.problems:
         progress(f"error: {problem}")

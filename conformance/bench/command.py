@@ -13,7 +13,7 @@ from conformance.bench.run import Options, Run
 from conformance.bench.statistics import LEAST_ROUNDS
 from conformance.bench.workloads import SWEEPS, WORKLOADS, Workload
 from conformance.places import BUILD
-from conformance.record import results, tables
+from conformance.record import store, tables
 from conformance.session.selection import progress
 from conformance.targets.manifest import PortError
 from reference.cases.tables import DType
@@ -36,7 +36,7 @@ def main(arguments: argparse.Namespace) -> int:
     file = Path(arguments.results or BUILD / "bench.json")
     picture = Path(arguments.plot or file.with_suffix(".svg"))
     for path in (file, picture):
-        results.check_writable(path)
+        store.check_writable(path)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that ports are ended, too
     run = Run(options)
     complete = False
@@ -45,7 +45,7 @@ def main(arguments: argparse.Namespace) -> int:
         complete = True
     finally:
         found = run.file(complete=complete)
-        results.write(file, found)
+        store.write(file, found)
     out = tables.console()
     show.show(out, found)
     out.print(f"results: {file}", soft_wrap=True)
@@ -62,10 +62,10 @@ def main(arguments: argparse.Namespace) -> int:
 def compare(arguments: argparse.Namespace) -> None:
     """Bring files of several machines into one picture. Raises ResultsError for a wrong one."""
     picture = Path(arguments.plot or BUILD / "curves.svg")
-    results.check_writable(picture)
-    files = [results.read(Path(path), Bench, "a file of make bench") for path in arguments.files]
+    store.check_writable(picture)
+    files = [store.read(Path(path), Bench, "a file of make bench") for path in arguments.files]
     if not show_curves(files, picture):
-        raise results.ResultsError("these files have no two points of a sweep: see bench --help")
+        raise store.ResultsError("these files have no two points of a sweep: see bench --help")
 
 
 def show_curves(files: Sequence[Bench], picture: Path) -> bool:

@@ -6,8 +6,10 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from conformance.bench.statistics import Estimate
-from conformance.record.results import Machine, Model, PortInfo
+from conformance.record.machine import Machine
+from conformance.record.models import PortInfo
 from conformance.targets.manifest import Status
+from conformance.verdict.verdict import Model
 from reference.cases.tables import DType
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]

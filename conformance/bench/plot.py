@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from conformance.bench.files import Bench, least_times
-from conformance.record import results
+from conformance.record import store
 
 INSTALL = "pip install matplotlib"
 MISSING = f"no plot, since Matplotlib is not here: {INSTALL}"
@@ -30,7 +30,7 @@ def save(pyplot: Any, figure: Any, path: Path) -> str:
     drawn = io.StringIO()
     figure.savefig(drawn, format="svg", metadata={"Date": None})
     pyplot.close(figure)
-    results.write_text(path, drawn.getvalue())
+    store.write_text(path, drawn.getvalue())
     return f"plot: {path}"
 
 

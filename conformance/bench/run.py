@@ -13,7 +13,8 @@ from conformance.bench.files import Bench, Latency, LeftOut, Roofline, Row, Said
 from conformance.bench.race import SLOW_S, Contender, pinned, race
 from conformance.bench.summary import rows
 from conformance.bench.workloads import Workload
-from conformance.record import results
+from conformance.record import models
+from conformance.record.machine import machine
 from conformance.session.selection import progress
 from conformance.suite.traces import Trace
 from conformance.targets import build, manifest
@@ -64,7 +65,7 @@ class Run:
 
     options: Options
     settings: list[Setting] = field(default_factory=list)
-    infos: dict[str, results.PortInfo] = field(default_factory=dict)
+    infos: dict[str, models.PortInfo] = field(default_factory=dict)
     rows: list[Row] = field(default_factory=list)
     latencies: list[Latency] = field(default_factory=list)
     rooflines: list[Roofline] = field(default_factory=list)
@@ -106,7 +107,7 @@ class Run:
         """Everything so far."""
         return Bench(
             complete=complete,
-            machine=results.machine(),
+            machine=machine(),
             settings=self.settings,
             ports=list(self.infos.values()),
             rows=self.rows,
@@ -134,7 +135,7 @@ class Run:
         finally:
             for judge in judges:
                 judge.close()
-                self.infos[judge.target.name] = results.port_info(judge)
+                self.infos[judge.target.name] = models.port_info(judge)
             self.latencies += [limits.latency(name, workload, runs) for name, runs in said.items()]
             if probes:
                 dtypes = dict.fromkeys(contender.dtype for contender in contenders)

@@ -31,7 +31,8 @@ from reference.algorithm.settings import Settings
 from reference.array import Array
 from reference.cases.case import Case, load
 from reference.cases.tables import DType
-from reference.golden.derive import Tensors, checkpoint_tensors, tolerance
+from reference.golden.checks import Tensors, checkpoint_tensors
+from reference.golden.derive import tolerance
 
 REPLICAS = 3
 SEED = 2015

@@ -7,14 +7,14 @@ from functools import cache, partial
 import numpy as np
 
 from conformance.places import CASES
-from conformance.record.results import Results
+from conformance.record.models import Results
 from conformance.suite import known_bugs, traces
 from conformance.suite.compare import Expected, compare, farthest
 from conformance.suite.traces import Trace
-from conformance.verdict.diagnosis import start_of
 from reference.cases.case import Case, load
 from reference.cases.tables import DType
-from reference.golden.derive import DTYPES, Tensors
+from reference.golden.checks import Tensors
+from reference.golden.derive import DTYPES
 from reference.golden.parallel import in_parallel
 
 CASE = "three-layer"
@@ -70,7 +70,7 @@ class Article:
 
     def errors(self) -> list[Line]:
         """The exact error at each checkpoint, and that of each bug: all of them fall."""
-        exact = self.exact["float64"].checkpoints
+        exact = self.exact["float64"].run.expected
         wrong = self.bugs["float64"]
         return [
             Line(
@@ -87,11 +87,11 @@ class Article:
         return [
             self._panel(results, tensor.name, dtype)
             for dtype, trace in self.exact.items()
-            for tensor in trace.checkpoints[0][1]
+            for tensor in trace.run.expected[0][1]
         ]
 
     def _panel(self, results: Results, tensor: str, dtype: DType) -> Panel:
-        golden = {n: dict_of(tensors)[tensor] for n, tensors in self.exact[dtype].checkpoints}
+        golden = {n: dict_of(tensors)[tensor] for n, tensors in self.exact[dtype].run.expected}
         unit = {n: ulp(t, dtype) for n, t in golden.items()}
         ports = [
             Line(
@@ -137,7 +137,7 @@ def article() -> Article:
     """The article's network as it is in this clone, with runs of the known bugs."""
     case = load(CASES / f"{CASE}.toml")
     exact = traces.load(case)
-    runs = [partial(_wrong_runs, case, exact[dtype]) for dtype in DTYPES]
+    runs = [partial(_wrong_runs, exact[dtype]) for dtype in DTYPES]
     return Article(case, exact, dict(zip(DTYPES, in_parallel(runs), strict=True)))
 
 
@@ -147,15 +147,12 @@ def judged_here(results: Results) -> bool:
     return any(c.case == CASE and c.sha256 == now for c in results.cases)
 
 
-def _wrong_runs(case: Case, trace: Trace) -> dict[str, list[tuple[int, Tensors]]]:
+def _wrong_runs(trace: Trace) -> dict[str, list[tuple[int, Tensors]]]:
     """What each known bug answers at the checkpoints, if it is one in this dtype."""
-    start = start_of(case, trace)
-    checks = [("run", n) for n, _ in trace.checkpoints]
     found = {}
     for bug in BUGS:
-        answers = known_bugs.answer(known_bugs.catalogue()[bug][0], start, checks)
-        run = [(n, got) for (_, n), got in zip(checks, answers, strict=True)]
-        compared = zip(answers, trace.checkpoints, strict=True)
-        if any(compare(got, wanted, trace.dtype).first for got, (_, wanted) in compared):
-            found[bug] = run
+        run = known_bugs.answer(known_bugs.catalogue()[bug][0], trace.run.check)
+        compared = [compare(run[n], wanted, trace.dtype) for n, wanted in trace.run.expected]
+        if any(one.first for one in compared):
+            found[bug] = list(run.items())
     return found

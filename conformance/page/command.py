@@ -10,12 +10,14 @@ from markupsafe import Markup
 from conformance.bench import curves
 from conformance.bench.files import Bench
 from conformance.page import article, plots, sides, verdicts
-from conformance.page.excerpts import MarkerError, programs
+from conformance.page.excerpts import programs
 from conformance.page.learning import learning
 from conformance.places import IN_CLONE
-from conformance.record import results, tables
-from conformance.record.results import Results, ResultsError, Timing
+from conformance.record import store, tables
+from conformance.record.models import Results, Timing
+from conformance.record.store import ResultsError
 from conformance.session.selection import progress
+from conformance.suite.markers import MarkerError
 from conformance.targets import manifest
 from reference.golden.derive import FACTOR
 
@@ -25,18 +27,18 @@ PAGE, SUMMARY, BADGES = "index.html", "summary.md", "badges"
 def main(arguments: argparse.Namespace) -> None:
     """Write all files, and say where they are. Raises ResultsError for a user's mistake."""
     source, folder = arguments.results, arguments.folder
-    found = results.read(source, Results, "a results file of make conformance")
+    found = store.read(source, Results, "a results file of make conformance")
     if not found.results:
         raise ResultsError(f"{source}: has no verdicts: a report needs a file of make conformance")
-    benches = [results.read(path, Bench, "a file of make bench") for path in arguments.bench]
-    results.check_writable(folder / BADGES / "all.svg")
-    results.check_writable(folder / PAGE)
+    benches = [store.read(path, Bench, "a file of make bench") for path in arguments.bench]
+    store.check_writable(folder / BADGES / "all.svg")
+    store.check_writable(folder / PAGE)
     written = render(found, benches)
     for badge in (folder / BADGES).glob("*.svg"):
         if f"{BADGES}/{badge.name}" not in written:  # of a port that is not judged any more
             badge.unlink()
     for name, text in written.items():
-        results.write_text(folder / name, text)
+        store.write_text(folder / name, text)
     print(f"report: {folder / PAGE}")
 
 
@@ -58,9 +60,10 @@ def render(found: Results, benches: Sequence[Bench]) -> dict[str, str]:
         "counts": tables.counts(found.results),
         "compared": sum(r.numbers_compared for r in found.results),
         "rows": rows,
+        "alike": verdicts.alike,
         "ids": {row.name: row.id for row in rows},
         "cases": list(dict.fromkeys(r.case for r in found.results)),
-        "failures": [r for r in found.results if r.status in manifest.WRONG],
+        "failures": [r for r in found.results if r.status.wrong],
         "timed_case": timed_case,
         "timed": {t.port: t for t in found.timings if t.case == timed_case},
         "timings": sorted(found.timings, key=lambda t: (t.case, t.ns_per_iteration)),

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from conformance.page.article import Article, dict_of
+from conformance.suite.traces import golden_state
 from reference.algorithm.network import step
 from reference.array import Array
 
@@ -26,8 +27,8 @@ def learning(article: Article) -> Learning:
     X, y, _ = case.arrays("float64")
     trace = article.exact["float64"]
     frames = []
-    for n, tensors in trace.checkpoints:
-        syn = trace.state(n)
+    for n, tensors in trace.run.expected:
+        syn = golden_state(tensors, "float64")
         found = step(X, y, syn, iteration=n, **case.settings_for("float64"))
         frames.append(
             {

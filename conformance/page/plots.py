@@ -14,7 +14,7 @@ from matplotlib.ticker import FuncFormatter
 
 from conformance.bench import curves
 from conformance.page.article import Band, Line
-from conformance.record.results import Timing
+from conformance.record.models import Timing
 
 # Colours that Matplotlib writes, and the variables of style.css that take their place.
 INK, GRID, TOLERANCE, NOISE, PORT = "#010101", "#020202", "#030303", "#040404", "#050505"

@@ -6,25 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from conformance.record.results import PortInfo, Result, Results
-from conformance.record.tables import SEVERITY
-from conformance.targets.manifest import WRONG, Status
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One target on one case: the worst status of its dtypes, and the worst margin."""
-
-    id: str
-    case: str
-    status: Status
-    margin: float | None
-    results: list[Result]
-
-    def alike(self) -> list[list[Result]]:
-        """The results, those of dtypes with the same status and reason together."""
-        groups = itertools.groupby(self.results, lambda r: (r.status, r.reason))
-        return [list(group) for _, group in groups]
+from conformance.record.cells import Cell, cell, worst_margin
+from conformance.record.models import PortInfo, Results
+from conformance.statuses import Status, worst
+from conformance.verdict.verdict import Verdict
 
 
 @dataclass(frozen=True)
@@ -34,22 +19,22 @@ class Row:
     name: str
     id: str
     info: PortInfo
-    cells: dict[str, Cell]
+    cells: dict[str, Cell[Verdict]]
 
     @property
-    def counts(self) -> Counter[str]:
+    def counts(self) -> Counter[Status]:
         """How many of its cases have each status."""
         return Counter(cell.status for cell in self.cells.values())
 
     @property
     def wrong(self) -> int:
         """How many of its cases are wrong in some way."""
-        return sum(self.counts[status] for status in WRONG)
+        return sum(count for status, count in self.counts.items() if status.wrong)
 
     @property
     def margin(self) -> float | None:
         """The worst margin of all that ran."""
-        return _worst([c.margin for c in self.cells.values() if c.status != "SKIP"])
+        return worst_margin([v for cell in self.cells.values() for v in cell.verdicts])
 
     @property
     def is_rung(self) -> bool:
@@ -57,17 +42,19 @@ class Row:
         return ":" in self.name
 
     @property
-    def verdict(self) -> str:
-        """In a word: "PASS" only where something passed and nothing is wrong."""
-        worst = [status for status in SEVERITY if self.counts[status]]
-        if worst and worst[-1] in WRONG:
-            return worst[-1]
-        return "PASS" if self.counts["PASS"] else worst[-1] if worst else "SKIP"
+    def verdict(self) -> Status:
+        """In a word: PASS only where something passed and nothing is wrong."""
+        found = worst(self.counts)
+        return found if found.wrong or not self.counts[Status.PASS] else Status.PASS
+
+    def id_of(self, case: str) -> str:
+        """The id of a case's details."""
+        return f"{slug(self.name)}--{slug(case)}"
 
 
 def rows(results: Results) -> list[Row]:
     """A row for each target that was judged, in the order of the run."""
-    found: dict[str, dict[str, list[Result]]] = {}
+    found: dict[str, dict[str, list[Verdict]]] = {}
     for r in results.results:
         found.setdefault(r.port, {}).setdefault(r.case, []).append(r)
     infos = {info.port: info for info in results.ports}
@@ -76,7 +63,7 @@ def rows(results: Results) -> list[Row]:
             name,
             f"target-{slug(name)}",
             infos[name],
-            {case: _cell(name, case, group) for case, group in by_case.items()},
+            {case: cell(group) for case, group in by_case.items()},
         )
         for name, by_case in found.items()
     ]
@@ -84,16 +71,24 @@ def rows(results: Results) -> list[Row]:
 
 def badge(label: str, shown: Sequence[Row], complete: bool) -> dict[str, str]:
     """What a badge says of these targets; green where all ran, some passed and nothing is wrong."""
-    total = sum((row.counts for row in shown), Counter[str]())
+    total = sum((row.counts for row in shown), Counter[Status]())
     wrong = sum(row.wrong for row in shown)
     if wrong:
-        return {"label": label, "says": f"{wrong} wrong, {total['PASS']} pass", "colour": "#b3261e"}
+        return {
+            "label": label,
+            "says": f"{wrong} wrong, {total[Status.PASS]} pass",
+            "colour": "#b3261e",
+        }
     if not complete:
         return {"label": label, "says": "interrupted", "colour": "#5f6368"}
-    known = f"{total['XFAIL']} known to fail"
-    if not total["PASS"]:
-        return {"label": label, "says": known if total["XFAIL"] else "not run", "colour": "#5f6368"}
-    says = f"{total['PASS']} pass" + (f", {known}" if total["XFAIL"] else "")
+    known = f"{total[Status.XFAIL]} known to fail"
+    if not total[Status.PASS]:
+        return {
+            "label": label,
+            "says": known if total[Status.XFAIL] else "not run",
+            "colour": "#5f6368",
+        }
+    says = f"{total[Status.PASS]} pass" + (f", {known}" if total[Status.XFAIL] else "")
     return {"label": label, "says": says, "colour": "#1a7037"}
 
 
@@ -102,13 +97,7 @@ def slug(name: str) -> str:
     return re.sub(r"[^\w.]+", "-", name).strip("-")
 
 
-def _cell(target: str, case: str, group: Sequence[Result]) -> Cell:
-    status = max((r.status for r in group), key=SEVERITY.index)
-    margin = _worst([r.margin for r in group if r.status == status])
-    return Cell(f"{slug(target)}--{slug(case)}", case, status, margin, list(group))
-
-
-def _worst(margins: Sequence[float | None]) -> float | None:
-    """The largest; None, as of an infinite one, if one is None: nothing finite is worse."""
-    finite = [margin for margin in margins if margin is not None]
-    return max(finite, default=None) if len(finite) == len(margins) else None
+def alike(cell: Cell[Verdict]) -> list[list[Verdict]]:
+    """The verdicts of a cell, those of dtypes with the same status and reason together."""
+    groups = itertools.groupby(cell.verdicts, lambda v: (v.status, v.reason))
+    return [list(group) for _, group in groups]

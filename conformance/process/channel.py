@@ -13,9 +13,10 @@ import subprocess
 import tempfile
 import time
 from types import TracebackType
-from typing import IO, Literal, Self
+from typing import IO, Self
 
 from conformance.process import sandbox, tree
+from conformance.statuses import Status
 from reference import errors
 
 STDERR_KEPT = 4000
@@ -27,7 +28,7 @@ CHUNK = 2**16
 class Trouble(Exception):
     """The process did not answer as it should; it must not be asked again."""
 
-    def __init__(self, status: Literal["CRASH", "TIMEOUT", "GARBAGE"], reason: str) -> None:
+    def __init__(self, status: Status, reason: str) -> None:
         super().__init__(reason)
         self.status = status
         self.reason = reason
@@ -55,7 +56,7 @@ class Channel:
             )
         except (OSError, ValueError) as error:
             delete_folder(self._folder)
-            raise Trouble("CRASH", f"cannot be started: {error}") from error
+            raise Trouble(Status.CRASH, f"cannot be started: {error}") from error
         self._stdin, self._stdout, self._errors = self._tree.pipes
 
     def __enter__(self) -> Self:
@@ -78,7 +79,7 @@ class Channel:
         """
         deadline = time.monotonic() + limit_s
         if self._unread or self._read(self._stdout):
-            raise Trouble("GARBAGE", "wrote to stdout without being asked")
+            raise Trouble(Status.GARBAGE, "wrote to stdout without being asked")
         self._pending = memoryview(request)
         scanned = 0
         with selectors.DefaultSelector() as selector:
@@ -90,11 +91,11 @@ class Channel:
                 if scanned > max_bytes:
                     break
                 if time.monotonic() > deadline:
-                    raise Trouble("TIMEOUT", f"no answer within {limit_s:g} s{self._said()}")
+                    raise Trouble(Status.TIMEOUT, f"no answer within {limit_s:g} s{self._said()}")
                 self._pump(selector, max(0.0, deadline - time.monotonic()))
                 tree.watch()
         if max(end, scanned) > max_bytes:
-            raise Trouble("GARBAGE", f"answer is longer than {max_bytes} bytes")
+            raise Trouble(Status.GARBAGE, f"answer is longer than {max_bytes} bytes")
         line = bytes(self._unread[:end])
         del self._unread[: end + 1]
         return line
@@ -156,14 +157,14 @@ class Channel:
     def _ended(self) -> Trouble:
         if self._tree.over_limit:
             limit = self._tree.memory_limit_mb
-            return Trouble("CRASH", f"used more than {limit} MB of memory{self._said()}")
+            return Trouble(Status.CRASH, f"used more than {limit} MB of memory{self._said()}")
         try:
             code = self._tree.main.wait(timeout=1.0)
         except subprocess.TimeoutExpired:
-            return Trouble("CRASH", f"closed its stdout without answering{self._said()}")
+            return Trouble(Status.CRASH, f"closed its stdout without answering{self._said()}")
         if code < 0:
-            return Trouble("CRASH", f"was ended by {_signal_name(-code)}{self._said()}")
-        return Trouble("CRASH", f"ended with exit code {code} without answering{self._said()}")
+            return Trouble(Status.CRASH, f"was ended by {_signal_name(-code)}{self._said()}")
+        return Trouble(Status.CRASH, f"ended with exit code {code} without answering{self._said()}")
 
     def _said(self) -> str:
         """The end of what is on stderr, which often says why: some traces begin with the reason."""

@@ -22,20 +22,14 @@ from typing import Literal
 from rich.console import Console
 
 from conformance.places import CASES, IN_CLONE, PORTS
-from conformance.record import results, tables
-from conformance.record.results import (
-    CaseInfo,
-    Machine,
-    Model,
-    PortInfo,
-    Result,
-    Results,
-    ResultsError,
-    check_writable,
-)
+from conformance.record import store, tables
+from conformance.record.machine import Machine
+from conformance.record.models import CaseInfo, PortInfo, Results
+from conformance.record.store import ResultsError, check_writable
+from conformance.statuses import Status
 from conformance.suite import traces
 from conformance.targets.build import files_sha256
-from conformance.targets.manifest import WRONG
+from conformance.verdict.verdict import Model, Verdict
 from reference.cases.case import CaseError, load
 
 COMMITTED = Path(__file__).parent / "committed"  # files from machines with devices that others lack
@@ -61,7 +55,7 @@ class Source(Model):
         return f"{date:%Y-%m-%d %H:%M} UTC, commit {self.machine.commit}{incomplete}"
 
 
-class Cell(Result):
+class SourcedVerdict(Verdict):
     """One verdict, the mark of its source, and whether port and case are as they were then."""
 
     source: str
@@ -93,7 +87,7 @@ class Merged(Model):
 
     format: Literal[1] = 1
     sources: list[Source]
-    cells: list[Cell]
+    cells: list[SourcedVerdict]
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -111,9 +105,9 @@ def main(arguments: argparse.Namespace) -> int:
         if target.resolve() in {path.resolve() for path in paths}:
             raise ResultsError(f"{target}: is one of the files to merge, and is not written over")
         check_writable(target)
-        results.write(target, merged)
+        store.write(target, merged)
     show(tables.console(), merged, notes)
-    return int(any(c.status in WRONG and not c.stale for c in merged.cells))
+    return int(any(c.status.wrong and not c.stale for c in merged.cells))
 
 
 def committed() -> list[Path]:
@@ -123,13 +117,13 @@ def committed() -> list[Path]:
 
 def read(path: Path) -> Results:
     """Read a results file. Raises ResultsError if it is not one, or has another format."""
-    return results.read(path, Results, f"a results file of format {FORMAT}")
+    return store.read(path, Results, f"a results file of format {FORMAT}")
 
 
 def join(files: dict[Path, Results]) -> tuple[Merged, list[str]]:
     """The verdicts that stand; and sentences on those of the same machine that differ from them."""
     sources: dict[str, Source] = {}
-    cells: list[Cell] = []
+    cells: list[SourcedVerdict] = []
     for number, (path, found) in enumerate(files.items()):
         mark = chr(ord("A") + number % 26) + str(number // 26 or "")
         sources[mark] = Source(
@@ -140,12 +134,12 @@ def join(files: dict[Path, Results]) -> tuple[Merged, list[str]]:
         except OSError as error:
             raise ResultsError(f"{error.filename}: cannot be read: {error.strerror}") from error
 
-    def rank(cell: Cell) -> tuple[bool, float, int]:
+    def rank(cell: SourcedVerdict) -> tuple[bool, float, int]:
         date = sources[cell.source].machine.date
-        return cell.stale, -date.timestamp(), -tables.SEVERITY.index(cell.status)
+        return cell.stale, -date.timestamp(), -cell.status.severity
 
-    standing: dict[tuple[str, ...], dict[str | None, Cell]] = {}
-    differing: dict[tuple[str, ...], list[Cell]] = {}
+    standing: dict[tuple[str, ...], dict[str | None, SourcedVerdict]] = {}
+    differing: dict[tuple[str, ...], list[SourcedVerdict]] = {}
     for cell in sorted(cells, key=rank):
         machine = sources[cell.source].machine
         key = (machine.system, machine.processor, cell.port, cell.case, cell.dtype)
@@ -155,7 +149,7 @@ def join(files: dict[Path, Results]) -> tuple[Merged, list[str]]:
             before = next(iter(by_device.values()))
         if before is None:
             by_device[cell.device] = cell
-        elif before.status != cell.status and "SKIP" not in (before.status, cell.status):
+        elif before.status != cell.status and Status.SKIP not in (before.status, cell.status):
             story = (cell.port, before.status, before.mark, cell.status, cell.mark)
             differing.setdefault(story, []).append(cell)
     kept = [cell for by_device in standing.values() for cell in by_device.values()]
@@ -168,7 +162,7 @@ def join(files: dict[Path, Results]) -> tuple[Merged, list[str]]:
     return Merged(sources=list(sources.values()), cells=kept), notes
 
 
-def _cells(mark: str, found: Results) -> list[Cell]:
+def _cells(mark: str, found: Results) -> list[SourcedVerdict]:
     """The verdicts of one file, compared with this clone."""
     ports = {
         p.port: {**p.model_dump(include={"device", "driver"}), "port_now": _now(p, _port(p.port))}
@@ -176,7 +170,8 @@ def _cells(mark: str, found: Results) -> list[Cell]:
     }
     cases = {c.case: _now(c, _case(c.case)) for c in found.cases}
     return [
-        Cell(**dict(r), **ports[r.port], source=mark, case_now=cases[r.case]) for r in found.results
+        SourcedVerdict(**dict(r), **ports[r.port], source=mark, case_now=cases[r.case])
+        for r in found.results
     ]
 
 
@@ -198,19 +193,19 @@ def _case(case: str) -> str | None:
     return traces.sha256(load(here[case])) if case in here else None
 
 
-def _shown(cells: Iterable[Cell]) -> list[Cell]:
+def _shown(cells: Iterable[SourcedVerdict]) -> list[SourcedVerdict]:
     """What counts of each port, case and dtype: a SKIP and what is stale give way to the rest."""
-    grouped: dict[tuple[str, ...], list[Cell]] = {}
+    grouped: dict[tuple[str, ...], list[SourcedVerdict]] = {}
     for cell in cells:
         grouped.setdefault((cell.port, cell.case, cell.dtype), []).append(cell)
-    found: list[Cell] = []
+    found: list[SourcedVerdict] = []
     for group in grouped.values():
-        judged = [c for c in group if c.status != "SKIP"] or group
+        judged = [c for c in group if c.status != Status.SKIP] or group
         found += [c for c in judged if not c.stale] or judged
     return found
 
 
-def _marks(cells: Sequence[Cell]) -> str:
+def _marks(cells: Sequence[SourcedVerdict]) -> str:
     return " " + "".join(sorted({cell.mark for cell in cells}))
 
 
@@ -245,10 +240,10 @@ def elsewhere(missing: set[str]) -> list[str]:
     except (ResultsError, CaseError) as error:
         return [f"results of other machines are left out: {error}"]
     lines = []
-    told: dict[tuple[str, ...], list[Cell]] = {}
+    told: dict[tuple[str, ...], list[SourcedVerdict]] = {}
     sources = {source.mark: source for source in merged.sources}
     for c in _shown(merged.cells):
-        if c.port in missing and c.status != "SKIP":
+        if c.port in missing and c.status != Status.SKIP:
             told.setdefault((c.port, c.ran_on, c.source), []).append(c)
     for (port, device, mark), cells in told.items():
         stale = ""

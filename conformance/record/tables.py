@@ -2,16 +2,16 @@
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from typing import TypeVar
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from conformance.record.results import CapabilityResult, Result, Results, Teeth, Timing
+from conformance.record.cells import Cell, V, cell
+from conformance.record.models import CapabilityResult, Results, Teeth, Timing
+from conformance.statuses import Status
+from conformance.verdict.verdict import Verdict
 
-STYLES = {"PASS": "green", "SKIP": "dim", "XFAIL": "yellow"}
-SEVERITY = ["PASS", "SKIP", "XFAIL", "GARBAGE", "TIMEOUT", "CRASH", "FAIL"]
 NAME_WIDTH = 18
 CELL_WIDTH = 14
 
@@ -20,8 +20,6 @@ SHORTER = {
     r"^does not list the capability .*": "does not list a capability that is needed",
     r"^first (\d+) of \d+ iterations": r"first \1 iterations",
 }
-
-R = TypeVar("R", bound=Result)
 
 
 def console() -> Console:
@@ -49,30 +47,30 @@ def show(out: Console, results: Results) -> None:
     out.print(f"{counts(results.results)}; {total:,} numbers compared")
 
 
-def counts(results: Sequence[Result]) -> str:
+def counts(results: Sequence[Verdict]) -> str:
     """How many results of each status there are."""
-    found = {s: sum(r.status == s for r in results) for s in SEVERITY}
+    found = {s: sum(r.status == s for r in results) for s in Status}
     return ", ".join(f"{count} {status}" for status, count in found.items() if count)
 
 
-def unmarked(_: Sequence[Result]) -> str:
+def unmarked(_: Sequence[Verdict]) -> str:
     """What stands behind results that are all of this run."""
     return ""
 
 
 def verdicts(
-    out: Console, results: Sequence[R], mark: Callable[[Sequence[R]], str] = unmarked
+    out: Console, results: Sequence[V], mark: Callable[[Sequence[V]], str] = unmarked
 ) -> None:
     """Print the matrix; `mark` says what stands behind the results of a cell."""
     ports = list(dict.fromkeys(r.port for r in results))
-    told = {r.case for r in results if r.status != "SKIP"}
+    told = {r.case for r in results if r.status != Status.SKIP}
     judged = [r for r in results if r.case in told]
     skipped = {r.case for r in results} - told
-    grouped: dict[tuple[str, str], list[R]] = {}
+    grouped: dict[tuple[str, str], list[V]] = {}
     for r in judged:
         grouped.setdefault((r.case, r.port), []).append(r)
-    cells = {key: _cell(group, mark) for key, group in grouped.items()}
-    columns = _columns(out, max([CELL_WIDTH, *(len(cell) + 4 for cell in cells.values())]))
+    cells = {key: _shown(cell(group), mark) for key, group in grouped.items()}
+    columns = _columns(out, max([CELL_WIDTH, *(len(shown) + 4 for shown in cells.values())]))
     if judged:
         out.print("\nVerdicts, with the worst deviation as a multiple of the tolerance")
         for start in range(0, len(ports), columns):
@@ -96,13 +94,9 @@ def _verdicts(cells: dict[tuple[str, str], Text], ports: list[str]) -> Table:
     return table
 
 
-def _cell(results: list[R], mark: Callable[[Sequence[R]], str]) -> Text:
-    """One port and case: the worst status over the dtypes, and the worst margin."""
-    worst = max(results, key=lambda r: SEVERITY.index(r.status))
-    alike = [r for r in results if r.status == worst.status]
-    margins = [r.margin for r in alike if r.margin is not None]
-    shown = f" {max(margins):.2g}" if margins else ""
-    return Text(worst.status + shown + mark(alike), style=STYLES.get(worst.status, "bold red"))
+def _shown(cell: Cell[V], mark: Callable[[Sequence[V]], str]) -> Text:
+    margin = "" if cell.margin is None else f" {cell.margin:.2g}"
+    return Text(cell.status + margin + mark(cell.alike), style=cell.status.look)
 
 
 def _capabilities(entries: list[CapabilityResult], ports: list[str]) -> Table:
@@ -122,7 +116,7 @@ def _capabilities(entries: list[CapabilityResult], ports: list[str]) -> Table:
     return table
 
 
-def _accuracies(out: Console, results: list[Result]) -> None:
+def _accuracies(out: Console, results: list[Verdict]) -> None:
     """What part of held-out samples each port learns to classify, where a case asks for it."""
     for case in dict.fromkeys(r.case for r in results if r.accuracy is not None):
         found = {r.port: r.accuracy for r in results if r.case == case and r.accuracy is not None}
@@ -131,10 +125,10 @@ def _accuracies(out: Console, results: list[Result]) -> None:
 
 
 def reasons(
-    out: Console, results: Sequence[R], mark: Callable[[Sequence[R]], str] = unmarked
+    out: Console, results: Sequence[V], mark: Callable[[Sequence[V]], str] = unmarked
 ) -> None:
     """Print each reason once, with what it holds for; of long runs only that they were cut."""
-    grouped: dict[tuple[str, str], dict[str, list[R]]] = {}
+    grouped: dict[tuple[Status, str], dict[str, list[V]]] = {}
     for r in results:
         if r.reason:
             reason = r.reason
@@ -142,13 +136,13 @@ def reasons(
                 reason = re.sub(pattern, shorter, reason)
             grouped.setdefault((r.status, reason), {}).setdefault(r.port, []).append(r)
     for (status, reason), by_port in grouped.items():
-        line = Text(f"{status} ", style=STYLES.get(status, "bold red"))
+        line = Text(f"{status} ", style=status.look)
         members = [r for found in by_port.values() for r in found]
         said = f"{', '.join(by_port)}, {where(members)}{mark(members)}: {reason}"
         out.print(line.append(said, style="default"), soft_wrap=True)
 
 
-def where(results: Sequence[Result]) -> str:
+def where(results: Sequence[Verdict]) -> str:
     """The case, or how many, and the dtype if it is one."""
     cases = list(dict.fromkeys(r.case for r in results))
     named = cases[0] if len(cases) == 1 else f"{len(cases)} cases"
@@ -194,7 +188,7 @@ def show_teeth(out: Console, teeth: Teeth) -> None:
     table.add_column("margin", justify="right")
     for v in teeth.variants:
         margin = f"{v.margin:.3f}" if v.margin is not None else "-"
-        status = Text(v.status, style=STYLES.get(v.status, "bold red"))
+        status = Text(v.status, style=v.status.look)
         table.add_row(v.id, status, f"{v.case} {v.dtype}", margin)
     out.print(table)
     caught = [m.killed_by.margin for m in teeth.mutants if m.killed_by.margin is not None]

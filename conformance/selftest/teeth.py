@@ -1,6 +1,6 @@
 """Does the suite bite, and only what it should? `make teeth` measures both margins.
 
-Power: every mutant must exceed the tolerance at least MIN_MARGIN times somewhere, and must be
+Power: every known bug must exceed the tolerance at least MIN_MARGIN times somewhere, and must be
 recognised there by its name. Margin: every correct variant must stay below MAX_MARGIN of the
 tolerance everywhere.
 """
@@ -14,22 +14,24 @@ from functools import partial
 import numpy as np
 
 from conformance.places import BUILD
-from conformance.record.results import Kill, TeethMutant, TeethVariant
+from conformance.record.models import Kill, TeethMutant, TeethVariant
 from conformance.selftest import variants
+from conformance.statuses import Status
 from conformance.suite import known_bugs
-from conformance.suite.compare import Expected, compare
-from conformance.suite.known_bugs import Mutant
+from conformance.suite.compare import compare
+from conformance.suite.known_bugs import KnownBug
 from conformance.suite.traces import Trace, load
 from conformance.targets import build
 from conformance.verdict import diagnosis
-from conformance.verdict.diagnosis import Answer, Check
+from conformance.verdict.diagnosis import Answer, Checked
 from conformance.verdict.judge import Judge
+from conformance.verdict.verdict import finite
 from reference.algorithm import network
-from reference.arithmetic.randomised import RandomisedArray
+from reference.arithmetic.randomised import Randomised
 from reference.cases.case import Case
 from reference.cases.tables import DType
 from reference.golden import derive
-from reference.golden.derive import Tensors, checkpoint_tensors
+from reference.golden.checks import Check, Tensors
 from reference.golden.parallel import in_parallel
 
 MIN_MARGIN = 10.0
@@ -42,19 +44,18 @@ FOLDER = BUILD / "teeth"
 
 @dataclass(frozen=True)
 class _Attempt:
-    """What a mutant answers to a case, with its margin and where that is."""
+    """What a known bug answers to a case, with its margin and where that is."""
 
     case: Case
-    trace: Trace
     answer: Answer
     kill: Kill
 
 
 def measure(cases: list[Case]) -> Iterator[TeethMutant | TeethVariant]:
-    """All mutants and variants, as they are done, on all cores."""
+    """All known bugs and variants, as they are done, on all cores."""
     unseen = itertools.product(cases, derive.DTYPES)
     jobs: list[Callable[[], TeethMutant | TeethVariant]] = [
-        *(partial(mutant_margin, m.id, cases) for m, _ in known_bugs.catalogue().values()),
+        *(partial(bug_margin, b.id, cases) for b, _ in known_bugs.catalogue().values()),
         *(partial(variant_margin, v.id, cases) for v in variants.catalogue()),
         *(partial(unseen_margin, case, dtype) for case, dtype in unseen),
     ]
@@ -67,50 +68,46 @@ def count(cases: list[Case]) -> int:
     return len(known_bugs.catalogue()) + len(variants.catalogue()) + unseen
 
 
-def mutant_margin(identifier: str, cases: list[Case]) -> TeethMutant:
-    """Where a mutant exceeds the tolerance most, and what it is taken for there."""
-    mutant, capability = known_bugs.catalogue()[identifier]
+def bug_margin(identifier: str, cases: list[Case]) -> TeethMutant:
+    """Where a known bug exceeds the tolerance most, and what it is taken for there."""
+    bug, capability = known_bugs.catalogue()[identifier]
     concerned = [case for case in cases if capability in ("plain", *case.needs)]
     attempts = []
     for case in concerned:
         for trace in load(case).values():
             # Where shapes do not fit, the bug is a crash, and there is no margin to measure.
             with contextlib.suppress(ValueError):
-                attempts.append(_attempt(mutant, case, trace))
+                attempts.append(_attempt(bug, trace))
     best = max(attempts, key=lambda a: float("inf") if a.kill.margin is None else a.kill.margin)
-    named = diagnosis.probable_bugs(best.case, best.trace, best.answer)
+    named = diagnosis.probable_bugs(best.case, best.answer)
     return TeethMutant(id=identifier, killed_by=best.kill, named=[bug.id for bug in named])
 
 
-def _attempt(mutant: Mutant, case: Case, trace: Trace) -> _Attempt:
-    start = diagnosis.start_of(case, trace)
-    due: list[tuple[Check, int, list[Expected]]] = [
-        *(("drawn", seed, expected) for seed, expected in trace.drawn),
-        *(("step", n, expected) for n, expected in trace.steps),
-        *(("predict", n, expected) for n, expected in trace.predictions),
-        *(("run", n, e) for n, e in trace.checkpoints if n <= diagnosis.MAX_ITERATIONS),
-    ]
-    answers = known_bugs.answer(mutant, start, [(check, n) for check, n, _ in due])
+def _attempt(bug: KnownBug, trace: Trace) -> _Attempt:
+    case, dtype = trace.case, trace.dtype
     answer = Answer()
-    best = Kill(case=case.id, dtype=trace.dtype, check="step", iteration=0, tensor="", margin=0.0)
-    for (check, n, wanted), got in zip(due, answers, strict=True):
-        if any(np.shape(v) != np.shape(e.value) for (_, v), e in zip(got, wanted, strict=True)):
-            continue  # it takes another batch: as a port, it would be GARBAGE
-        answer.checked.append((check, n, got, wanted))
-        found = compare(got, wanted, trace.dtype)
-        margin = found.margin if np.isfinite(found.margin) else None
-        if found.first is not None and (
-            margin is None or (best.margin is not None and margin > best.margin)
-        ):
-            best = Kill(
-                case=case.id,
-                dtype=trace.dtype,
-                check=check,
-                iteration=n,
-                tensor=found.first.tensor,
-                margin=margin,
-            )
-    return _Attempt(case, trace, answer, best)
+    best = Kill(case=case.id, dtype=dtype, check="step", iteration=0, tensor="", margin=0.0)
+    for due in trace.upto(diagnosis.MAX_ITERATIONS).due:
+        answers = known_bugs.answer(bug, due.check)
+        for n, wanted in due.expected:
+            got = answers[n]
+            if any(np.shape(v) != np.shape(e.value) for (_, v), e in zip(got, wanted, strict=True)):
+                continue  # it takes another batch: as a port, it would be GARBAGE
+            answer.checked.append(Checked(due.check, n, got, wanted))
+            found = compare(got, wanted, dtype)
+            margin = finite(found.margin)
+            if found.first is not None and (
+                margin is None or (best.margin is not None and margin > best.margin)
+            ):
+                best = Kill(
+                    case=case.id,
+                    dtype=dtype,
+                    check=due.check.kind,
+                    iteration=n,
+                    tensor=found.first.tensor,
+                    margin=margin,
+                )
+    return _Attempt(case, answer, best)
 
 
 def variant_margin(identifier: str, cases: list[Case]) -> TeethVariant:
@@ -119,35 +116,33 @@ def variant_margin(identifier: str, cases: list[Case]) -> TeethVariant:
     folder = FOLDER / "".join(c if c.isalnum() else "-" for c in variant.id)
     judge = Judge(build.prepare(variants.make(variant, folder))[0])
     try:
-        found = [
-            (judge.judge(case, trace), case, trace.dtype)
-            for case in cases
-            for trace in load(case).values()
-        ]
+        found = [judge.judge(case, trace) for case in cases for trace in load(case).values()]
     finally:
         judge.close()
-    bad = [(verdict, case, dtype) for verdict, case, dtype in found if verdict.status != "PASS"]
-    verdict, case, dtype = bad[0] if bad else max(found, key=lambda entry: entry[0].margin or 0.0)
+    bad = [verdict for verdict in found if verdict.status != Status.PASS]
+    shown = bad[0] if bad else max(found, key=lambda verdict: verdict.margin or 0.0)
     return TeethVariant(
         id=identifier,
-        status=verdict.status,
-        reason=verdict.reason,
-        case=case.id,
-        dtype=dtype,
-        margin=verdict.margin,
+        status=shown.status,
+        reason=shown.reason,
+        case=shown.case,
+        dtype=shown.dtype,
+        margin=shown.margin,
     )
 
 
 def unseen_margin(case: Case, dtype: DType) -> TeethVariant:
     """The worst margin over replicas of randomised rounding that are new to the tolerances."""
+    run = load(case)[dtype].run
     worst = 0.0
-    for got, (_, expected) in zip(_unseen(case, dtype), load(case)[dtype].checkpoints, strict=True):
-        for replica in range(UNSEEN_REPLICAS):
-            one = [(name, value[replica]) for name, value in got]
-            worst = max(worst, compare(one, expected, dtype).margin)
+    with np.errstate(over="ignore"):
+        for (_, got), (_, expected) in zip(_unseen(run.check), run.expected, strict=True):
+            for replica in range(UNSEEN_REPLICAS):
+                one = [(name, np.asarray(value)[replica]) for name, value in got]
+                worst = max(worst, compare(one, expected, dtype).margin)
     return TeethVariant(
         id=f"{UNSEEN_REPLICAS} new replicas of randomised rounding",
-        status="PASS" if worst <= 1 else "FAIL",
+        status=Status.PASS if worst <= 1 else Status.FAIL,
         reason="",
         case=case.id,
         dtype=dtype,
@@ -155,25 +150,18 @@ def unseen_margin(case: Case, dtype: DType) -> TeethVariant:
     )
 
 
-def _unseen(case: Case, dtype: DType) -> Iterator[Tensors]:
+def _unseen(run: Check) -> Iterator[tuple[int, Tensors]]:
     """The free run of the reference, with a leading axis of new replicas on each tensor."""
-    X, y, syn = case.arrays(dtype)
-    random = np.random.Generator(np.random.SFC64([UNSEEN_SEED, derive.DTYPES.index(dtype)]))
-    start = [RandomisedArray.replicate(w, UNSEEN_REPLICAS, random) for w in syn]
-    with np.errstate(over="ignore"):
-        run = network.train(X, y, start, case.trace.checkpoints, **case.settings_for(dtype))
-        for _, error, state in run:
-            yield [
-                (name, np.asarray(value)) for name, value in checkpoint_tensors(case, state, error)
-            ]
+    random = np.random.Generator(np.random.SFC64([UNSEEN_SEED, derive.DTYPES.index(run.dtype)]))
+    return run.computed(network, Randomised(UNSEEN_REPLICAS, random))
 
 
 def lost(entry: TeethMutant | TeethVariant) -> str | None:
     """Why an entry is not as it should be, or None."""
     if isinstance(entry, TeethVariant):
-        if entry.status == "SKIP":
+        if entry.status == Status.SKIP:
             return None
-        if entry.status != "PASS":
+        if entry.status != Status.PASS:
             return f"is rejected: {entry.reason}"
         too_much = not (entry.margin is not None and entry.margin <= MAX_MARGIN)
         return f"is above {MAX_MARGIN} of the tolerance" if too_much else None

@@ -5,25 +5,25 @@ its build, its toolchain, the case and its golden data are as they were. All els
 so that each failure is explained.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 
-from conformance.record import results
-from conformance.record.results import CaseInfo, Machine, Results, ResultsError
-from conformance.verdict.judge import Judge, Verdict
+from conformance.record.machine import Machine, machine
+from conformance.record.models import CaseInfo, Results, port_info
+from conformance.record.store import ResultsError
+from conformance.statuses import Status
+from conformance.verdict.judge import Judge
+from conformance.verdict.verdict import Verdict
 from reference.cases.tables import DType
-
-Key = tuple[str, str, DType]
 
 
 def passed(
     earlier: Results, judges: Mapping[str, Judge], cases: Sequence[CaseInfo]
-) -> dict[Key, Verdict]:
+) -> dict[tuple[str, str, DType], Verdict]:
     """The verdicts that stand, by target, case and dtype.
 
     Raises ResultsError where none can, since the commit or the machine is another.
     """
-    now = results.machine()
+    now = machine()
     if _same(earlier.machine) != _same(now):
         raise ResultsError(
             f"RESUME: the earlier run was of commit {earlier.machine.commit} on "
@@ -36,29 +36,17 @@ def passed(
         name
         for name, judge in judges.items()
         if name in infos
-        and infos[name].model_copy(update=unknown)
-        == results.port_info(judge).model_copy(update=unknown)
+        and infos[name].model_copy(update=unknown) == port_info(judge).model_copy(update=unknown)
     }
     same_cases = {case.case for case in cases if case in earlier.cases}
     return {
-        (r.port, r.case, r.dtype): _verdict(r)
-        for r in earlier.results
-        if r.status == "PASS" and r.port in same_ports and r.case in same_cases
+        verdict.key: verdict
+        for verdict in earlier.results
+        if verdict.status == Status.PASS
+        and verdict.port in same_ports
+        and verdict.case in same_cases
     }
 
 
 def _same(machine: Machine) -> tuple[str | None, ...]:
     return (machine.commit, machine.system, machine.processor, machine.python, machine.numpy)
-
-
-def _verdict(r: results.Result) -> Verdict:
-    drift = {
-        d.tensor: {
-            n: math.inf if deviation is None else deviation
-            for n, deviation in zip(d.iterations, d.deviations, strict=True)
-        }
-        for d in r.drift
-    }
-    return Verdict(
-        r.status, r.margin, r.reason, r.numbers_compared, accuracy=r.accuracy, drift=drift
-    )

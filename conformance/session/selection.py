@@ -84,7 +84,7 @@ def shard_of(cases: list[Case], word: str) -> list[Case]:
 
 
 def check_known_failures(chosen: list[manifest.Port], cases: list[Case]) -> None:
-    """Raise PortError where a manifest foretells a failure that can never occur."""
+    """Raise PortError where a manifest predicts a failure that can never occur."""
     known = {path.stem for path in CASES.glob("*.toml")} | {case.id for case in cases}
     needs = {case.id: case.needs for case in cases}
     for port in chosen:

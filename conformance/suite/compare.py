@@ -8,7 +8,7 @@ import numpy as np
 
 from reference.array import Array
 from reference.cases.tables import DType
-from reference.golden.derive import Tensors
+from reference.golden.checks import Tensors
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import hashlib
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -12,14 +12,15 @@ from pydantic import Field, ValidationError
 
 from conformance.places import BUILD
 from conformance.suite.compare import Expected
-from reference.algorithm.network import Step
+from reference.algorithm import network
+from reference.arithmetic.float import FLOAT
 from reference.array import Array
 from reference.cases.case import Case, CaseError
 from reference.cases.tables import DType, Finite, Matrix, Strict
 from reference.errors import first_error
 from reference.files import MAX_JSON_BYTES, read_bounded
 from reference.golden import checksums, derive
-from reference.golden.derive import checkpoint_tensors, predict_tensors, step_tensors
+from reference.golden.checks import KINDS, Check, Run
 from reference.golden.parallel import in_parallel
 
 CACHE = BUILD / "golden"
@@ -66,25 +67,53 @@ class _File(Strict):
 
 
 @dataclass(frozen=True)
-class Trace:
-    """What is expected of one case in one dtype: (iteration, tensors) in order.
+class Due:
+    """A check, and what is expected at each of its points."""
 
-    `drawn` has seeds for iterations; `correct` is how many held-out samples are learned. What is
-    wrong is compared with the known bugs if it is to be `diagnosed`, which takes a run of each.
+    check: Check
+    expected: list[tuple[int, list[Expected]]]
+
+    def upto(self, most: int | None) -> "Due | None":
+        """The same on at most so many iterations; None if nothing is left of it."""
+        check = self.check.upto(most)
+        if check is None:
+            return None
+        return Due(check, [entry for entry in self.expected if entry[0] in check.points])
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What is expected of one case in one dtype: checks in the order in which they are asked.
+
+    `correct` is how many held-out samples are learned. What is wrong is compared with the known
+    bugs if it is to be `diagnosed`, which takes a run of each.
     """
 
+    case: Case
     dtype: DType
-    checkpoints: list[tuple[int, list[Expected]]]
-    steps: list[tuple[int, list[Expected]]]
-    predictions: list[tuple[int, list[Expected]]] = field(default_factory=list)
-    drawn: list[tuple[int, list[Expected]]] = field(default_factory=list)
+    due: list[Due]
     correct: int | None = None
     diagnosed: bool = True
 
-    def state(self, iteration: int) -> list[Array]:
-        """The golden state at a checkpoint, rounded to the dtype: where a step starts."""
-        tensors = dict(self.checkpoints)[iteration]
-        return [t.value.astype(self.dtype) for t in tensors if t.name != "error"]
+    @property
+    def run(self) -> Due:
+        """The free run."""
+        [run] = [due for due in self.due if due.check.whole_run]
+        return run
+
+    def upto(self, most: int) -> "Trace":
+        """The same on at most so many iterations."""
+        return replace(self, due=[cut for due in self.due if (cut := due.upto(most)) is not None])
+
+    @property
+    def last(self) -> int:
+        """The last checkpoint."""
+        return max(self.run.check.points)
+
+
+def golden_state(checkpoint: list[Expected], dtype: DType) -> list[Array]:
+    """The state at a checkpoint, rounded to the dtype: where a step starts."""
+    return [tensor.value.astype(dtype) for tensor in checkpoint if tensor.name != "error"]
 
 
 def load_all(cases: list[Case]) -> dict[str, dict[DType, Trace]]:
@@ -129,45 +158,28 @@ def sha256(case: Case) -> str:
     return digest.hexdigest()
 
 
-def shapes_at_checkpoint(case: Case) -> list[tuple[str, tuple[int, ...]]]:
-    """Names and shapes of what is compared at a checkpoint."""
-    state = case.arrays("float64")[2]
-    error = np.zeros(case.init.networks or ())
-    return [(name, np.shape(value)) for name, value in checkpoint_tensors(case, state, error)]
-
-
-def shapes_in_step(case: Case, iteration: int) -> list[tuple[str, tuple[int, ...]]]:
-    """Names and shapes of what is compared in the step that is update `iteration` + 1."""
-    rows = case.batch_rows(iteration)
-    layers = [np.empty((rows, units)) for units in case.layers[1:]]
-    tensors = step_tensors(case, Step(layers, layers, layers, case.arrays("float64")[2]))
-    return [(name, np.shape(value)) for name, value in tensors]
-
-
-def _shapes_in_prediction(case: Case) -> list[tuple[str, tuple[int, ...]]]:
-    rows = len(case.predict.X) if case.predict else 0
-    outputs = np.empty((rows, case.layers[-1]))
-    return [(name, np.shape(value)) for name, value in predict_tensors(case, outputs)]
-
-
 def _check(file: _File, case: Case, path: Path) -> None:
     """Raise CaseError where the file has not what the case asks for, or more."""
-    wanted = [
-        *((n, shapes_at_checkpoint(case)) for n in case.trace.checkpoints),
-        *((n, shapes_in_step(case, n)) for n in case.trace.steps),
-        *(
-            (n, _shapes_in_prediction(case))
-            for n in (case.predict.checkpoints if case.predict else [])
-        ),
-    ]
     for part in (file.float64, file.float32):
-        found = [
-            (
-                e.iteration,
-                [(t.name, np.shape(np.asarray(t.value, dtype=object))) for t in e.tensors],
-            )
-            for e in part.checkpoints + part.steps + part.predictions
-        ]
+        found = {
+            key: [
+                (
+                    e.iteration,
+                    [(t.name, np.shape(np.asarray(t.value, dtype=object))) for t in e.tensors],
+                )
+                for e in entries
+            ]
+            for key, entries in _by_key(part).items()
+        }
+        wanted = {
+            kind.key: [
+                shapes
+                for check in kind.all_of(case, "float64", lambda _: case.arrays("float64")[2])
+                for shapes in check.shapes
+            ]
+            for kind in KINDS
+            if kind.key
+        }
         if (
             file.case != case.id
             or found != wanted
@@ -217,38 +229,41 @@ def _read(path: Path) -> _File:
     return file
 
 
+def _by_key(part: _Part) -> dict[str, list[_Entry]]:
+    """The entries of each kind of check that golden files hold."""
+    return {kind.key: getattr(part, kind.key) for kind in KINDS if kind.key}
+
+
 def _traces(case: Case, file: _File) -> dict[DType, Trace]:
     parts: dict[DType, _Part] = {"float64": file.float64, "float32": file.float32}
-    return {
-        dtype: Trace(
-            dtype,
-            checkpoints=_entries(part.checkpoints),
-            steps=_entries(part.steps),
-            predictions=_entries(part.predictions),
-            drawn=[(seed, _drawn(case, seed, dtype)) for seed in case.init.drawn_by_port],
-            correct=part.correct,
-        )
-        for dtype, part in parts.items()
+    return {dtype: _trace(case, dtype, part) for dtype, part in parts.items()}
+
+
+def _trace(case: Case, dtype: DType, part: _Part) -> Trace:
+    by_key = {
+        key: {e.iteration: [_expected(t) for t in e.tensors] for e in entries}
+        for key, entries in _by_key(part).items()
     }
-
-
-def _entries(entries: list[_Entry]) -> list[tuple[int, list[Expected]]]:
-    return [
-        (
-            e.iteration,
-            [
-                Expected(t.name, np.asarray(t.value, np.float64), t.tolerance, t.noise)
-                for t in e.tensors
-            ],
+    run = by_key[str(Run.key)]
+    due = [
+        Due(
+            check,
+            [(n, by_key[kind.key][n]) for n in check.points] if kind.key else _computed(check),
         )
-        for e in entries
+        for kind in KINDS
+        for check in kind.all_of(case, dtype, lambda n: golden_state(run[n], dtype))
     ]
+    return Trace(case, dtype, due, part.correct)
 
 
-def _drawn(case: Case, seed: int, dtype: DType) -> list[Expected]:
-    """What NumPy draws, to be equalled to the last bit."""
-    state = case.drawn(seed, dtype)
+def _expected(tensor: _Tensor) -> Expected:
+    value = np.asarray(tensor.value, np.float64)
+    return Expected(tensor.name, value, tensor.tolerance, tensor.noise)
+
+
+def _computed(check: Check) -> list[tuple[int, list[Expected]]]:
+    """What is not in golden files is to be equalled to the last bit."""
     return [
-        Expected(name, value.astype(np.float64), 0.0)
-        for name, value in zip(case.state_names, state, strict=True)
+        (n, [Expected(name, value.astype(np.float64), 0.0) for name, value in tensors])
+        for n, tensors in check.computed(network, FLOAT)
     ]

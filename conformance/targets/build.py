@@ -36,11 +36,11 @@ class Ready:
 
 @dataclass(frozen=True)
 class NotReady:
-    """A target that cannot be started: SKIP if something is missing, FAIL if it is broken."""
+    """A target that cannot be started: something is `missing`, or it is broken."""
 
     target: Target
-    status: str
     reason: str
+    missing: bool = True
 
 
 @dataclass(frozen=True)
@@ -60,13 +60,13 @@ def prepare(port: Port) -> list[Ready | NotReady]:
     toolchain = detect_toolchain(port)
     if not toolchain.ok:
         reason = f"{port.manifest.language} is not here: {port.manifest.toolchain.install}"
-        return [NotReady(target, "SKIP", reason) for target in port.targets()]
+        return [NotReady(target, reason) for target in port.targets()]
     found: list[Ready | NotReady] = []
     devices: dict[str, Outcome] = {}  # looked for once, not for each rung again
     for target in port.targets():
         built = build(target, toolchain.text)
         if not built.ok:
-            found.append(NotReady(target, "FAIL", f"does not build: {built.text}"))
+            found.append(NotReady(target, f"does not build: {built.text}", missing=False))
             continue
         key = repr(target.device)
         device = devices[key] = devices.get(key) or detect_device(target)
@@ -75,7 +75,7 @@ def prepare(port: Port) -> list[Ready | NotReady]:
             found.append(_ready(target, toolchain.text, driver))
             continue
         reason = f"{device.text}; but it builds: {built.text}" if built.text else device.text
-        found.append(NotReady(target, "SKIP", reason))
+        found.append(NotReady(target, reason))
         if target.stand_in:
             found.append(_ready(target.stand_in, toolchain.text, None))
     return found

@@ -7,11 +7,12 @@ mistake becomes a `PortError`: one sentence that names the file, the key and wha
 import tomllib
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
 from conformance.places import IN_CLONE, PORTS
+from conformance.statuses import Status
 from reference.cases.arrays import read_limited
 from reference.cases.tables import Capability, DType, Strict
 from reference.errors import first_error
@@ -20,8 +21,10 @@ MANIFEST = "port.toml"
 
 Command = Annotated[list[str], Field(min_length=1)]
 Kind = Literal["c-abi", "python", "process"]
-Status = Literal["PASS", "FAIL", "CRASH", "TIMEOUT", "GARBAGE", "SKIP", "XFAIL"]
-WRONG: tuple[Status, ...] = ("FAIL", "CRASH", "TIMEOUT", "GARBAGE")
+if TYPE_CHECKING:
+    WrongStatus = str
+else:
+    WrongStatus = Literal[tuple(status.value for status in Status if status.wrong)]
 
 
 class PortError(ValueError):
@@ -77,8 +80,8 @@ class Rung(Strict):
     emulated_iterations: int | None = Field(default=None, ge=0)
 
 
-class Run(Strict):
-    """What to start; which key is needed depends on the port's kind."""
+class Launch(Strict):
+    """The table [run]: what to start; which key is needed depends on the port's kind."""
 
     library: str | None = None
     module: str | None = None
@@ -93,7 +96,7 @@ class KnownFailure(Strict):
 
     case: str
     dtype: DType | None = None
-    status: Literal["FAIL", "CRASH", "TIMEOUT", "GARBAGE"]
+    status: WrongStatus
     message: str = Field(min_length=1)
     reason: str = Field(min_length=1)
 
@@ -110,7 +113,7 @@ class Manifest(Strict):
     build: Build = Build(commands=[])
     device: Device | None = None
     emulation: Emulation | None = None
-    run: Run
+    run: Launch
     known_failure: list[KnownFailure] = []
     rung: list[Rung] = []
 
@@ -210,7 +213,7 @@ class Target:
 
     @property
     def known_failures(self) -> list[KnownFailure]:
-        """What the manifest foretells of it."""
+        """What the manifest predicts."""
         return [] if self.rung else self.port.manifest.known_failure
 
     @property

@@ -1,100 +1,100 @@
-"""Names the probable bug of a port: the mutants whose wrong trace is the port's wrong trace.
+"""Names the probable bug of a port: the known bugs whose wrong trace is the port's wrong trace.
 
 The distance of two traces is scale-free. For a tensor where either leaves the tolerance, it
 is the largest difference between them, over the larger of their deviations from the golden
 value: 0 if they are wrong in the same way, 1 or more if they have nothing in common. The
-distance of a mutant is the mean over such tensors, of the single steps or of the free run,
+distance of a known bug is the mean over such tensors, of the single steps or of the free run,
 whichever is larger. Beyond THRESHOLD nothing is named: a wrong name is worse than none.
 """
 
-import inspect
+import functools
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from pathlib import Path
 
 import numpy as np
 
-from conformance.suite import known_bugs
+from conformance.places import ROOT
+from conformance.suite import known_bugs, markers
 from conformance.suite.compare import Expected
-from conformance.suite.known_bugs import Mutant, Start
-from conformance.suite.traces import Trace
+from conformance.suite.known_bugs import KnownBug
 from reference.array import Array
 from reference.cases.case import Case
-from reference.golden.derive import Tensors
+from reference.golden.checks import Check, Tensors
 
 THRESHOLD = 0.05
-# Mutants this much farther than the nearest are named with it: they cannot be told apart.
+# Bugs this much farther than the nearest are named with it: they cannot be told apart.
 TIE = 0.01
-# The farthest that mutants are followed. Training contracts deviations, so that early
+# The farthest that known bugs are followed. Training contracts deviations, so that early
 # iterations tell more than late ones, and cost less.
 MAX_ITERATIONS = 1000
 
-Check = Literal["drawn", "step", "predict", "run"]
+
+@dataclass(frozen=True)
+class Checked:
+    """What a port gave at one point of a check, and what was expected there."""
+
+    check: Check
+    n: int
+    got: Tensors
+    expected: list[Expected]
 
 
 @dataclass
 class Answer:
     """A port's answer to a case, as far as it goes.
 
-    `checked` has, for each check, its kind, its iteration (or the seed of what is drawn), what the
-    port gave and what was expected; `correct` is how many held-out samples were classified rightly.
+    `correct` is how many held-out samples were classified rightly.
     """
 
-    checked: list[tuple[Check, int, Tensors, list[Expected]]] = field(default_factory=list)
+    checked: list[Checked] = field(default_factory=list)
     correct: int | None = None
 
 
-def probable_bugs(case: Case, trace: Trace, answer: Answer) -> list[Mutant]:
-    """The mutants that explain a port's answer, the nearest first; none if nothing fits."""
-    start = start_of(case, trace)
+def probable_bugs(case: Case, answer: Answer) -> list[KnownBug]:
+    """The known bugs that explain a port's answer, the nearest first; none if nothing fits."""
     # Single steps and the like first: they are cheap, and rule out most.
-    early = [entry for entry in answer.checked if entry[0] != "run"]
-    late = [entry for entry in answer.checked if entry[0] == "run" and entry[1] <= MAX_ITERATIONS]
+    early = [c for c in answer.checked if not c.check.whole_run]
+    late = [c for c in answer.checked if c.check.whole_run and c.n <= MAX_ITERATIONS]
     found = []
-    for mutant in known_bugs.concerning(case):
+    for bug in known_bugs.concerning(case):
         try:
-            distance = _distance(early, mutant, start)
+            distance = _distance(early, bug)
             if distance is None or distance <= THRESHOLD:
-                farther = _distance(late, mutant, start)
+                farther = _distance(late, bug)
                 known = [d for d in (distance, farther) if d is not None]
                 if known and max(known) <= THRESHOLD:
-                    found.append((max(known), mutant))
+                    found.append((max(known), bug))
         except ValueError:  # shapes that do not fit: this bug would be a crash here
             continue
     found.sort(key=lambda pair: pair[0])
-    return [mutant for distance, mutant in found if distance <= found[0][0] + TIE]
+    return [bug for distance, bug in found if distance <= found[0][0] + TIE]
 
 
-def start_of(case: Case, trace: Trace) -> Start:
-    """What a mutant starts from: the same that a port is given."""
-    X, y, state = case.arrays(trace.dtype)
-    return Start(case, trace.dtype, X, y, state, {n: trace.state(n) for n, _ in trace.checkpoints})
+# What known bugs answer, by what determines it: several wrong ports may be held against the same.
+_answers: dict[tuple[object, ...], dict[int, Tensors]] = {}
 
 
-Asked = tuple[Check, int]
-_answers: dict[tuple[str, str, str, frozenset[Asked]], dict[Asked, Tensors]] = {}
-
-
-def _remembered(mutant: Mutant, start: Start, checks: list[Asked]) -> list[Tensors]:
-    """What a mutant answers; several wrong ports may be held against the same one."""
-    key = (mutant.id, start.case.sha256, start.dtype, frozenset(checks))
+def _remembered(bug: KnownBug, check: Check) -> dict[int, Tensors]:
+    key = (bug.id, check.case.sha256, check.dtype, check.kind, check.points)
     if key not in _answers:
-        _answers[key] = dict(zip(checks, known_bugs.answer(mutant, start, checks), strict=True))
-    return [_answers[key][check] for check in checks]
+        _answers[key] = known_bugs.answer(bug, check)
+    return _answers[key]
 
 
-def _distance(
-    port: list[tuple[Check, int, Tensors, list[Expected]]], mutant: Mutant, start: Start
-) -> float | None:
+def _distance(port: Sequence[Checked], bug: KnownBug) -> float | None:
     """The mean distance over tensors where either is wrong; None if neither is anywhere.
 
-    Infinite as soon as it is sure to be beyond THRESHOLD, as it is for most mutants.
+    Infinite as soon as it is sure to be beyond THRESHOLD, as it is for most bugs.
     """
     distances = []
-    most = sum(len(expected) for _, _, _, expected in port)
-    like = _remembered(mutant, start, [(check, n) for check, n, _, _ in port])
-    for (_, _, got, expected), answer in zip(port, like, strict=True):
-        for (_, p), (_, m), golden in zip(got, answer, expected, strict=True):
-            distance = _tensor_distance(np.asarray(p), np.asarray(m, dtype=np.float64), golden)
+    most = sum(len(c.expected) for c in port)
+    for c in port:
+        check = c.check.upto(MAX_ITERATIONS)
+        assert check is not None  # c.n is one of its points
+        like = _remembered(bug, check)[c.n]
+        for (_, p), (_, b), golden in zip(c.got, like, c.expected, strict=True):
+            distance = _tensor_distance(np.asarray(p), np.asarray(b, dtype=np.float64), golden)
             if distance is not None:
                 distances.append(distance)
         if sum(distances) > THRESHOLD * most:
@@ -102,16 +102,16 @@ def _distance(
     return float(np.mean(distances)) if distances else None
 
 
-def _tensor_distance(port: Array, mutant: Array, golden: Expected) -> float | None:
-    if port.shape != mutant.shape:  # another batch
+def _tensor_distance(port: Array, bug: Array, golden: Expected) -> float | None:
+    if port.shape != bug.shape:  # another batch
         return 1.0
-    finite = np.isfinite(port) & np.isfinite(mutant)
-    if not (np.isfinite(port) == np.isfinite(mutant)).all():
+    finite = np.isfinite(port) & np.isfinite(bug)
+    if not (np.isfinite(port) == np.isfinite(bug)).all():
         return 1.0
     with np.errstate(invalid="ignore"):
-        apart = np.abs(port - mutant)[finite].max(initial=0.0)
+        apart = np.abs(port - bug)[finite].max(initial=0.0)
         largest = max(
-            np.abs(trace - golden.value)[finite].max(initial=0.0) for trace in (port, mutant)
+            np.abs(trace - golden.value)[finite].max(initial=0.0) for trace in (port, bug)
         )
     if largest <= golden.tolerance:
         return None if finite.all() else 0.0
@@ -119,34 +119,9 @@ def _tensor_distance(port: Array, mutant: Array, golden: Expected) -> float | No
     return float(max(0.0, apart - golden.tolerance) / largest)
 
 
-def line_of(case: Case, tensor: str) -> str:
-    """The line of the reference that computes a tensor of a step, as "file:line: source"."""
-    wanted = _marker(case, tensor)
-    [(module, number, line)] = [
-        (module, number, line)
-        for module in known_bugs.ALGORITHM
-        for number, line in enumerate(inspect.getsource(module).splitlines(), 1)
-        if wanted in line
-    ]
-    return f"{module.__name__.replace('.', '/')}.py:{number}: {line.strip()}"
-
-
-def _marker(case: Case, tensor: str) -> str:
-    """Text that occurs only in the line that computes the tensor."""
-    name, _, kind = tensor.partition("_")
-    if kind in ("velocity", "m", "v"):
-        return {"velocity": "velocity = [", "m": "m = [b1 * m", "v": "v = [b2 * v"}[kind]
-    if name.startswith("l"):
-        is_output = int(name.removeprefix("l")) == len(case.layers) - 1
-        return {
-            "": "x = settings.inputs(l[k]) @ weights",
-            "error": "l_error = {last:" if is_output else "l_error[k] =",
-            "delta": "return error * self.slope(self.output)",
-        }[kind]
-    return {
-        "syn": "descent = [settings.inputs(",
-        "gamma": "self.gamma_descent =",
-        "beta": "self.beta_descent =",
-        "mean": "self.mean = average(",
-        "variance": "self.variance = average(",
-    }[name.rstrip("0123456789")]
+@functools.cache
+def line_of(marker: str) -> str:
+    """The line of the reference with this marker, as "file:line: source"."""
+    files = [Path(str(module.__file__)) for module in known_bugs.ALGORITHM]
+    [(_, found)] = [pair for file in files for pair in markers.excerpts(file, {marker})]
+    return f"{found.file.relative_to(ROOT)}:{found.line}: {found.text}"

@@ -1,58 +1,41 @@
-"""Where a port leaves the golden trace, in a line and as a whole story."""
+"""Where a port leaves the golden trace, told in a line and as a whole story."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 
+from conformance.suite import known_bugs
 from conformance.suite.compare import Deviation
-from conformance.suite.known_bugs import Mutant
-from conformance.verdict.diagnosis import Check
-
-WHERE = {
-    "drawn": "drawn from seed",
-    "step": "in one step from iteration",
-    "predict": "in inference at iteration",
-    "run": "in the run at iteration",
-}
+from conformance.verdict.verdict import Divergence, Verdict
+from reference.golden.checks import KINDS, Check
 
 
-@dataclass(frozen=True)
-class Divergence:
-    """The first place where a port leaves the golden trace."""
-
-    check: Check
-    iteration: int  # of a drawn state: its seed
-    deviation: Deviation
-    line: str | None = None  # the line of the reference that computes it, for a step
-    bugs: tuple[Mutant, ...] = ()  # the known bugs that explain the answer, if any does
-
-
-def one_line(divergence: Divergence) -> str:
-    """Where a port first leaves the golden trace, in a line."""
-    d = divergence.deviation
-    return (
-        f"{element(d.tensor, d.index)} {WHERE[divergence.check]} {divergence.iteration}: "
-        f"got {d.got!r}, expected {d.expected!r}, {d.margin:.3g} x tolerance"
-    )
-
-
-def element(tensor: str, index: tuple[int, ...]) -> str:
+def element(tensor: str, index: Sequence[int]) -> str:
     """A tensor's element as it would be written in code."""
     return f"{tensor}[{', '.join(map(str, index))}]" if index else tensor
 
 
-def explain(divergence: Divergence, reproduce: str) -> str:
-    """The whole story of a divergence, for a person."""
-    d = divergence.deviation
-    n = divergence.iteration
-    where = {
-        "drawn": f"in the initial state drawn from seed {n}",
-        "step": f"in one step from the golden weights of iteration {n}",
-        "predict": f"in inference with the golden weights of iteration {n}",
-        "run": f"in the free run, after {n} updates",
-    }[divergence.check]
+def one_line(check: type[Check], n: int, d: Deviation) -> str:
+    """Where a port first leaves the golden trace, in a line."""
+    return (
+        f"{element(d.tensor, d.index)} {check.where.format(n=n)}: "
+        f"got {d.got!r}, expected {d.expected!r}, {d.margin:.3g} x tolerance"
+    )
+
+
+def explain(verdict: Verdict, reproduce: str) -> str:
+    """The whole story of a wrong verdict, for a person."""
+    head = f"{verdict.status}: {verdict.port} on {verdict.case}, {verdict.dtype}: "
+    if verdict.divergence is None:
+        return f"{head}{verdict.reason}\n  reproduce: {reproduce}"
+    return head + _story(verdict.divergence, verdict, reproduce)
+
+
+def _story(divergence: Divergence, verdict: Verdict, reproduce: str) -> str:
+    d = divergence.deviation(verdict.dtype)
+    [check] = [kind for kind in KINDS if kind.kind == divergence.check]
+    where = check.story.format(n=divergence.iteration)
     line = [f"  computed by {divergence.line}"] if divergence.line else []
-    bugs = [
-        f"  probable bug: {bug.id}: {bug.what}\n                {bug.do}" for bug in divergence.bugs
-    ]
+    found = [known_bugs.catalogue()[identifier][0] for identifier in divergence.bugs]
+    bugs = [f"  probable bug: {bug.id}: {bug.what}\n                {bug.do}" for bug in found]
     return "\n".join(
         [
             f"first divergence: {element(d.tensor, d.index)}, {where}",

@@ -1,55 +1,44 @@
-"""Judges one port: runs a case on it and says PASS, FAIL, CRASH, TIMEOUT, GARBAGE or SKIP."""
+"""Judges one target: asks it all that a case asks, and says how it did."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
+from conformance.places import CASES, command
 from conformance.process.channel import Channel, Trouble
+from conformance.statuses import Status
 from conformance.suite.compare import compare, farthest
 from conformance.suite.traces import Trace
 from conformance.targets.build import NotReady, Ready, files_sha256
-from conformance.targets.manifest import KnownFailure, Status
-from conformance.verdict.diagnosis import Answer, line_of, probable_bugs
-from conformance.verdict.divergence import WHERE, Divergence, element, one_line
-from conformance.wire.client import Client, Failure, Question, Unsupported
+from conformance.targets.manifest import KnownFailure
+from conformance.verdict.diagnosis import Answer, Checked, line_of, probable_bugs
+from conformance.verdict.divergence import element, explain, one_line
+from conformance.verdict.verdict import Divergence, Drift, Verdict, finite
+from conformance.wire.client import Client, Failure, Unsupported
 from reference.cases.case import Case
-from reference.cases.tables import DType
 from reference.golden.accuracy import correct
+from reference.golden.checks import Predict, Run
+from reference.golden.start import Start
 
 REPEATED = 30  # the most iterations of a case that is asked twice
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What came of one port, case and dtype.
-
-    `margin` is the worst deviation as a multiple of its tolerance, or None where nothing
-    was compared. `missing` tells a SKIP for something that is not here from one for a
-    case that does not concern the port. `drift` is known where a case is timed: for each tensor,
-    the largest deviation at each checkpoint of the free run.
-    """
-
-    status: Status
-    margin: float | None = None
-    reason: str = ""
-    numbers: int = 0
-    divergence: Divergence | None = None
-    missing: bool = False
-    accuracy: float | None = None  # the part of held-out samples that is classified rightly
-    drift: dict[str, dict[int, float]] = field(default_factory=dict)
 
 
 class Judge:
     """Holds one target's process between cases, and restarts it after trouble.
 
-    `client` is what asks it: Client, or one that asks in another way.
+    `client` is what asks it: Client, or one that asks in another way. Where a target is
+    `required`, what is missing for it is a FAIL and no SKIP.
     """
 
     def __init__(
-        self, prepared: Ready | NotReady, client: Callable[[Channel, float], Client] = Client
+        self,
+        prepared: Ready | NotReady,
+        client: Callable[[Channel, float], Client] = Client,
+        *,
+        required: bool = False,
     ) -> None:
-        self.prepared = prepared
+        self.prepared, self.required = prepared, required
         self._make_client = client
         self.target = prepared.target
         # Now, when it was built: it may be edited while it is judged. Documents are not run.
@@ -59,20 +48,21 @@ class Judge:
         self._client: Client | None = None
         self._hopeless: Verdict | None = None
 
+    def again(self) -> "Judge":
+        """Another judge of the same target, with a process of its own."""
+        return Judge(self.prepared, self._make_client, required=self.required)
+
     def judge(self, case: Case, trace: Trace) -> Verdict:
         """The verdict for one case in the dtype of `trace`, known failures considered."""
-        for capability in case.needs:
-            if capability not in self.target.capabilities:
-                return Verdict("SKIP", reason=f"does not list the capability {capability}")
-        if isinstance(self.prepared, NotReady):
-            status: Status = "SKIP" if self.prepared.status == "SKIP" else "FAIL"
-            return Verdict(status, reason=self.prepared.reason, missing=True)
-        known = [
-            failure
-            for failure in self.target.known_failures
-            if failure.case == case.id and failure.dtype in (None, trace.dtype)
-        ]
-        return with_known_failures(self._attempt(case, trace), known)
+        verdict = self._judge(case, trace)
+        return self.explained(verdict, case) if verdict.status.wrong else verdict
+
+    def explained(self, verdict: Verdict, case: Case) -> Verdict:
+        """A wrong verdict with its story."""
+        own = case.path.resolve().parent == CASES
+        rung = self.target.rung.name if self.target.rung else ""
+        reproduce = command(self.target.port.folder, case.id if own else str(case.path), rung)
+        return verdict.but(explanation=explain(verdict, reproduce))
 
     def client(self) -> Client:
         """The running process; started and greeted if need be.
@@ -100,149 +90,170 @@ class Judge:
             self._channel.close()
         self._channel = self._client = None
 
+    def _verdict(self, trace: Trace, status: Status, **more: Any) -> Verdict:
+        about = {"port": self.target.name, "case": trace.case.id, "dtype": trace.dtype}
+        return Verdict.model_validate({**about, "status": status, **more})
+
+    def _missing(self, trace: Trace, reason: str) -> Verdict:
+        """What is not here, or does not work here: a SKIP, unless it is required."""
+        if self.required:
+            return self._verdict(trace, Status.FAIL, reason=f"required, but skipped: {reason}")
+        return self._verdict(trace, Status.SKIP, reason=reason)
+
+    def _judge(self, case: Case, trace: Trace) -> Verdict:
+        for capability in case.needs:
+            if capability not in self.target.capabilities:
+                reason = f"does not list the capability {capability}"
+                return self._verdict(trace, Status.SKIP, reason=reason)
+        if isinstance(self.prepared, NotReady):
+            if self.prepared.missing:
+                return self._missing(trace, self.prepared.reason)
+            return self._verdict(trace, Status.FAIL, reason=self.prepared.reason)
+        known = [
+            failure
+            for failure in self.target.known_failures
+            if failure.case == case.id and failure.dtype in (None, trace.dtype)
+        ]
+        return with_known_failures(self._attempt(case, trace), known)
+
     def _attempt(self, case: Case, trace: Trace) -> Verdict:
         if self._hopeless is not None:
-            return self._hopeless
+            return self._hopeless.but(case=case.id, dtype=trace.dtype)
         started = False
-        answer = Answer()
+        answer, again = Answer(), Answer()
         try:
             client = self.client()
             started = True
-            ask(client, case, trace, self.target.max_iterations, answer)
-            verdict = verdict_of(case, trace, answer)
-            if verdict.status != "PASS" or case.training.iterations > REPEATED:
+            ask(client, trace, self.target.max_iterations, answer)
+            verdict = self._of(trace, answer)
+            if verdict.status != Status.PASS or case.training.iterations > REPEATED:
                 return verdict
-            again = Answer()
-            ask(client, case, trace, self.target.max_iterations, again)
+            ask(client, trace, self.target.max_iterations, again)
             return same_again(verdict, answer, again)
         except Trouble as trouble:
             if self._channel is not None:
                 self._channel.kill()
             self.close()
-            verdict = Verdict(trouble.status, reason=trouble.reason)
+            verdict = self._verdict(trace, trouble.status, reason=trouble.reason)
         except Unsupported as reason:
-            missing = not (started and self.target.may_decline)
-            verdict = Verdict("SKIP", reason=str(reason), missing=missing)
+            if started and self.target.may_decline:
+                verdict = self._verdict(trace, Status.SKIP, reason=str(reason))
+            else:
+                verdict = self._missing(trace, str(reason))
         except Failure as reason:
-            verdict = Verdict("FAIL", reason=f"the port says: {reason}")
+            verdict = self._verdict(trace, Status.FAIL, reason=f"the port says: {reason}")
         if not started:
             # It would end the same way for every case, after the same wait.
             self.close()
-            hint = "; is each answer flushed?" if verdict.status == "TIMEOUT" else ""
-            self._hopeless = replace(verdict, reason=f"on start: {verdict.reason}{hint}")
+            hint = "; is each answer flushed?" if verdict.status == Status.TIMEOUT else ""
+            self._hopeless = verdict.but(reason=f"on start: {verdict.reason}{hint}")
             return self._hopeless
-        return _with_earlier_answers(verdict, case, trace, answer)
+        return self._with_earlier_answers(verdict, trace, answer)
+
+    def _of(self, trace: Trace, answer: Answer) -> Verdict:
+        return verdict_of(self.target.name, trace, answer)
+
+    def _with_earlier_answers(self, verdict: Verdict, trace: Trace, answer: Answer) -> Verdict:
+        """A wrong answer is not forgotten because the port then gave none."""
+        earlier = self._of(trace, answer) if answer.checked else verdict
+        if earlier is verdict or earlier.status != Status.FAIL:
+            return verdict
+        return earlier.but(reason=f"{earlier.reason}; then {verdict.status}: {verdict.reason}")
 
 
-def _with_earlier_answers(verdict: Verdict, case: Case, trace: Trace, answer: Answer) -> Verdict:
-    """A wrong answer is not forgotten because the port then gave none."""
-    if not answer.checked:
-        return verdict
-    earlier = verdict_of(case, trace, answer)
-    if earlier.status != "FAIL":
-        return verdict
-    return replace(earlier, reason=f"{earlier.reason}; then {verdict.status}: {verdict.reason}")
-
-
-def ask(
-    client: Client, case: Case, trace: Trace, max_iterations: int | None, answer: Answer
-) -> None:
-    """Ask for all of one case: what starts from golden states first, the free run last.
+def ask(client: Client, trace: Trace, max_iterations: int | None, answer: Answer) -> None:
+    """Ask for all that a trace is about, in its order.
 
     Fills `answer` as far as the port answers. Raises what the client raises.
     """
-    for seed, expected in trace.drawn:
-        got = client.initial(Question(case, trace.dtype), seed)
-        answer.checked.append(("drawn", seed, got, expected))
-    for n, expected in trace.steps:
-        got = client.step(Question(case, trace.dtype, trace.state(n), n))
-        answer.checked.append(("step", n, got, expected))
-    for n, expected in trace.predictions:
-        assert case.predict is not None
-        X = np.array(case.predict.X, dtype=trace.dtype)
-        got = client.predict(Question(case, trace.dtype, trace.state(n)), X)
-        answer.checked.append(("predict", n, got, expected))
-    due = [
-        (n, expected)
-        for n, expected in trace.checkpoints
-        if max_iterations is None or n <= max_iterations
-    ]
-    if due:
-        run = client.train(Question(case, trace.dtype), [n for n, _ in due])
-        answer.checked += [
-            ("run", n, got, expected) for (_, got), (n, expected) in zip(run, due, strict=True)
-        ]
-    last = case.training.iterations
+    for due in trace.due:
+        if (asked := due.upto(max_iterations)) is not None:
+            found = zip(client.answer_to(asked.check), asked.expected, strict=True)
+            answer.checked += [Checked(asked.check, n, got, e) for (n, got), (_, e) in found]
+    last = trace.case.training.iterations
     if trace.correct is not None and (max_iterations is None or last <= max_iterations):
-        answer.correct = classified(client, case, trace.dtype)
+        answer.correct = classified(client, trace)
 
 
-def classified(client: Client, case: Case, dtype: DType) -> int:
+def classified(client: Client, trace: Trace) -> int:
     """How many of the held-out samples the port classifies rightly after its whole run."""
-    [(_, trained)] = client.train(Question(case, dtype), [case.training.iterations])
+    case, dtype = trace.case, trace.dtype
+    last = case.training.iterations
+    [(_, trained)] = client.answer_to(Run(Start(case, dtype), [last]))
     X, y = case.held_out(dtype)
     state = [np.asarray(value, dtype=dtype) for name, value in trained if name != "error"]
-    [(_, output)] = client.predict(Question(case, dtype, state), X)
+    [(_, [(_, output)])] = client.answer_to(Predict(Start(case, dtype, state), [last], X))
     return int(correct(output, y))
 
 
-def verdict_of(case: Case, trace: Trace, answer: Answer) -> Verdict:
+def verdict_of(target: str, trace: Trace, answer: Answer) -> Verdict:
     """PASS or FAIL for what a port answered."""
-    return replace(_verdict(case, trace, answer), drift=_drift(answer) if case.timing else {})
-
-
-def _drift(answer: Answer) -> dict[str, dict[int, float]]:
-    """By tensor and iteration, the largest deviation in the free run, as far as it went."""
-    found: dict[str, dict[int, float]] = {}
-    for check, n, got, expected in answer.checked:
-        if check == "run":
-            for (name, values), golden in zip(got, expected, strict=True):
-                found.setdefault(name, {})[n] = farthest(values, golden.value)
-    return found
-
-
-def _verdict(case: Case, trace: Trace, answer: Answer) -> Verdict:
-    comparisons = [compare(got, wanted, trace.dtype) for _, _, got, wanted in answer.checked]
-    numbers = sum(c.numbers for c in comparisons)
+    compared = [compare(c.got, c.expected, trace.dtype) for c in answer.checked]
+    numbers = sum(c.numbers for c in compared)
+    about = {"port": target, "case": trace.case.id, "dtype": trace.dtype}
     if numbers == 0:
-        return Verdict("FAIL", reason="nothing was compared")
-    margin = max(c.margin for c in comparisons)
-    for (check, n, _, _), comparison in zip(answer.checked, comparisons, strict=True):
-        if comparison.first is not None:
-            name = comparison.first.tensor
-            line = line_of(case, name) if check == "step" else None
-            bugs = probable_bugs(case, trace, answer) if trace.diagnosed else []
-            divergence = Divergence(check, n, comparison.first, line, tuple(bugs))
-            return Verdict("FAIL", margin, one_line(divergence), numbers, divergence)
-    reached = max((n for check, n, _, _ in answer.checked if check == "run"), default=0)
-    last = max(n for n, _ in trace.checkpoints)
-    if reached < last:
-        return Verdict("PASS", margin, f"first {reached} of {last} iterations", numbers)
-    if answer.correct is None:
-        return Verdict("PASS", margin, "", numbers)
-    samples = len(case.held_out(trace.dtype)[1])
-    found = f"{answer.correct} of {samples} held-out samples"
-    if answer.correct != trace.correct:
-        reason = f"classifies {found} rightly after the whole run, and not {trace.correct}"
-        return Verdict("FAIL", margin, reason, numbers)
-    accuracy = answer.correct / samples
-    return Verdict("PASS", margin, "", numbers, accuracy=accuracy)
+        reason = "nothing was compared"
+        return Verdict.model_validate({**about, "status": Status.FAIL, "reason": reason})
+    verdict = Verdict.model_validate(
+        {
+            **about,
+            "status": Status.PASS,
+            "margin": finite(max(c.margin for c in compared)),
+            "numbers_compared": numbers,
+            "drift": _drift(answer) if trace.case.timing else [],
+        }
+    )
+    for checked, comparison in zip(answer.checked, compared, strict=True):
+        if (first := comparison.first) is not None:
+            check, n = checked.check, checked.n
+            marker = check.source(first.tensor)
+            line = line_of(marker) if marker else None
+            bugs = probable_bugs(trace.case, answer) if trace.diagnosed else []
+            found = Divergence.of(type(check), n, first, line, [bug.id for bug in bugs])
+            reason = one_line(type(check), n, first)
+            return verdict.but(status=Status.FAIL, reason=reason, divergence=found)
+    reached = max((c.n for c in answer.checked if c.check.whole_run), default=0)
+    if reached < trace.last:
+        return verdict.but(reason=f"first {reached} of {trace.last} iterations")
+    return verdict if answer.correct is None else _with_accuracy(verdict, trace, answer.correct)
+
+
+def _with_accuracy(verdict: Verdict, trace: Trace, right: int) -> Verdict:
+    samples = len(trace.case.held_out(trace.dtype)[1])
+    if right == trace.correct:
+        return verdict.but(accuracy=right / samples)
+    found = f"{right} of {samples} held-out samples"
+    reason = f"classifies {found} rightly after the whole run, and not {trace.correct}"
+    return verdict.but(status=Status.FAIL, reason=reason)
+
+
+def _drift(answer: Answer) -> list[Drift]:
+    """By tensor, the largest deviation at each checkpoint of the free run, as far as it went."""
+    found: dict[str, dict[int, float]] = {}
+    for c in answer.checked:
+        if c.check.whole_run:
+            for (name, values), golden in zip(c.got, c.expected, strict=True):
+                found.setdefault(name, {})[c.n] = farthest(values, golden.value)
+    return [
+        Drift(tensor=name, iterations=[*by_n], deviations=[finite(d) for d in by_n.values()])
+        for name, by_n in found.items()
+    ]
 
 
 def with_known_failures(verdict: Verdict, known: list[KnownFailure]) -> Verdict:
-    """XFAIL for a failure that the manifest foretells; FAIL if it foretells another."""
+    """XFAIL for a failure that the manifest predicts; FAIL if it predicts another."""
     if not known:
         return verdict
     for failure in known:
         if failure.status == verdict.status and failure.message in verdict.reason:
-            return replace(verdict, status="XFAIL", reason=f"{failure.reason} ({verdict.reason})")
-    foretold = f"{known[0].status} with {known[0].message!r}"
-    return replace(
-        verdict,
-        status="FAIL",
-        reason=f"known failure did not occur: the manifest foretells {foretold}, "
-        f"but it was {verdict.status} {verdict.reason}".rstrip(),
+            reason = f"{failure.reason} ({verdict.reason})"
+            return verdict.but(status=Status.XFAIL, reason=reason)
+    predicted = f"{known[0].status} with {known[0].message!r}"
+    reason = (
+        f"known failure did not occur: the manifest predicts {predicted}, "
+        f"but it was {verdict.status} {verdict.reason}"
     )
+    return verdict.but(status=Status.FAIL, reason=reason.rstrip())
 
 
 def same_again(verdict: Verdict, answer: Answer, again: Answer) -> Verdict:
@@ -251,16 +262,16 @@ def same_again(verdict: Verdict, answer: Answer, again: Answer) -> Verdict:
     Each question stands for itself: nothing may be left of the one before, and no sum may
     depend on which thread comes first.
     """
-    for (check, n, first, _), (_, _, second, _) in zip(answer.checked, again.checked, strict=True):
-        for (name, a), (_, b) in zip(first, second, strict=True):
-            one, other = np.asarray(a), np.asarray(b)
-            if not len(different := np.argwhere(one != other)):
+    for one, other in zip(answer.checked, again.checked, strict=True):
+        for (name, a), (_, b) in zip(one.got, other.got, strict=True):
+            first, second = np.asarray(a), np.asarray(b)
+            if not len(different := np.argwhere(first != second)):
                 continue
             index = tuple(int(i) for i in different[0])
-            where = element(name, index)
+            where = f"{element(name, index)} {one.check.where.format(n=one.n)}"
             reason = (
-                f"asked the same again, it answers otherwise: {where} {WHERE[check]} {n}: "
-                f"first {one[index].item()!r}, then {other[index].item()!r}"
+                f"not deterministic: the same request gave a different answer: {where}: "
+                f"first {first[index].item()!r}, then {second[index].item()!r}"
             )
-            return replace(verdict, status="FAIL", reason=reason)
+            return verdict.but(status=Status.FAIL, reason=reason)
     return verdict

@@ -1,4 +1,4 @@
-"""Judges several ports at once, and one port in several processes where there are the cores."""
+"""Judges several targets at once, and one in several processes where there are the cores."""
 
 import contextlib
 import os
@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
 
 from conformance.suite.traces import Trace
-from conformance.verdict.judge import Judge, Verdict
+from conformance.verdict.judge import Judge
+from conformance.verdict.verdict import Verdict
 from reference.cases.case import Case
 from reference.cases.tables import DType
 
@@ -16,19 +17,19 @@ WORTH_A_PROCESS = 8  # cases; for fewer, its start takes longer than it saves
 
 
 def _more(judge: Judge, cases: int, cores: int) -> list[Judge]:
-    """Judges of the same port, for as many processes more as so many cases and cores are for.
+    """Judges of the same target, for as many processes more as so many cases and cores are for.
 
     None on a device: one process there may take all of its memory.
     """
     if judge.target.device is not None and not judge.target.emulated:
         return []
-    return [Judge(judge.prepared) for _ in range(min(cores, cases // WORTH_A_PROCESS) - 1)]
+    return [judge.again() for _ in range(min(cores, cases // WORTH_A_PROCESS) - 1)]
 
 
-class Judging:
-    """A thread for each port's process, as many at a time as there are cores.
+class Pool:
+    """A thread for each target's process, as many at a time as there are cores.
 
-    Where ports are fewer than cores, each has more processes, which take its cases in turn. They
+    Where targets are fewer than cores, each has more processes, which take its cases in turn. They
     end after the last one; only the first stays if `kept` says that it will be asked again.
     """
 
@@ -57,15 +58,15 @@ class Judging:
 
     def verdicts_of(self, target: str, case: Case) -> Verdicts:
         """Those of one target and case, by dtype; waits for them."""
-        return dict(self._found[target, case.id].result())
+        return self._found[target, case.id].result()
 
-    def is_judged(self, target: str, case: Case) -> bool:
-        """True if there are verdicts of these by now."""
-        found = self._found.get((target, case.id))
-        return found is not None and found.done() and found.exception() is None
+    def finished(self) -> list[Verdict]:
+        """All verdicts that there are by now."""
+        done = [f for f in self._found.values() if f.done() and f.exception() is None]
+        return [verdict for future in done for verdict in future.result().values()]
 
     def _judge(self, judge: Judge, cases: deque[Case], kept: bool) -> None:
-        """Judge what is left of these cases; other threads take of them, too."""
+        """Judge what is left of these cases; other threads take from them as well."""
         with contextlib.suppress(IndexError):  # until nothing is left
             while True:
                 self._judge_one(judge, cases.popleft())
@@ -79,12 +80,14 @@ class Judging:
                 raise CancelledError
             dtypes = judge.target.dtypes
             verdicts = {d: judge.judge(case, self._traces[case.id][d]) for d in dtypes}
+            if self._ended:  # its process was ended meanwhile, which looks like a crash
+                raise CancelledError
             found.set_result(verdicts)
         except BaseException as error:
             found.set_exception(error)
 
     def close(self) -> None:
-        """End what still runs: a port that is asked something ends without answering."""
+        """End what still runs: a target that is asked something gets no verdict."""
         self._ended = True
         self._pool.shutdown(wait=False, cancel_futures=True)
         while running := [judge for judge, thread in self._threads.items() if thread.running()]:

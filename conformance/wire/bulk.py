@@ -7,13 +7,15 @@ from typing import Any
 import numpy as np
 
 from conformance.process.channel import Channel, Trouble
-from conformance.wire.client import Client, Question
+from conformance.statuses import Status
+from conformance.wire.client import Client
 from reference.array import Array
-from reference.golden.derive import Tensors, checkpoint_tensors
+from reference.golden.checks import Check, Points
+from reference.golden.start import Shape, Start
 
 
 class BulkClient(Client):
-    """A Client that trains in the bulk form of conformance/wire/worker.py.
+    """A Client that asks for free runs in the bulk form of conformance/wire/worker.py.
 
     `folder` holds the files; clients of one run share it, since they ask one after the other.
     """
@@ -22,44 +24,40 @@ class BulkClient(Client):
         super().__init__(channel, limit_s)
         self._folder = folder
 
-    def train(self, question: Question, checkpoints: list[int]) -> list[tuple[int, Tensors]]:
+    def answer_to(self, check: Check) -> Points:
         """See Client."""
-        networks = question.networks or 1
-        folder = self._folder / f"{question.case.id}-{networks}-{question.dtype}"
+        if not check.whole_run:
+            return super().answer_to(check)
+        start = check.start
+        folder = self._folder / f"{check.case.id}-{start.networks or 1}-{check.dtype}"
         if not folder.exists():
-            _save(folder, question)
+            _save(folder, start)
         # An answer of before cannot be taken for one.
         shutil.rmtree(folder / "answer", ignore_errors=True)
         (folder / "answer").mkdir()
-        request = {
-            "op": "train",
-            "bulk": str(folder),
-            **question.settings,
-            "checkpoints": checkpoints,
-        }
-        answer = self.ask(request, ("checkpoints",), len(checkpoints))
-        result = []
-        for n, entry in zip(checkpoints, answer["checkpoints"], strict=True):
-            names = zip(entry["weights"], question.state_shapes, strict=True)
-            state = [_loaded(folder / "answer" / name, shape) for name, shape in names]
+        asked = {"bulk": str(folder), **start.settings, "checkpoints": list(check.points)}
+        answer = self.ask({"op": "train", **asked}, ("checkpoints",), len(check.points))
+        entries = []
+        for entry in answer["checkpoints"]:
+            names = zip(entry["weights"], start.state, strict=True)
+            weights = [_loaded(folder / "answer" / name, like.shape) for name, like in names]
             error: Any = entry["error"]
-            if question.networks:
-                error = _loaded(folder / "answer" / error, (networks,))
-            result.append((n, checkpoint_tensors(question.case, state, np.float64(error))))
-        return result
+            if start.networks:
+                error = _loaded(folder / "answer" / error, (start.networks,))
+            entries.append({"weights": weights, "error": np.float64(error)})
+        return check.tensors({"checkpoints": entries})
 
 
-def _save(folder: Path, question: Question) -> None:
-    X, y, state = question.arrays
+def _save(folder: Path, start: Start) -> None:
     folder.mkdir(parents=True)
-    named: dict[str, Any] = {"X": X, "y": y} | {f"state-{k}": w for k, w in enumerate(state)}
-    for name, array in named.items():
+    state = {f"state-{k}": w for k, w in enumerate(start.state)}
+    for name, array in {"X": start.X, "y": start.y, **state}.items():
         np.save(folder / f"{name}.npy", array)
 
 
-def _loaded(path: Path, shape: tuple[int, ...]) -> Array:
+def _loaded(path: Path, shape: Shape) -> Array:
     """What a port made; a shape that is not due is GARBAGE, as in JSON."""
     array: Array = np.load(path)
     if array.shape != shape:
-        raise Trouble("GARBAGE", f"{path.stem} is {array.shape}, not {shape}")
+        raise Trouble(Status.GARBAGE, f"{path.stem} is {array.shape}, not {shape}")
     return array

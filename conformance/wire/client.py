@@ -6,20 +6,16 @@ conformance/contract/PORTING.md describes the protocol.
 """
 
 import json
-import math
 import reprlib
-from collections.abc import Sequence
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from conformance.process.channel import Channel, Trouble, printable
-from reference.algorithm.network import Step
+from conformance.statuses import Status
 from reference.array import Array
-from reference.cases.case import Case
-from reference.cases.tables import DType
-from reference.golden.derive import Tensors, checkpoint_tensors, predict_tensors, step_tensors
+from reference.golden.checks import Check, Points
+from reference.golden.start import At, Shape, Spec
 
 FORMAT = 1
 # What an answer may be long, so that no flood fills the memory.
@@ -57,56 +53,11 @@ class Client:
             raise _garbage(f"device is {_short(answer['device'])}, not a name")
         return printable(answer["device"])
 
-    def train(self, question: "Question", checkpoints: list[int]) -> list[tuple[int, Tensors]]:
-        """The free run: (iteration, tensors) at each checkpoint."""
-        request = {"op": "train", **question.body, "checkpoints": checkpoints}
-        shape = (question.networks,) if question.networks else ()
-        numbers = len(checkpoints) * (math.prod(shape) + _numbers_in(question.state_shapes))
-        answer = self.ask(request, ("checkpoints",), numbers)
-        entries = _list("checkpoints", answer["checkpoints"], len(checkpoints))
-        result = []
-        for n, entry in zip(checkpoints, entries, strict=True):
-            where = f"checkpoint {n}"
-            _keys(where, entry, ("iteration", "error", "weights"))
-            if not _is_integer(entry["iteration"], n):
-                raise _garbage(
-                    f"an entry has iteration {_short(entry['iteration'])} where the checkpoint "
-                    f"{n} was asked for"
-                )
-            error = _array(f"error at {where}", entry["error"], shape)
-            state = _arrays(f"weights at {where}", entry["weights"], question.state_shapes)
-            result.append((n, checkpoint_tensors(question.case, state, error)))
-        return result
-
-    def step(self, question: "Question") -> Tensors:
-        """One update from the question's weights, with every intermediate."""
-        shapes = question.layer_shapes
-        numbers = 3 * _numbers_in(shapes) + _numbers_in(question.state_shapes)
-        keys = ("l", "error", "delta", "weights")
-        answer = self.ask({"op": "step", **question.step_body}, keys, numbers)
-        step = Step(
-            l=_arrays("l", answer["l"], shapes),
-            error=_arrays("error", answer["error"], shapes),
-            delta=_arrays("delta", answer["delta"], shapes),
-            state=_arrays("weights", answer["weights"], question.state_shapes),
-        )
-        return step_tensors(question.case, step)
-
-    def predict(self, question: "Question", X: Array) -> Tensors:
-        """Inference on X with the question's weights."""
-        body = question.without("y")
-        shape = (len(X), question.case.layers[-1])
-        answer = self.ask({"op": "predict", **body, "X": X.tolist()}, ("output",), math.prod(shape))
-        return predict_tensors(question.case, _array("output", answer["output"], shape))
-
-    def initial(self, question: "Question", numpy_seed: int) -> Tensors:
-        """The initial state, with weights that the port draws from a seed."""
-        body = question.without("X", "y", "weights")
-        shapes = question.state_shapes
-        request = {"op": "initial", "numpy_seed": numpy_seed, "shapes": shapes, **body}
-        answer = self.ask(request, ("weights",), _numbers_in(shapes))
-        state = _arrays("weights", answer["weights"], shapes)
-        return list(zip(question.case.state_names, state, strict=True))
+    def answer_to(self, check: Check) -> Points:
+        """What the port gives for a check, by iteration or seed."""
+        shape = check.answer()
+        answer = self.ask(check.request(), tuple(shape), check.numbers)
+        return check.tensors({key: _read(key, answer[key], spec) for key, spec in shape.items()})
 
     def device_seconds(self) -> list[float] | None:
         """What the last answer took by a device's own clock, if there is one: see backprop.h.
@@ -134,59 +85,6 @@ class Client:
                 raise kind(printable(answer[key]))
         _keys("answer", answer, ("id", *keys))
         return answer
-
-
-class Question:
-    """What a port is told: the case's settings and data, and a state to start from.
-
-    Everything is rounded to the dtype. There is nothing in it of what is expected. For a
-    single step, `iteration` says which update it is; `state` is then that before it. Of an
-    ensemble, there are as many networks as `state` has, or as the case says.
-    """
-
-    def __init__(
-        self,
-        case: Case,
-        dtype: DType,
-        state: list[Array] | None = None,
-        iteration: int = 0,
-    ) -> None:
-        self.case = case
-        X, y, initial = case.arrays(dtype)
-        state = initial if state is None else state
-        self.state_shapes = [w.shape for w in state]
-        rows = case.batch_rows(iteration)
-        self.layer_shapes = [(rows, units) for units in case.layers[1:]]
-        self.dtype = dtype
-        self.iteration = iteration
-        self.arrays = X, y, state
-        self.networks = len(state[0]) if case.init.networks else None
-        ensemble = {"networks": self.networks} if self.networks else {}
-        self.settings = {
-            "dtype": dtype,
-            "layers": case.layers,
-            **case.settings_for(dtype),
-            **ensemble,
-        }
-
-    @cached_property
-    def body(self) -> dict[str, Any]:
-        """All of it, as it goes into a request."""
-        X, y, state = self.arrays
-        weights = [w.tolist() for w in state]
-        return {**self.settings, "X": X.tolist(), "y": y.tolist(), "weights": weights}
-
-    @property
-    def step_body(self) -> dict[str, Any]:
-        """The body of a request for a step, with the update's number where that matters."""
-        settings = self.case.settings
-        if settings.batch_size or settings.dropout or settings.adam:
-            return {**self.body, "iteration": self.iteration}
-        return self.body
-
-    def without(self, *keys: str) -> dict[str, Any]:
-        """The body of a request that has no use for these keys."""
-        return {key: value for key, value in self.body.items() if key not in keys}
 
 
 def _parse(line: bytes) -> Any:
@@ -223,15 +121,29 @@ def _list(where: str, value: Any, length: int) -> list[Any]:
     return value
 
 
-def _arrays(where: str, value: Any, shapes: Sequence[tuple[int, ...]]) -> list[Array]:
-    entries = _list(where, value, len(shapes))
-    return [
-        _array(f"{where}[{k}]", entry, shape)
-        for k, (entry, shape) in enumerate(zip(entries, shapes, strict=True))
-    ]
+def _read(where: str, value: Any, spec: Spec) -> Any:
+    """The arrays of a part of an answer, which must look like `spec`."""
+    if isinstance(spec, At):
+        return _entry(value, spec)
+    if isinstance(spec, tuple):
+        return _array(where, value, spec)
+    parts = zip(_list(where, value, len(spec)), spec, strict=True)
+    return [_read(f"{where}[{k}]", part, one) for k, (part, one) in enumerate(parts)]
 
 
-def _array(where: str, value: Any, shape: tuple[int, ...]) -> Array:
+def _entry(value: Any, spec: At) -> dict[str, Any]:
+    n = spec.iteration
+    where = f"checkpoint {n}"
+    _keys(where, value, ("iteration", *spec.fields))
+    if not _is_integer(value["iteration"], n):
+        raise _garbage(
+            f"an entry has iteration {_short(value['iteration'])} where the checkpoint "
+            f"{n} was asked for"
+        )
+    return {key: _read(f"{key} at {where}", value[key], part) for key, part in spec.fields.items()}
+
+
+def _array(where: str, value: Any, shape: Shape) -> Array:
     """A float64 array of exactly this shape, from nested lists of numbers.
 
     null counts as NaN: it is what JSON.stringify makes of one.
@@ -271,12 +183,8 @@ def _is_integer(value: Any, expected: int) -> bool:
     return not isinstance(value, bool) and bool(value == expected)
 
 
-def _numbers_in(shapes: Sequence[tuple[int, ...]]) -> int:
-    return sum(math.prod(shape) for shape in shapes)
-
-
 def _garbage(reason: str) -> Trouble:
-    return Trouble("GARBAGE", reason)
+    return Trouble(Status.GARBAGE, reason)
 
 
 def _short(value: Any) -> str:

@@ -109,7 +109,7 @@ class Activation:
     # [hidden-delta]
     def back(self, error: Array) -> Array:
         """See Stage."""
-        return error * self.slope(self.output)
+        return error * self.slope(self.output)  # [l_delta]
         # [/hidden-delta]
         # [/output-delta]
 
@@ -154,17 +154,17 @@ class BatchNorm:
 
     def forward(self, x: Array) -> Array:
         """See Stage."""
-        self.mean = average(x)
+        self.mean = average(x)  # [mean]
         centred = x - self.mean
-        self.variance = average(centred * centred)
+        self.variance = average(centred * centred)  # [variance]
         self.deviation = np.sqrt(self.variance + self.epsilon)
         self.normal = centred / self.deviation
         return self.gamma * self.normal + self.beta
 
     def back(self, error: Array) -> Array:
         """See Stage. Mean and deviation depend on every row, so each row's error on all."""
-        self.gamma_descent = (error * self.normal).sum(axis=-2, keepdims=True)
-        self.beta_descent = error.sum(axis=-2, keepdims=True)
+        self.gamma_descent = (error * self.normal).sum(axis=-2, keepdims=True)  # [gamma]
+        self.beta_descent = error.sum(axis=-2, keepdims=True)  # [beta]
         e = error * self.gamma
         return (e - average(e) - self.normal * average(e * self.normal)) / self.deviation
 

@@ -51,7 +51,7 @@ def forward(
     # [forward]
     l = [l0]
     for k, weights in enumerate(syn):
-        x = settings.inputs(l[k]) @ weights
+        x = settings.inputs(l[k]) @ weights  # [l]
         for stage in stages[k + 1]:
             x = stage.forward(x)
         l.append(x)
@@ -69,13 +69,13 @@ def backward(
     """error[1] ... error[K] and delta[1] ... delta[K], found from the last to the first."""
     # [output-delta]
     last = len(syn)
-    l_error = {last: y - l[last]}
+    l_error = {last: y - l[last]}  # [output-error]
     # [/output-delta]
     l_delta: dict[int, Array] = {}
     # [hidden-delta]
     for k in reversed(range(1, last + 1)):
         if k < last:
-            l_error[k] = l_delta[k + 1] @ settings.without_bias(syn[k]).mT
+            l_error[k] = l_delta[k + 1] @ settings.without_bias(syn[k]).mT  # [l_error]
         # [output-delta]
         delta = l_error[k]
         for stage in reversed(stages[k]):
@@ -98,7 +98,7 @@ def update(
     error, delta = backward(l, y, state.syn, stages, settings)
     # [update]
     # The weights change only now: every error above used the old ones.
-    descent = [settings.inputs(l[k]).mT @ delta[k] for k in range(len(state.syn))]
+    descent = [settings.inputs(l[k]).mT @ delta[k] for k in range(len(state.syn))]  # [syn]
     # [/update]
     norms = [stage for layer in stages for stage in layer if isinstance(stage, BatchNorm)]
     return l[1:], error, delta, settings.improve(state, descent, norms, iteration)

@@ -47,7 +47,7 @@ def with_momentum(
     B. T. Polyak, 1964; Y. Nesterov, 1983, in the form of I. Sutskever and others, "On the
     importance of initialization and momentum in deep learning", ICML 2013.
     """
-    velocity = [momentum * v + d for v, d in zip(memory[0], descent, strict=True)]
+    velocity = [momentum * v + d for v, d in zip(memory[0], descent, strict=True)]  # [velocity]
     if nesterov:
         return [d + momentum * v for d, v in zip(descent, velocity, strict=True)], [velocity]
     return velocity, [velocity]
@@ -66,8 +66,8 @@ def adam(
     D. P. Kingma, J. Ba, "Adam: a method for stochastic optimization", ICLR 2015.
     """
     b1, b2 = number(beta1, descent[0]), number(beta2, descent[0])
-    m = [b1 * m + (1 - b1) * d for m, d in zip(memory[0], descent, strict=True)]
-    v = [b2 * v + (1 - b2) * (d * d) for v, d in zip(memory[1], descent, strict=True)]
+    m = [b1 * m + (1 - b1) * d for m, d in zip(memory[0], descent, strict=True)]  # [m]
+    v = [b2 * v + (1 - b2) * (d * d) for v, d in zip(memory[1], descent, strict=True)]  # [v]
     first, second = 1 - b1**t, 1 - b2**t  # both averages began at 0
     steps = [(m / first) / (root(v / second) + epsilon) for m, v in zip(m, v, strict=True)]
     return steps, [m, v]

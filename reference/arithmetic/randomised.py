@@ -88,3 +88,18 @@ class RandomisedArray(np.ndarray):
         for term in moved[1:]:
             total = self._perturb(total + term)
         return np.expand_dims(total, axes) if keepdims else total
+
+
+class Randomised:
+    """Randomised rounding of so many replicas."""
+
+    def __init__(self, replicas: int, random: np.random.Generator) -> None:
+        self.replicas, self.random = replicas, random
+
+    def convert(self, values: Array) -> RandomisedArray:
+        """A state that each replica changes."""
+        return RandomisedArray.replicate(values, self.replicas, self.random)
+
+    def shared(self, values: Array) -> Array:
+        """The replicas share the data, which are exact."""
+        return values

@@ -25,6 +25,7 @@ from reference.cases.case import Case, CaseError
 from reference.cases.tables import DType
 from reference.files import write_atomically
 from reference.golden import accuracy
+from reference.golden.checks import Tensors, checkpoint_tensors, step_tensors
 
 FORMAT = 1
 DTYPES: tuple[DType, ...] = ("float64", "float32")
@@ -35,35 +36,8 @@ FACTOR = 16
 SEED = 2015
 SOURCES = ("array.py", "algorithm/*.py", "arithmetic/*.py", "cases/*.py", "golden/*.py")
 
-Tensors = list[tuple[str, Array]]
 Certified = list[tuple[str, Array, float]]  # name, nearest doubles, radius
 Result = TypeVar("Result")
-
-
-def checkpoint_tensors(case: Case, state: list[Any], error: Any) -> Tensors:
-    """What is compared at a checkpoint, in dataflow order."""
-    return [*zip(case.state_names, state, strict=True), ("error", np.asarray(error))]
-
-
-def step_tensors(case: Case, step: network.Step) -> Tensors:
-    """What is compared in a single step, in dataflow order."""
-    state = dict(zip(case.state_names, step.state, strict=True))
-    last = len(step.l)
-    tensors: Tensors = []
-    for k in range(last):
-        averages = f"mean{k + 1}", f"variance{k + 1}"
-        tensors += [(name, state.pop(name)) for name in averages if name in state]
-        tensors.append((f"l{k + 1}", step.l[k]))
-    for k in reversed(range(last)):
-        tensors += [(f"l{k + 1}_error", step.error[k]), (f"l{k + 1}_delta", step.delta[k])]
-    # What the optimiser remembers is computed first, and the parameters from it.
-    memory = [(name, value) for name, value in state.items() if "_" in name]
-    return tensors + memory + [(name, value) for name, value in state.items() if "_" not in name]
-
-
-def predict_tensors(case: Case, output: Any) -> Tensors:
-    """What is compared in inference."""
-    return [(f"l{len(case.layers) - 1}", output)]
 
 
 def derive(case: Case, dtype: DType) -> dict[str, Any]:
@@ -89,7 +63,7 @@ def derive(case: Case, dtype: DType) -> dict[str, Any]:
         start = [convert(w) for w in states[n]]
         inputs = np.array(case.predict.X if case.predict else [], dtype=dtype)
         inputs = convert(inputs) if convert is ball.balls else inputs
-        return predict_tensors(case, network.predict(inputs, start, **settings))
+        return [(f"l{len(case.layers) - 1}", network.predict(inputs, start, **settings))]
 
     def data(convert: Callable[[Array], Array]) -> tuple[Array, Array]:
         # The replicas share the data, which is exact; balls must convert it.

@@ -34,7 +34,7 @@ from rich.console import Console
 from rich.progress import track
 
 from conformance.places import HERE, PORTS
-from conformance.record import results
+from conformance.record.machine import machine
 from conformance.selftest.mutation.mutants import (
     FOLDER,
     QUICK,
@@ -187,7 +187,7 @@ def text(
     port: str, outcomes: list[Outcome], entries: list[Equivalent], open_files: list[str]
 ) -> str:
     """The report on one port."""
-    machine = results.machine()
+    here = machine()
     tool = build.detect_toolchain(load(PORTS / port)).text
     files = Counter(o.key[1] for o in outcomes)
     counted = ", ".join(f"{file} {count}" for file, count in files.items())
@@ -196,8 +196,8 @@ def text(
     lines = [
         f"# Mutation report: {port}",
         "",
-        f"Written by `make mutation` on {machine.date.date()}, at commit {machine.commit}, with",
-        f"{TOOL} {VERSION}, Python {machine.python} ({tool}).",
+        f"Written by `make mutation` on {here.date.date()}, at commit {here.commit}, with",
+        f"{TOOL} {VERSION}, Python {here.python} ({tool}).",
         "",
         *table(outcomes),
         "",

@@ -124,7 +124,7 @@ def _screen(port: Port, sender: Connection, sanitized: bool) -> None:
         if trace.dtype in port.manifest.dtypes and cost(case) <= most_work:
             sender.send(("CRASH", case.id))
             client = Client(Inside(adapter), LIMIT_S)
-            if (status := quick_status(client, case, trace, most)) != "PASS":
+            if (status := quick_status(client, trace, most)) != "PASS":
                 sender.send((status, case.id))
                 return
     sender.send(PASSED)
@@ -149,20 +149,18 @@ def _load(port: Port) -> worker.Adapter:
     return worker.PythonModule(str(port.folder / str(port.manifest.run.module)))
 
 
-def quick_status(client: Client, case: Case, trace: traces.Trace, most: int) -> str:
+def quick_status(client: Client, trace: traces.Trace, most: int) -> str:
     """The status of a port on a case, without a diagnosis, over at most so many iterations."""
     answer = Answer()
     try:
-        ask(client, case, trace, most, answer)
+        ask(client, trace, most, answer)
     except Trouble as trouble:
         return trouble.status
     except Unsupported:
         return "SKIP"
     except Failure:
         return "FAIL"
-    right = all(
-        compare(got, expected, trace.dtype).first is None for _, _, got, expected in answer.checked
-    )
+    right = all(compare(c.got, c.expected, trace.dtype).first is None for c in answer.checked)
     return "PASS" if right else "FAIL"
 
 

@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from conformance.record.results import Results
+from conformance.record.models import Results
 from conformance.selftest.tests.conftest import PYTHON_MANIFEST, PYTHON_MODULE, ROOT
 from conformance.selftest.tests.test_curves import CPU, GPU
 

@@ -54,7 +54,8 @@ BROKEN = {
         "    answer['checkpoints'][1]['error'] = math.nextafter("
         "answer['checkpoints'][1]['error'], 1)",
         "FAIL",
-        "asked the same again, it answers otherwise: error in the run at iteration 1: first ",
+        "not deterministic: the same request gave a different answer: "
+        "error in the run at iteration 1: first ",
     ),
     "says_failure": (
         "if op == 'train': answer = {'id': answer['id'], 'failure': 'no memory'}",

@@ -12,8 +12,8 @@ from hypothesis.extra import numpy as npst
 from conformance.selftest.tests.conftest import CASES
 from conformance.suite import traces
 from conformance.suite.compare import Comparison, Expected, compare
-from conformance.suite.traces import Trace
-from conformance.verdict.diagnosis import Answer, Check
+from conformance.suite.traces import Due, Trace
+from conformance.verdict.diagnosis import Answer, Checked
 from conformance.verdict.judge import verdict_of
 from reference.array import Array
 from reference.cases.case import load as load_case
@@ -117,35 +117,34 @@ CASE = load_case(CASES / "one-step.toml")
 
 def an_answer(trace: Trace, wrong_at: int | None = None) -> Answer:
     """The golden values as an answer, with one number of one check moved beyond tolerance."""
-    checks: list[tuple[Check, int, list[Expected]]] = [
-        *(("step", n, expected) for n, expected in trace.steps),
-        *(("predict", n, expected) for n, expected in trace.predictions),
-        *(("drawn", n, expected) for n, expected in trace.drawn),
-        *(("run", n, expected) for n, expected in trace.checkpoints),
-    ]
     answer = Answer(
         [
-            (check, n, [(e.name, e.value.copy()) for e in wanted], wanted)
-            for check, n, wanted in checks
+            Checked(due.check, n, [(e.name, e.value.copy()) for e in wanted], wanted)
+            for due in trace.due
+            for n, wanted in due.expected
         ]
     )
     if wrong_at is not None:
-        _, _, got, wanted = answer.checked[wrong_at]
-        name, value = got[-1]
-        got[-1] = (name, value + (2 * wanted[-1].tolerance or 1e-300))
+        checked = answer.checked[wrong_at]
+        name, value = checked.got[-1]
+        checked.got[-1] = (name, value + (2 * checked.expected[-1].tolerance or 1e-300))
     return answer
+
+
+def of_kind(trace: Trace, *kinds: str) -> list[Due]:
+    return [due for due in trace.due if due.check.kind in kinds]
 
 
 @pytest.mark.parametrize("wrong_at", range(4))
 def test_each_check_of_a_case_can_fail(wrong_at: int) -> None:
     trace = traces.load(CASE)["float64"]
-    assert len(trace.steps) + len(trace.checkpoints) == 4
-    assert verdict_of(CASE, trace, an_answer(trace)).status == "PASS"
-    verdict = verdict_of(CASE, trace, an_answer(trace, wrong_at))
+    assert sum(len(due.expected) for due in trace.due) == 4
+    assert verdict_of("port", trace, an_answer(trace)).status == "PASS"
+    verdict = verdict_of("port", trace, an_answer(trace, wrong_at))
     assert verdict.status == "FAIL"
     assert verdict.margin == pytest.approx(2, rel=0.1)
     assert verdict.divergence is not None
-    assert verdict.divergence.check == ("step" if wrong_at < len(trace.steps) else "run")
+    assert verdict.divergence.check == ("step" if wrong_at < len(of_kind(trace, "step")) else "run")
 
 
 @pytest.mark.parametrize(
@@ -154,9 +153,9 @@ def test_each_check_of_a_case_can_fail(wrong_at: int) -> None:
 def test_inference_can_fail(case_id: str, check: str) -> None:
     case = load_case(CASES / f"{case_id}.toml")
     for trace in traces.load(case).values():
-        only = replace(trace, steps=[])
-        assert verdict_of(case, only, an_answer(only)).status == "PASS"
-        verdict = verdict_of(case, only, an_answer(only, 0))
+        only = replace(trace, due=of_kind(trace, check, "run"))
+        assert verdict_of("port", only, an_answer(only)).status == "PASS"
+        verdict = verdict_of("port", only, an_answer(only, 0))
         assert verdict.status == "FAIL"
         assert verdict.divergence is not None
         assert verdict.divergence.check == check
@@ -165,16 +164,18 @@ def test_inference_can_fail(case_id: str, check: str) -> None:
 def test_drawn_weights_must_be_equal_to_the_last_bit() -> None:
     case = load_case(CASES / "numpy-seed-small.toml")
     for trace in traces.load(case).values():
-        assert all(e.tolerance == 0 for _, expected in trace.drawn for e in expected)
-        assert verdict_of(case, trace, an_answer(trace)).status == "PASS"
+        drawn = of_kind(trace, "drawn")
+        assert drawn
+        assert all(e.tolerance == 0 for due in drawn for _, found in due.expected for e in found)
+        assert verdict_of("port", trace, an_answer(trace)).status == "PASS"
         answer = an_answer(trace)
-        (check, seed, got, _), *_ = [c for c in answer.checked if c[0] == "drawn"]
-        name, value = got[0]
-        got[0] = (name, np.nextafter(value, 2))
-        verdict = verdict_of(case, trace, answer)
+        first, *_ = [c for c in answer.checked if c.check.kind == "drawn"]
+        name, value = first.got[0]
+        first.got[0] = (name, np.nextafter(value, 2))
+        verdict = verdict_of("port", trace, answer)
         assert verdict.status == "FAIL"
         assert verdict.divergence is not None
-        assert (verdict.divergence.check, verdict.divergence.iteration) == (check, seed)
+        assert (verdict.divergence.check, verdict.divergence.iteration) == ("drawn", first.n)
 
 
 def test_another_accuracy_fails() -> None:
@@ -184,7 +185,7 @@ def test_another_accuracy_fails() -> None:
     for number, status in ((trace.correct, "PASS"), (trace.correct - 1, "FAIL"), (0, "FAIL")):
         answer = an_answer(trace)
         answer.correct = number
-        verdict = verdict_of(case, trace, answer)
+        verdict = verdict_of("port", trace, answer)
         assert verdict.status == status
         assert status == "PASS" or "held-out samples" in verdict.reason
 
@@ -194,21 +195,23 @@ def test_the_order_of_checkpoints_changes_nothing_else(
     order: list[int], wrong_at: int, wrong: bool
 ) -> None:
     """Margin, status and count belong to the set of checkpoints, not to their order."""
-    case = load_case(CASES / "three-layer.toml")
-    trace = traces.load(case)["float64"]
-    only_runs = replace(trace, steps=[])
-    permuted = replace(only_runs, checkpoints=[trace.checkpoints[i] for i in order])
-    one = verdict_of(case, only_runs, an_answer(only_runs, wrong_at if wrong else None))
+    trace = traces.load(load_case(CASES / "three-layer.toml"))["float64"]
+    only_runs = replace(trace, due=[trace.run])
+    run = [trace.run.expected[i] for i in order]
+    permuted = replace(only_runs, due=[replace(trace.run, expected=run)])
+    one = verdict_of("port", only_runs, an_answer(only_runs, wrong_at if wrong else None))
     other = verdict_of(
-        case, permuted, an_answer(permuted, order.index(wrong_at) if wrong else None)
+        "port", permuted, an_answer(permuted, order.index(wrong_at) if wrong else None)
     )
-    assert (one.status, one.margin, one.numbers) == (other.status, other.margin, other.numbers)
+    assert one.but(divergence=None, reason="", drift=[]) == other.but(
+        divergence=None, reason="", drift=[]
+    )
     assert (one.divergence is None) == (other.divergence is None) == (not wrong)
 
 
 def test_an_empty_answer_is_never_a_pass() -> None:
     trace = traces.load(CASE)["float64"]
-    assert verdict_of(CASE, trace, Answer()).status == "FAIL"
+    assert verdict_of("port", trace, Answer()).status == "FAIL"
     assert compare([], [], "float64").numbers == 0
     empty = np.zeros((0, 2))
     assert compare([("t", empty)], [Expected("t", empty, 1.0)], "float64").numbers == 0

@@ -8,23 +8,23 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from conformance.record.results import Kill, TeethMutant, TeethVariant
+from conformance.record.models import Kill, TeethMutant, TeethVariant
 from conformance.selftest import teeth
 from conformance.selftest.tests.conftest import CASES, PYTHON_MANIFEST, ROOT, Conformance, MakePort
 from conformance.suite import known_bugs
 from conformance.suite.compare import Expected
-from conformance.suite.known_bugs import Mutant, PatchError
-from conformance.suite.traces import Trace, load, shapes_in_step
-from conformance.verdict.diagnosis import THRESHOLD, Answer, line_of, probable_bugs
+from conformance.suite.known_bugs import KnownBug, PatchError
+from conformance.suite.traces import Trace, load
+from conformance.verdict.diagnosis import THRESHOLD, Answer, Checked, line_of, probable_bugs
 from reference.algorithm import network
+from reference.arithmetic.float import FLOAT
 from reference.cases import case as cases
 from reference.cases.tables import Capability
-from reference.golden.derive import checkpoint_tensors, step_tensors
 
 
 @pytest.fixture(scope="module")
 def short_cases(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Some cases, cut to 1000 iterations: together they catch every mutant."""
+    """Some cases, cut to 1000 iterations: together they catch every bug."""
     folder = tmp_path_factory.mktemp("cases")
     plain = ("alpha-small", "several-outputs", "deep", "saturated")
     steps = [path.stem for path in CASES.glob("*-step.toml")]
@@ -49,29 +49,29 @@ def short_cases(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_catalogue_is_large_and_every_patch_fits() -> None:
     plain = [m for m, capability in known_bugs.catalogue().values() if capability == "plain"]
     assert len(plain) >= 30
-    sources = {known_bugs.source(mutant) for mutant in plain}
+    sources = {known_bugs.source(bug) for bug in plain}
     assert len(sources) == len(plain)
 
 
 def test_a_patch_that_does_not_fit_is_an_error() -> None:
     for old in ("no such line", "syn"):
-        mutant = Mutant(id="x", what="w", shows="s", do="d", patches=[[old, "y"]])
-        with pytest.raises(PatchError, match="mutant x"):
-            known_bugs.source(mutant)
+        bug = KnownBug(id="x", what="w", shows="s", do="d", patches=[[old, "y"]])
+        with pytest.raises(PatchError, match="known bug x"):
+            known_bugs.source(bug)
 
 
-def test_every_mutant_as_a_real_port_is_caught_and_named(
+def test_every_known_bug_as_a_real_port_is_caught_and_named(
     conformance: Conformance, tmp_path: Path, short_cases: Path
 ) -> None:
     ports = []
-    for mutant, capability in known_bugs.catalogue().values():
-        folder = tmp_path / "ports" / mutant.id
+    for bug, capability in known_bugs.catalogue().values():
+        folder = tmp_path / "ports" / bug.id
         folder.mkdir(parents=True)
         # A bug of every network shows in plain ones; so its port need not do more.
         listed = ["alpha", "layers"] if capability == "plain" else get_args(Capability)
         manifest = PYTHON_MANIFEST.replace("CAPABILITIES", json.dumps(listed))
         (folder / "port.toml").write_text(manifest)
-        (folder / "port.py").write_text(known_bugs.source(mutant))
+        (folder / "port.py").write_text(known_bugs.source(bug))
         ports.append(folder)
     done = conformance(*ports, cases=short_cases)
     assert done.returncode == 1
@@ -126,8 +126,9 @@ def answers(trace: Trace, noise: float, seed: int) -> Answer:
 
     return Answer(
         [
-            *(("step", n, moved(expected), expected) for n, expected in trace.steps),
-            *(("run", n, moved(expected), expected) for n, expected in trace.checkpoints),
+            Checked(due.check, n, moved(expected), expected)
+            for due in trace.due
+            for n, expected in due.expected
         ]
     )
 
@@ -136,24 +137,21 @@ def answers(trace: Trace, noise: float, seed: int) -> Answer:
 @pytest.mark.parametrize("noise", [1e-9, 1e-3, 1.0])
 def test_random_errors_of_any_size_are_not_named(noise: float, seed: int) -> None:
     case = cases.load(CASES / "one-step.toml")
-    trace = load(case)["float64"]
-    assert probable_bugs(case, trace, answers(trace, noise, seed)) == []
+    assert probable_bugs(case, answers(load(case)["float64"], noise, seed)) == []
 
 
 def test_a_bug_of_half_the_size_is_not_named() -> None:
     """alpha 0.1 % too small is known; 0.05 % and 0.2 % are other bugs."""
     case = cases.load(CASES / "one-step.toml")
     trace = load(case)["float64"]
-    X, y, syn = case.arrays("float64")
     for factor, named in ((0.999, ["alpha-slightly-off"]), (0.9995, []), (0.998, [])):
         wrong = Answer()
-        for n, expected in trace.steps:
-            step = network.step(X, y, trace.state(n), alpha=factor)
-            wrong.checked.append(("step", n, step_tensors(case, step), expected))
-        run = network.train(X, y, syn, case.trace.checkpoints, alpha=factor)
-        for (n, error, state), (_, expected) in zip(run, trace.checkpoints, strict=True):
-            wrong.checked.append(("run", n, checkpoint_tensors(case, state, error), expected))
-        assert [bug.id for bug in probable_bugs(case, trace, wrong)] == named
+        for due in trace.due:
+            due.check.start.given["alpha"] = factor
+            found = zip(due.check.computed(network, FLOAT), due.expected, strict=True)
+            wrong.checked += [Checked(due.check, n, got, wanted) for (n, got), (_, wanted) in found]
+            due.check.start.given["alpha"] = 1.0
+        assert [bug.id for bug in probable_bugs(case, wrong)] == named
     assert 0 < THRESHOLD < 0.5
 
 
@@ -178,17 +176,20 @@ def test_a_bug_of_half_the_size_is_not_named() -> None:
 )
 def test_the_line_of_a_tensor_is_quoted(case_id: str, tensor: str, source: str) -> None:
     case = cases.load(CASES / f"{case_id}.toml")
-    place, _, line = line_of(case, tensor).partition(": ")
+    step = next(due.check for due in load(case)["float64"].due if due.check.kind == "step")
+    place, _, line = line_of(str(step.source(tensor))).partition(": ")
     path, number = place.split(":")
     assert line.startswith(source)
-    assert (ROOT / path).read_text().splitlines()[int(number) - 1].strip() == line
+    assert (ROOT / path).read_text().splitlines()[int(number) - 1].strip().startswith(line)
 
 
 def test_every_tensor_of_every_step_has_a_line() -> None:
     for case in cases.load_all(CASES):
-        for n in case.trace.steps:
-            for name, _ in shapes_in_step(case, n):
-                assert line_of(case, name)
+        for due in load(case)["float64"].due:
+            for _, tensors in due.check.shapes:
+                found = [due.check.source(name) for name, _ in tensors]
+                assert all(found) if due.check.kind == "step" else not any(found)
+                assert all(line_of(marker) for marker in found if marker)
 
 
 def killed(margin: float | None) -> Kill:

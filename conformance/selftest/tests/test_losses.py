@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from conformance.record.results import Results
+from conformance.record.models import Results
 from conformance.selftest.tests.conftest import CASES, ROOT
 from reference.golden import checksums
 

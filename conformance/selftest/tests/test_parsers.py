@@ -10,9 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from conformance.bench.files import Bench
-from conformance.record import results
+from conformance.record import store
 from conformance.record.merge import Merged
-from conformance.record.results import Results, ResultsError
+from conformance.record.models import Results
+from conformance.record.store import ResultsError
 from conformance.selftest.tests.conftest import CASES, ROOT
 from conformance.selftest.tests.test_curves import CPU
 from conformance.suite import traces
@@ -127,7 +128,7 @@ def golden_of(path: Path) -> Any:
 
 
 def of_model(model: Any) -> Reader:
-    return lambda path: results.read(path, model, "such a file")
+    return lambda path: store.read(path, model, "such a file")
 
 
 def manifest_of(path: Path) -> Any:
@@ -173,7 +174,7 @@ def test_names_in_a_file_can_make_a_sentence_neither_long_nor_of_two_lines(tmp_p
         again["results"] *= 2
         (tmp_path / "x.json").write_text(json.dumps(again))
         with pytest.raises(ResultsError, match="there are two verdicts for ") as refused:
-            results.read(tmp_path / "x.json", Results, "such a file")
+            store.read(tmp_path / "x.json", Results, "such a file")
         assert len(str(refused.value)) < LONGEST_SENTENCE
         assert str(refused.value).isprintable()
 

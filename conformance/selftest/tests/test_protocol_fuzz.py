@@ -17,12 +17,12 @@ from conformance.suite import traces
 from conformance.suite.compare import Expected
 from conformance.verdict.diagnosis import Answer
 from conformance.verdict.judge import ask, verdict_of
-from conformance.wire.client import Client, Failure, Question, Unsupported
+from conformance.wire.client import Client, Failure, Unsupported
 from reference.cases.case import load
 
 CASE = load(CASES / "one-step.toml")
 TRACE = traces.load(CASE)["float64"]
-CHECKPOINTS = [n for n, _ in TRACE.checkpoints]
+STEPS = [due for due in TRACE.due if due.check.kind == "step"]
 
 
 class Scripted:
@@ -44,10 +44,10 @@ def status(lines: list[bytes]) -> str:
     """What comes of these answers to all that is asked of the case."""
     answer = Answer()
     try:
-        ask(client(*lines), CASE, TRACE, None, answer)
+        ask(client(*lines), TRACE, None, answer)
     except (Trouble, Unsupported, Failure):
         return "no answer"
-    return verdict_of(CASE, TRACE, answer).status
+    return verdict_of("port", TRACE, answer).status
 
 
 Tree = Any  # nested dictionaries and lists, as JSON has them
@@ -56,14 +56,14 @@ Tree = Any  # nested dictionaries and lists, as JSON has them
 def answers(number: Callable[[Expected], Any]) -> list[Tree]:
     """An answer to each question of the case, where `number` gives each tensor's numbers."""
     found: list[Tree] = []
-    for i, (_, tensors) in enumerate(TRACE.steps):
+    for i, [(_, tensors)] in enumerate(due.expected for due in STEPS):
         by_name = {t.name: number(t) for t in tensors}
         answer: dict[str, Any] = {"id": i}
         for key, suffix in (("l", ""), ("error", "_error"), ("delta", "_delta")):
             answer[key] = [by_name[f"l{k}{suffix}"] for k in (1, 2)]
         found.append({**answer, "weights": [by_name["syn0"], by_name["syn1"]]})
     entries = []
-    for n, tensors in TRACE.checkpoints:
+    for n, tensors in TRACE.run.expected:
         *weights, error = (number(t) for t in tensors)
         entries.append({"iteration": n, "error": error, "weights": weights})
     return [*found, {"id": len(found), "checkpoints": entries}]
@@ -141,8 +141,8 @@ def test_right_answers_pass() -> None:
 
 QUESTIONS: dict[str, Callable[[Client], Any]] = {
     "hello": lambda c: c.hello(),
-    "step": lambda c: c.step(Question(CASE, "float64")),
-    "train": lambda c: c.train(Question(CASE, "float64"), CHECKPOINTS),
+    "step": lambda c: c.answer_to(STEPS[0].check),
+    "run": lambda c: c.answer_to(TRACE.run.check),
 }
 
 

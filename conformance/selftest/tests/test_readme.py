@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from conformance.bench.files import Bench
 from conformance.record.merge import Merged
-from conformance.record.results import Results
+from conformance.record.models import Results
 from conformance.selftest import variants
 from conformance.selftest.tests.conftest import CASES, ROOT
 from conformance.suite import known_bugs

@@ -8,8 +8,9 @@ import pytest
 
 from conformance.page import command as report
 from conformance.page import verdicts
-from conformance.page.excerpts import STEPS, MarkerError, Program, excerpts, programs
+from conformance.page.excerpts import STEPS, Program, programs
 from conformance.selftest.tests.report_files import command, read
+from conformance.suite.markers import MarkerError, excerpts
 from conformance.targets import manifest
 
 pytestmark = pytest.mark.xdist_group("report")
@@ -279,7 +280,7 @@ def test_ladders_are_marked(name: str) -> None:
 def test_a_marker_without_its_other_end_is_an_error(tmp_path: Path, text: str, says: str) -> None:
     (tmp_path / "f.c").write_text(text)
     with pytest.raises(MarkerError, match=says):
-        excerpts(tmp_path / "f.c")
+        excerpts(tmp_path / "f.c", STEPS)
 
 
 def test_steps_may_overlap_and_have_several_pieces(tmp_path: Path) -> None:
@@ -288,5 +289,5 @@ def test_steps_may_overlap_and_have_several_pieces(tmp_path: Path) -> None:
         "# [forward]\n    a\n# [update]\n      b\n# [/forward]\n    c\n# [/update]\n"
         "d\n# [forward]\ne\n# [/forward]\n"
     )
-    found = [(step, piece.line, piece.text) for step, piece in excerpts(file)]
+    found = [(step, piece.line, piece.text) for step, piece in excerpts(file, STEPS)]
     assert found == [("forward", 2, "a\n  b"), ("update", 4, "  b\nc"), ("forward", 10, "e")]

@@ -13,7 +13,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from conformance.record.results import Results
+from conformance.record.models import Results
 from conformance.selftest.tests.conftest import (
     CASES,
     MANIFEST,

@@ -11,8 +11,8 @@ from conformance.suite import traces
 from conformance.suite.compare import compare
 from reference.algorithm import network
 from reference.algorithm.settings import Settings
+from reference.arithmetic.float import FLOAT
 from reference.cases.case import Case, load_all
-from reference.golden.derive import checkpoint_tensors, step_tensors
 
 # Those that can be left out without another state, and without another setting.
 SETTINGS = (
@@ -44,19 +44,17 @@ PAIRS = [
 
 @pytest.mark.parametrize(("case", "name"), PAIRS, ids=[f"{c.id}-{name}" for c, name in PAIRS])
 def test_a_setting_shows_in_the_trace(case: Case, name: str) -> None:
-    settings = case.settings_for("float64") | {name: DEFAULTS[name]}
-    trace = traces.load(case)["float64"]
-    X, y, state = case.arrays("float64")
-    due = [(n, expected) for n, expected in trace.checkpoints if n <= MOST_ITERATIONS]
+    found = []
     with np.errstate(all="ignore"):
-        run = network.train(X, y, state, [n for n, _ in due], **settings)
-        found = [
-            compare(checkpoint_tensors(case, state, error), expected, "float64").first
-            for (_, error, state), (_, expected) in zip(run, due, strict=True)
-        ]
-        for n, expected in trace.steps:
-            step = network.step(X, y, trace.state(n), iteration=n, **settings)
-            if step.l[0].shape[-2] != case.batch_rows(n):
-                return  # another batch
-            found.append(compare(step_tensors(case, step), expected, "float64").first)
+        for due in traces.load(case)["float64"].upto(MOST_ITERATIONS).due:
+            if due.check.kind in ("step", "run"):
+                due.check.start.given[name] = DEFAULTS[name]
+                answers = due.check.computed(network, FLOAT)
+                for (_, got), (_, expected) in zip(answers, due.expected, strict=True):
+                    if any(
+                        np.shape(v) != e.value.shape
+                        for (_, v), e in zip(got, expected, strict=True)
+                    ):
+                        return  # another batch
+                    found.append(compare(got, expected, "float64").first)
     assert any(first is not None and first.margin > 1000 for first in found)

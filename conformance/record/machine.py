@@ -1,0 +1,67 @@
+"""What machine this is, as far as it says."""
+
+import datetime
+import os
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+
+from pydantic import AwareDatetime
+
+from conformance.places import IN_CLONE, NAME, ROOT
+from conformance.verdict.verdict import Model
+
+
+class Machine(Model):
+    """Where the run was made."""
+
+    date: AwareDatetime
+    commit: str | None
+    system: str
+    processor: str
+    cores: int
+    governor: str | None
+    python: str
+    numpy: str
+
+
+def machine() -> Machine:
+    """This machine, as far as it says."""
+    return Machine(
+        date=datetime.datetime.now(datetime.UTC).replace(microsecond=0),
+        commit=_commit(),
+        system=platform.platform(),
+        processor=_processor(),
+        cores=len(os.sched_getaffinity(0)),
+        governor=_read_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
+        python=platform.python_version(),
+        numpy=version("numpy"),
+    )
+
+
+def _commit() -> str | None:
+    if not IN_CLONE:
+        return f"release {version(NAME)}"
+    try:
+        command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=12"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def _read_line(path: str) -> str | None:
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except OSError:
+        return None

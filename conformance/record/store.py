@@ -1,0 +1,54 @@
+"""Reads and writes files of results; what cannot be done is one sentence."""
+
+import tempfile
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from conformance.verdict.verdict import Model
+from reference.errors import first_error
+from reference.files import MAX_JSON_BYTES, read_bounded, write_atomically
+
+M = TypeVar("M", bound=Model)
+
+
+class ResultsError(ValueError):
+    """A results file that cannot be written or read; the message is one sentence."""
+
+
+def read(path: Path, model: type[M], what: str) -> M:
+    """Read a file of this model; `what` it should be, in words. Raises ResultsError."""
+    try:
+        return model.model_validate_json(read_bounded(path, MAX_JSON_BYTES))
+    except OSError as error:
+        raise ResultsError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except ValidationError as error:
+        raise ResultsError(f"{path}: is not {what}: {first_error(error)}") from error
+    except ValueError as error:
+        raise ResultsError(f"{path}: {error}") from error
+
+
+def check_writable(path: Path) -> None:
+    """Raise ResultsError if `write` would not work, before there is anything to lose."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise ResultsError(f"{path}: cannot be written: {error.strerror or error}") from error
+    if path.is_dir():
+        raise ResultsError(f"{path}: cannot be written: it is a folder")
+
+
+def write(path: Path, file: BaseModel) -> None:
+    """Write a results file, or another one, whole or not at all. Raises ResultsError."""
+    write_text(path, file.model_dump_json(indent=1) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file, whole or not at all. Raises ResultsError."""
+    try:
+        write_atomically(path, text)
+    except OSError as error:
+        raise ResultsError(f"{path}: cannot be written: {error.strerror or error}") from error

@@ -1,0 +1,69 @@
+"""Which capabilities each port lists, and on how many cases it passes what it lists."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import get_args
+
+from conformance.record.models import CapabilityResult
+from conformance.statuses import Status
+from conformance.verdict.judge import Judge
+from conformance.verdict.verdict import Verdict
+from reference.cases.case import Case
+from reference.cases.tables import Capability, DType
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """Ports against capabilities, from the manifests and the verdicts."""
+
+    judges: Mapping[str, Judge]
+    cases: Sequence[Case]
+    verdicts: Mapping[tuple[str, str, DType], Verdict]
+
+    def entries(self) -> list[CapabilityResult]:
+        """An entry for each port and each capability that a case needs."""
+        return [
+            self._entry(target, judge, capability)
+            for capability in get_args(Capability)
+            for target, judge in self.judges.items()
+            if not judge.target.rung and any(capability in case.needs for case in self.cases)
+        ]
+
+    def empty_claims(self) -> list[str]:
+        """Capabilities that a port lists without passing any case that needs them."""
+        return [
+            f"{entry.port} lists the capability {entry.capability}, and passes no case for it"
+            for entry in self.entries()
+            if entry.listed and not entry.passed and self._was_judged(entry.port, entry.capability)
+        ]
+
+    def _entry(self, target: str, judge: Judge, capability: str) -> CapabilityResult:
+        listed = {*judge.target.capabilities}
+        cases = [c.id for c in self.cases if capability in c.needs and listed.issuperset(c.needs)]
+        passed = [
+            case
+            for case in cases
+            if all(
+                self._status(target, case, dtype) == Status.PASS for dtype in judge.target.dtypes
+            )
+        ]
+        return CapabilityResult(
+            port=target,
+            capability=capability,
+            listed=capability in listed,
+            passed=len(passed),
+            cases=len(cases),
+        )
+
+    def _status(self, target: str, case: str, dtype: DType) -> Status | None:
+        verdict = self.verdicts.get((target, case, dtype))
+        return verdict.status if verdict else None
+
+    def _was_judged(self, target: str, capability: str) -> bool:
+        """False where the port could not run, or cases were left out as too slow to emulate."""
+        dtypes = self.judges[target].target.dtypes
+        return any(
+            capability in case.needs
+            and all(self._status(target, case.id, d) not in (None, Status.SKIP) for d in dtypes)
+            for case in self.cases
+        )

@@ -1,0 +1,226 @@
+"""One conformance run, from what the user asked for to the results.
+
+`execute` does all of it. Who shows a run while it goes on (pytest, by conformance/conftest.py)
+takes the same steps: a Session, `begin`, `verdicts_of`, `finish`.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+from conformance.bench import timing
+from conformance.places import PORTS
+from conformance.record import store
+from conformance.record.machine import machine
+from conformance.record.models import CaseInfo, Results, Timing, port_info
+from conformance.session import resume
+from conformance.session.capabilities import Matrix
+from conformance.session.options import Options
+from conformance.session.selection import (
+    check_known_failures,
+    chosen_cases,
+    fresh_case,
+    required_targets,
+    shard_of,
+)
+from conformance.statuses import Status
+from conformance.suite import traces
+from conformance.targets import build, manifest
+from conformance.targets.build import NotReady
+from conformance.verdict.judge import Judge
+from conformance.verdict.pool import Pool
+from conformance.verdict.verdict import Verdict
+from reference.cases.case import Case
+from reference.cases.tables import DType
+
+Progress = Callable[[str], None]
+Key = tuple[str, str, DType]  # a target, a case and a dtype
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run came to: the results, and why it fails, beside its verdicts."""
+
+    results: Results
+    problems: list[str]
+    elsewhere: set[str]  # targets that were skipped since their device is not on this machine
+    written: bool  # to the results file; if not, a problem says why
+
+    @property
+    def failed(self) -> bool:
+        """True if the exit status should say so."""
+        return bool(self.problems) or any(v.status.wrong for v in self.results.results)
+
+
+class Session:
+    """Sets everything up: finds ports and cases, builds, derives golden data that is missing.
+
+    Raises UserError for a user's mistake.
+    """
+
+    def __init__(self, options: Options, on_progress: Progress) -> None:
+        self.options, self._progress = options, on_progress
+        chosen = manifest.select(options.ports)
+        self.cases, self.some = chosen_cases(options.cases)
+        if options.seed or not self.some:  # who names cases means those
+            self.cases += fresh_case(options.seed, chosen)
+        check_known_failures(chosen, self.cases)
+        self.cases = shard_of(self.cases, options.shard)
+        self.some = self.some or bool(options.shard)
+        required = required_targets(options.require, chosen)
+        store.check_writable(options.results)
+        self.traces = traces.load_all(self.cases)
+        self.judged_by = [CaseInfo(case=case.id, sha256=traces.sha256(case)) for case in self.cases]
+        with ThreadPoolExecutor() as pool:
+            prepared = [ready for group in pool.map(build.prepare, chosen) for ready in group]
+        names = {p.target.name for p in prepared}
+        # An emulation that cannot run, or need not, leaves the port itself to answer for it.
+        itself = {t.name: replace(t, emulated=False).name for t in required}
+        self.required = {name if name in names else itself[name] for name in itself}
+        self.judges = {
+            p.target.name: Judge(p, required=p.target.name in self.required) for p in prepared
+        }
+        self.kept: dict[Key, Verdict] = {}  # of an earlier run
+        if options.resume:
+            earlier = store.read(options.results, Results, "a results file to resume")
+            self.kept = resume.passed(earlier, self.judges, self.judged_by)
+            on_progress(f"resumed: {len(self.kept)} verdicts of {options.results} stand")
+        self._pool: Pool | None = None
+
+    def matrix(self) -> list[tuple[str, Case]]:
+        """What there are verdicts on: ports on all cases, rungs on those that can be theirs."""
+        return [
+            (name, case)
+            for name, judge in self.judges.items()  # target by target, as they are judged
+            for case in self.cases
+            if not judge.target.rung or {*case.needs} <= {*judge.target.capabilities}
+        ]
+
+    def begin(self, wanted: list[tuple[str, Case]]) -> None:
+        """Have these targets and cases judged, several at a time, if no verdict was kept."""
+        timed = self.options.timed and any(case.timing for case in self.cases)
+        judged = [(self.judges[t], case) for t, case in wanted if self._kept(t, case) is None]
+        self._pool = Pool(judged, self.traces, kept=timed)
+
+    def verdicts_of(self, target: str, case: Case) -> dict[DType, Verdict]:
+        """The verdicts on one target and case, by dtype; waits for them."""
+        assert self._pool is not None
+        return self._kept(target, case) or self._pool.verdicts_of(target, case)
+
+    def finish(self, *, interrupted: bool = False) -> Outcome:
+        """Time what passed, end all processes, and write the results file.
+
+        Of an interrupted run, it has the verdicts that there are by now.
+        """
+        timings: list[Timing] = []
+        verdicts = self._verdicts()
+        try:
+            if self.options.timed and not interrupted:
+                timings = self._time(verdicts)
+        except KeyboardInterrupt:
+            interrupted = True
+        finally:
+            self._close()
+        matrix = Matrix(self.judges, self.cases, verdicts)
+        problems = [] if interrupted else self._not_compared(verdicts)
+        if not interrupted and not self.some:
+            problems += matrix.empty_claims()
+        results = Results(
+            complete=not interrupted,
+            machine=machine(),
+            ports=[port_info(judge) for judge in self.judges.values()],
+            cases=self.judged_by,
+            results=list(verdicts.values()),
+            capabilities=matrix.entries(),
+            timings=timings,
+        )
+        written = True
+        try:
+            store.write(self.options.results, results)
+        except store.ResultsError as error:  # the disk is full by now
+            written = False
+            problems.append(str(error))
+        return Outcome(results, problems, self._elsewhere(), written)
+
+    def _kept(self, target: str, case: Case) -> dict[DType, Verdict] | None:
+        """The verdicts of an earlier run, if all dtypes have one."""
+        dtypes = self.judges[target].target.dtypes
+        found = {d: v for d in dtypes if (v := self.kept.get((target, case.id, d)))}
+        return found if len(found) == len(dtypes) else None
+
+    def _verdicts(self) -> dict[Key, Verdict]:
+        """All that there are by now, in the order of the matrix."""
+        judged = self._pool.finished() if self._pool else []
+        found = self.kept | {verdict.key: verdict for verdict in judged}
+        order = [
+            (target, case.id, dtype)
+            for target, case in self.matrix()
+            for dtype in self.judges[target].target.dtypes
+        ]
+        return {key: found[key] for key in order if key in found}
+
+    def _time(self, verdicts: dict[Key, Verdict]) -> list[Timing]:
+        """Time what passed, and check the timed answers; a wrong one becomes a FAIL."""
+        found: list[Timing] = []
+        for case in self.cases:
+            passed = [j for j in self.judges.values() if _may_be_timed(j, case, verdicts)]
+            if case.timing is None or not passed:
+                continue
+            trace = self.traces[case.id]["float64"]
+            timings, wrong = timing.measure(passed, case, trace, self._progress)
+            found += timings
+            for name, reason in wrong.items():
+                key: Key = (name, case.id, "float64")
+                verdict = verdicts[key].but(status=Status.FAIL, reason=reason)
+                verdicts[key] = self.judges[name].explained(verdict, case)
+        return found
+
+    def _not_compared(self, verdicts: dict[Key, Verdict]) -> list[str]:
+        """Why too little was compared: the whole run, or a required target, has no number."""
+        counted = dict.fromkeys(self.required, 0)
+        for (target, _, _), verdict in verdicts.items():
+            counted[target] = counted.get(target, 0) + verdict.numbers_compared
+        if not any(counted.values()):
+            return ["nothing was compared, and that is a failure"]
+        return [
+            f"{target} is required, and nothing of it was compared"
+            for target in sorted(self.required)
+            if not (counted[target] or (self.some and self.judges[target].target.rung))
+        ]
+
+    def _elsewhere(self) -> set[str]:
+        """The targets in ports/ that were skipped since their device is not here."""
+        return {
+            name
+            for name, judge in self.judges.items()
+            if isinstance(judge.prepared, NotReady)
+            and judge.prepared.missing
+            and judge.target.device is not None
+            and judge.target.port.folder.parent == PORTS
+        }
+
+    def _close(self) -> None:
+        if self._pool is not None:
+            self._pool.close()
+        for judge in self.judges.values():
+            judge.close()
+
+
+def _may_be_timed(judge: Judge, case: Case, verdicts: dict[Key, Verdict]) -> bool:
+    verdict = verdicts.get((judge.target.name, case.id, "float64"))
+    passed = verdict is not None and verdict.status == Status.PASS
+    return passed and not judge.target.emulated
+
+
+def execute(options: Options, on_progress: Progress) -> Outcome:
+    """A whole run; a ^C ends it early. Raises UserError for a user's mistake."""
+    session = Session(options, on_progress)
+    interrupted = False
+    try:
+        session.begin(session.matrix())
+        for number, (target, case) in enumerate(matrix := session.matrix(), start=1):
+            session.verdicts_of(target, case)
+            on_progress(f"{number} of {len(matrix)}: {target} on {case.id}")
+    except KeyboardInterrupt:
+        interrupted = True
+    return session.finish(interrupted=interrupted)

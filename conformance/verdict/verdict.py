@@ -1,0 +1,114 @@
+"""The verdict on one target, case and dtype: one record from the judge to the results file."""
+
+import math
+from typing import TYPE_CHECKING, Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from conformance.statuses import Status
+from conformance.suite.compare import Deviation
+from reference.cases.tables import DType
+from reference.golden.checks import KINDS, Check
+
+if TYPE_CHECKING:
+    CheckKind = str
+else:
+    CheckKind = Literal[tuple(kind.kind for kind in KINDS)]
+
+
+class Model(BaseModel):
+    """A part of a file: no other keys than these, and never changed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Divergence(Model):
+    """The first wrong number; `got` is text, since it may be NaN or infinite."""
+
+    check: CheckKind
+    iteration: int  # of a drawn state: its seed
+    tensor: str
+    index: list[int]
+    got: str
+    got_hex: str
+    expected: float
+    expected_hex: str
+    tolerance: float
+    line: str | None  # of the reference that computes it, in a single step
+    bugs: list[str]  # the known bugs that explain the answer
+
+    @classmethod
+    def of(
+        cls, check: type[Check], n: int, deviation: Deviation, line: str | None, bugs: list[str]
+    ) -> Self:
+        """The deviation as it goes into a file."""
+        return cls(
+            check=check.kind,
+            iteration=n,
+            tensor=deviation.tensor,
+            index=list(deviation.index),
+            got=repr(deviation.got),
+            got_hex=deviation.got.hex(),
+            expected=deviation.expected,
+            expected_hex=deviation.expected.hex(),
+            tolerance=deviation.tolerance,
+            line=line,
+            bugs=bugs,
+        )
+
+    def deviation(self, dtype: DType) -> Deviation:
+        """The deviation that this was made of."""
+        index, got = tuple(self.index), float(self.got)
+        return Deviation(self.tensor, index, got, self.expected, self.tolerance, dtype)
+
+
+class Drift(Model):
+    """How far one tensor is from the exact trajectory at checkpoints of the free run.
+
+    A deviation is the largest of the tensor's elements', or null if it is not finite.
+    """
+
+    tensor: str
+    iterations: list[int]
+    deviations: list[float | None]
+
+
+class Verdict(Model):
+    """How one target did on one case, in one dtype.
+
+    `margin` is the worst deviation as a multiple of its tolerance; null where nothing was compared,
+    or where it is not finite. `explanation` is the whole diagnosis of a failure, as a person is
+    told it. `accuracy` is the part of held-out samples that is classified rightly, where a case has
+    such, and `drift` is there for cases that are timed.
+    """
+
+    port: str
+    case: str
+    dtype: DType
+    status: Status
+    margin: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    reason: str = ""
+    explanation: str = ""
+    numbers_compared: int = 0
+    accuracy: float | None = None
+    divergence: Divergence | None = None
+    drift: list[Drift] = []
+
+    def but(self, **changes: object) -> Self:
+        """The same verdict with some fields changed."""
+        return self.model_validate({**dict(self), **changes})
+
+    @property
+    def key(self) -> tuple[str, str, DType]:
+        """What it is about."""
+        return self.port, self.case, self.dtype
+
+    @property
+    def compared(self) -> float | None:
+        """The margin, infinite where it is not finite; None only where nothing was compared."""
+        return math.inf if self.margin is None and self.numbers_compared else self.margin
+
+
+def finite(number: float) -> float | None:
+    """The number as files have it: JSON knows no infinity."""
+    return number if math.isfinite(number) else None
