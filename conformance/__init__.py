@@ -1,7 +1,13 @@
-"""Runs ports against golden traces: `pytest conformance`, reached by `make conformance`.
+"""Judges ports against golden traces: `pytest conformance`, reached by `make conformance`.
 
-A verdict is made in this order: `ports` (which folders, which manifests), `build` (toolchain,
-compilation, device), `channel` (the port's process), `protocol` (questions and answers),
-`compare` (numbers against tolerances), `diagnose` (which known bug it is), `judge` (all of it
-for one port and case), `run` (all ports and cases), then `timing`, `results` and `report`.
+The rooms, lower ones first; none imports one above it:
+
+    places, terminal, statuses          where things are, what a person sees, how a port can do
+    contract/                           what a port author reads, and C's include path
+    process/  targets/  wire/  suite/   programs; ports that run; questions; what is expected
+    verdict/                            right or wrong, and why
+    record/                             results: files and tables
+    bench/                              the stopwatch
+    session/  page/  selftest/          one run; its HTML report; the suite tested
+    command_line, conftest              what a user types
 """

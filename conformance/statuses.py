@@ -21,13 +21,13 @@ class Look(StrEnum):
 class Status(StrEnum):
     """How a port did on a case. Its value is its name, as results files have it."""
 
-    PASS = "PASS", "every number is within its tolerance", Look.GOOD
-    SKIP = "SKIP", "not run; the reason says why", Look.FAINT
-    XFAIL = "XFAIL", "failed as the manifest predicts", Look.KNOWN
-    GARBAGE = "GARBAGE", "gave something that is not an answer", Look.WRONG
-    TIMEOUT = "TIMEOUT", "gave no answer in time", Look.WRONG
-    CRASH = "CRASH", "ended without an answer, or used too much memory", Look.WRONG
-    FAIL = "FAIL", "a number is outside its tolerance", Look.WRONG
+    PASS = "PASS", "every number was compared and is within tolerance", Look.GOOD
+    SKIP = "SKIP", "not run: the reason says what is missing or not supported", Look.FAINT
+    XFAIL = "XFAIL", "failed as the manifest's `known_failure` predicts", Look.KNOWN
+    GARBAGE = "GARBAGE", "the answer is not JSON, or has another id, shape or length", Look.WRONG
+    TIMEOUT = "TIMEOUT", "it did not answer in time", Look.WRONG
+    CRASH = "CRASH", "it ended without an answer, or used too much memory", Look.WRONG
+    FAIL = "FAIL", "a number is not within tolerance, or it broke the contract", Look.WRONG
 
     meaning: str
     look: Look

@@ -14,7 +14,9 @@ from conformance.record.merge import Merged
 from conformance.record.models import Results
 from conformance.selftest import variants
 from conformance.selftest.tests.conftest import CASES, ROOT
+from conformance.statuses import Status
 from conformance.suite import known_bugs
+from conformance.suite.markers import BEHIND
 from conformance.targets.manifest import Manifest
 from conformance.wire.requests import SETTINGS
 from reference.cases.tables import Capability
@@ -83,7 +85,8 @@ def test_quoted_lines_of_the_reference_are_there(name: str) -> None:
     quoted = re.findall(r"computed by ([\w/.]+):(\d+): (.*)", (ROOT / name).read_text())
     assert quoted or name not in ("README.md", "conformance/contract/PORTING.md")
     for path, number, line in quoted:
-        assert (ROOT / path).read_text().splitlines()[int(number) - 1].strip() == line
+        source = (ROOT / path).read_text().splitlines()[int(number) - 1]
+        assert BEHIND.sub(r"\1", source).strip() == line
 
 
 def test_porting_md_lists_every_setting() -> None:
@@ -143,3 +146,9 @@ def test_the_formats_in_the_changes_are_those_of_the_files() -> None:
     manifest = get_args(Manifest.model_fields["format"].annotation)[0]
     now |= {"case": case, "golden": derive.FORMAT, "manifest": manifest}
     assert said == {name: str(number) for name, number in now.items()}
+
+
+def test_the_specification_has_each_status_and_what_it_means() -> None:
+    text = (ROOT / "conformance" / "contract" / "SPEC.md").read_text()
+    for status in Status:
+        assert f"| {status} | {status.meaning} |" in text
