@@ -1,0 +1,95 @@
+"""The engine does a whole run by itself: no pytest, and a question changes nothing."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from conformance.selftest.tests.conftest import ROOT, Conformance, MakePort
+from conformance.session.engine import Session, execute
+from conformance.session.options import Options
+from conformance.statuses import Status
+
+WITHOUT_PYTEST = """
+import sys
+sys.modules["pytest"] = None
+from pathlib import Path
+from conformance.session.engine import execute
+from conformance.session.options import Options
+port, results = sys.argv[1:]
+said = []
+options = Options(ports=[port], cases="one-step smallest", results=Path(results), timed=False)
+outcome = execute(options, said.append)
+assert said[-1] == "2 of 2: right on smallest", said
+sys.exit(outcome.failed)
+"""
+
+
+def options(*ports: Path, results: Path, **more: bool) -> Options:
+    named = [str(port) for port in ports]
+    return Options(ports=named, cases="one-step smallest", results=results, timed=False, **more)
+
+
+def test_a_run_needs_no_pytest(make_port: MakePort, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", WITHOUT_PYTEST, str(make_port("right"))]
+    file = tmp_path / "results.json"
+    done = subprocess.run([*command, str(file)], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert {r["status"] for r in json.loads(file.read_text())["results"]} == {"PASS"}
+
+
+def test_it_finds_what_a_run_of_pytest_finds(
+    conformance: Conformance, make_port: MakePort, tmp_path: Path
+) -> None:
+    ports = make_port("right"), make_port("wrong", "answer.pop('l', None)")
+    outcome = execute(options(*ports, results=tmp_path / "engine.json"), lambda _: None)
+    assert outcome.failed
+    assert outcome.written
+    told = conformance(*ports, cases="one-step smallest").results
+    engine = json.loads((tmp_path / "engine.json").read_text())
+    assert told is not None
+    for key in ("complete", "ports", "cases", "results", "capabilities", "timings"):
+        assert engine[key] == told[key]
+
+
+def test_a_question_records_nothing(make_port: MakePort, tmp_path: Path) -> None:
+    """Verdicts that nobody asked for are in the results, and asking twice changes nothing."""
+    session = Session(options(make_port("right"), results=tmp_path / "r.json"), lambda _: None)
+    session.begin(session.matrix())
+    (target, first), _ = session.matrix()
+    assert session.verdicts_of(target, first) == session.verdicts_of(target, first)
+    session.verdicts_of(*session.matrix()[1])
+    found = session.finish().results.results
+    assert [(v.case, v.status) for v in found] == [
+        ("one-step", Status.PASS),
+        ("smallest", Status.PASS),
+    ]
+
+
+def test_a_resumed_run_with_nothing_left_to_judge_passes(
+    conformance: Conformance, make_port: MakePort, tmp_path: Path
+) -> None:
+    log = tmp_path / "asked.txt"
+    port = make_port("right", f"open({str(log)!r}, 'a').write(op + ' ')")
+    first = conformance(port, cases="one-step smallest")
+    log.write_text("")
+    again = conformance(port, cases="one-step smallest", options=("--no-timing", "--resume"))
+    assert again.returncode == 0, again.stdout
+    assert first.results is not None
+    assert again.results is not None
+    assert again.results["results"] == first.results["results"]
+    assert again.results["complete"]
+    assert log.read_text() == ""
+
+
+def test_a_fault_of_the_harness_is_no_verdict(
+    make_port: MakePort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("conformance.verdict.judge.compare", broken)
+    with pytest.raises(ZeroDivisionError):
+        execute(options(make_port("right"), results=tmp_path / "r.json"), lambda _: None)
