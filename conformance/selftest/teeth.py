@@ -24,12 +24,11 @@ from conformance.targets import build
 from conformance.verdict import diagnosis
 from conformance.verdict.diagnosis import Answer, Check
 from conformance.verdict.judge import Judge
-from reference.algorithm import network
-from reference.arithmetic.randomised import RandomisedArray
+from reference.arithmetic.randomised import Randomised
 from reference.cases.case import Case
 from reference.cases.tables import DType
 from reference.golden import derive
-from reference.golden.derive import Tensors, checkpoint_tensors
+from reference.golden.derive import Tensors
 from reference.golden.parallel import in_parallel
 
 MIN_MARGIN = 10.0
@@ -157,15 +156,10 @@ def unseen_margin(case: Case, dtype: DType) -> TeethVariant:
 
 def _unseen(case: Case, dtype: DType) -> Iterator[Tensors]:
     """The free run of the reference, with a leading axis of new replicas on each tensor."""
-    X, y, syn = case.arrays(dtype)
     random = np.random.Generator(np.random.SFC64([UNSEEN_SEED, derive.DTYPES.index(dtype)]))
-    start = [RandomisedArray.replicate(w, UNSEEN_REPLICAS, random) for w in syn]
     with np.errstate(over="ignore"):
-        run = network.train(X, y, start, case.trace.checkpoints, **case.settings_for(dtype))
-        for _, error, state in run:
-            yield [
-                (name, np.asarray(value)) for name, value in checkpoint_tensors(case, state, error)
-            ]
+        for _, tensors in derive.free_run(case, dtype, Randomised(UNSEEN_REPLICAS, random)):
+            yield [(name, np.asarray(value)) for name, value in tensors]
 
 
 def lost(entry: TeethMutant | TeethVariant) -> str | None:

@@ -7,11 +7,10 @@ an error back: from minus the loss's gradient in what it returned to that in wha
 from collections.abc import Callable
 from typing import Protocol
 
-import flint
 import numpy as np
 
+from reference.algorithm.numbers import number, positive
 from reference.algorithm.philox import kept
-from reference.arithmetic.ball import UndecidedError, number
 from reference.array import Array
 
 
@@ -65,22 +64,6 @@ def softmax(x: Array) -> Array:
 def no_slope(output: Array) -> Array:
     """Softmax mixes a row's elements: it has no slope of its own, and needs cross-entropy."""
     raise NotImplementedError
-
-
-def positive(x: Array) -> Array:
-    """1 where x > 0 and 0 elsewhere; a ball on which that is not certain is undecided."""
-    if x.dtype != object:
-        return (np.asarray(x) > 0).astype(x.dtype)
-    return np.vectorize(certainly_positive, otypes=[object])(x)
-
-
-def certainly_positive(x: flint.arb) -> int:
-    """1 or 0. Raises UndecidedError where the ball reaches to both sides."""
-    if x > 0:
-        return 1
-    if x <= 0:
-        return 0
-    raise UndecidedError(f"the sign of {x.str(17)} is not certain")
 
 
 # Each with its slope, as a function of its *output*.

@@ -18,8 +18,10 @@ from typing import Any, TypeVar
 import numpy as np
 
 from reference.algorithm import network
-from reference.arithmetic import ball
-from reference.arithmetic.randomised import RandomisedArray
+from reference.arithmetic.ball import BALLS
+from reference.arithmetic.base import Arithmetic, UndecidedError
+from reference.arithmetic.float import FLOAT
+from reference.arithmetic.randomised import Randomised
 from reference.array import Array
 from reference.cases.case import Case, CaseError
 from reference.cases.tables import DType
@@ -66,34 +68,34 @@ def predict_tensors(case: Case, output: Any) -> Tensors:
     return [(f"l{len(case.layers) - 1}", output)]
 
 
+def free_run(case: Case, dtype: DType, arithmetic: Arithmetic) -> Iterator[tuple[int, Tensors]]:
+    """The run from the case's inputs in this dtype: (iteration, tensors) at each checkpoint."""
+    X, y, state = case.arrays(dtype)
+    start = [arithmetic.convert(w) for w in state]
+    data = arithmetic.share(X), arithmetic.share(y)
+    run = network.train(*data, start, case.trace.checkpoints, **case.settings_for(dtype))
+    for n, error, weights in run:
+        yield n, checkpoint_tensors(case, weights, error)
+
+
 def derive(case: Case, dtype: DType) -> dict[str, Any]:
     """The golden data of one case for one dtype, as it stands in the file.
 
     Raises CaseError if the highest precision cannot settle a rounding, or if a run in the
     dtype overflows.
     """
-    X, y, syn = case.arrays(dtype)
+    X, y, _ = case.arrays(dtype)
     settings = case.settings_for(dtype)
-    checkpoints = case.trace.checkpoints
 
-    def run(convert: Callable[[Array], Array]) -> Iterator[tuple[int, Tensors]]:
-        start = [convert(w) for w in syn]
-        for n, error, weights in network.train(*data(convert), start, checkpoints, **settings):
-            yield n, checkpoint_tensors(case, weights, error)
+    def step(n: int, arithmetic: Arithmetic) -> Tensors:
+        start = [arithmetic.convert(w) for w in states[n]]
+        data = arithmetic.share(X), arithmetic.share(y)
+        return step_tensors(case, network.step(*data, start, iteration=n, **settings))
 
-    def step(n: int, convert: Callable[[Array], Array]) -> Tensors:
-        start = [convert(w) for w in states[n]]
-        return step_tensors(case, network.step(*data(convert), start, iteration=n, **settings))
-
-    def predict(n: int, convert: Callable[[Array], Array]) -> Tensors:
-        start = [convert(w) for w in states[n]]
+    def predict(n: int, arithmetic: Arithmetic) -> Tensors:
+        start = [arithmetic.convert(w) for w in states[n]]
         inputs = np.array(case.predict.X if case.predict else [], dtype=dtype)
-        inputs = convert(inputs) if convert is ball.balls else inputs
-        return predict_tensors(case, network.predict(inputs, start, **settings))
-
-    def data(convert: Callable[[Array], Array]) -> tuple[Array, Array]:
-        # The replicas share the data, which is exact; balls must convert it.
-        return (X, y) if convert is not ball.balls else (convert(X), convert(y))
+        return predict_tensors(case, network.predict(arithmetic.share(inputs), start, **settings))
 
     exact, bits = exact_run(case, dtype)
     states = {n: [v.astype(dtype) for _, v, _ in t[:-1]] for n, t in exact}
@@ -104,20 +106,22 @@ def derive(case: Case, dtype: DType) -> dict[str, Any]:
     }
 
     random = np.random.Generator(np.random.SFC64([SEED, DTYPES.index(dtype)]))
-    replicate = functools.partial(RandomisedArray.replicate, replicas=REPLICAS, random=random)
+    randomised = Randomised(REPLICAS, random)
     entries: dict[str, list[dict[str, Any]]] = {}
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        noisy_runs = zip(run(np.array), run(replicate), strict=True)
+        runs = zip(
+            exact, free_run(case, dtype, FLOAT), free_run(case, dtype, randomised), strict=True
+        )
         entries["checkpoints"] = [
-            {"iteration": n, "tensors": _entries(values, plain, randomised, dtype)}
-            for (n, values), ((_, plain), (_, randomised)) in zip(exact, noisy_runs, strict=True)
+            {"iteration": n, "tensors": _entries(values, plain, noisy, dtype)}
+            for (n, values), (_, plain), (_, noisy) in runs
         ]
         for kind, (check, iterations) in single.items():
             entries[kind] = []
             for n in iterations:
-                values, _ = _certified(case, lambda: _certify(check(n, ball.balls)))  # noqa: B023
-                noisy = _entries(values, check(n, np.array), check(n, replicate), dtype)
-                entries[kind].append({"iteration": n, "tensors": noisy})
+                values, _ = _certified(case, lambda: _certify(check(n, BALLS)))  # noqa: B023
+                tensors = _entries(values, check(n, FLOAT), check(n, randomised), dtype)
+                entries[kind].append({"iteration": n, "tensors": tensors})
     noises = [t["noise"] for kind in entries.values() for e in kind for t in e["tensors"]]
     if not np.isfinite(noises).all():
         raise CaseError(f"{case.path}: its numbers are too large to be computed in {dtype}")
@@ -134,29 +138,25 @@ def exact_run(case: Case, dtype: DType) -> tuple[list[tuple[int, Certified]], in
 
     Raises CaseError if the highest precision cannot settle a rounding.
     """
-    X, y, syn = case.arrays(dtype)
-
-    def run() -> list[tuple[int, Certified]]:
-        start = [ball.balls(w) for w in syn]
-        trained = network.train(
-            ball.balls(X), ball.balls(y), start, case.trace.checkpoints, **case.settings_for(dtype)
-        )
-        return [(n, _certify(checkpoint_tensors(case, w, error))) for n, error, w in trained]
-
-    return _certified(case, run)
+    return _certified(case, lambda: [(n, _certify(t)) for n, t in free_run(case, dtype, BALLS)])
 
 
 def _certified(case: Case, run: Callable[[], Result]) -> tuple[Result, int]:
     try:
-        return ball.certified(run)
-    except ball.UndecidedError as error:
-        advice = "change a weight, an input or a setting a little"
-        raise CaseError(f"{case.path}: cannot be certified: {error}: {advice}") from error
+        return BALLS.certified(run)
+    except UndecidedError as error:
+        raise uncertified(case, error) from error
+
+
+def uncertified(case: Case, error: UndecidedError) -> CaseError:
+    """What the author of a case is told whose values no precision settles."""
+    advice = "change a weight, an input or a setting a little"
+    return CaseError(f"{case.path}: cannot be certified: {error}: {advice}")
 
 
 def _certify(tensors: Tensors) -> Certified:
     """Name, nearest doubles and radius of each tensor of balls."""
-    return [(name, ball.nearest(value), ball.radius(np.asarray(value))) for name, value in tensors]
+    return [(name, BALLS.doubles(value), BALLS.radius(value)) for name, value in tensors]
 
 
 def _entries(
