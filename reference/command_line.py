@@ -140,7 +140,7 @@ def derive_all(cases: list[Case]) -> list[tuple[Case, dict[str, Any]]]:
     results: dict[tuple[str, DType], dict[str, Any]] = {}
     started = time.monotonic()
     # The longest first, so that no core idles at the end.
-    by_work = sorted(cases, key=lambda case: -case.training.iterations)
+    by_work = sorted(cases, key=lambda case: -case.iterations)
     keys = [(case, dtype) for case in by_work for dtype in derive.DTYPES]
     jobs = [partial(derive.derive, case, dtype) for case, dtype in keys]
     for (case, dtype), derived in zip(keys, in_parallel(jobs), strict=True):

@@ -3,7 +3,6 @@
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import get_args
 
 from conformance.bench import timing
 from conformance.places import CASES, PORTS, command
@@ -22,8 +21,9 @@ from conformance.targets import build, manifest
 from conformance.verdict.divergence import explain
 from conformance.verdict.judge import Judge, Verdict
 from conformance.verdict.pool import Judging
+from reference.cases.capabilities import CAPABILITIES
 from reference.cases.case import Case
-from reference.cases.tables import Capability, DType
+from reference.cases.tables import DType
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ class Run:
         """The matrix of ports and capabilities, from the manifests and what passed."""
         return [
             self._capability(target, judge, capability)
-            for capability in get_args(Capability)
+            for capability in CAPABILITIES
             for target, judge in self.judges.items()
             if not judge.target.rung and any(capability in case.needs for case in self.cases)
         ]

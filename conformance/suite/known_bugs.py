@@ -17,23 +17,13 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from reference.algorithm import (
-    batches,
-    initial,
-    layers,
-    network,
-    numbers,
-    optimise,
-    philox,
-    settings,
-    state,
-)
+from reference.algorithm import batches, initial, layers, network, optimise, philox, settings, state
 from reference.array import Array
 from reference.cases.case import Case
 from reference.cases.tables import Capability, DType, Strict
 from reference.golden.derive import Tensors, checkpoint_tensors, predict_tensors, step_tensors
 
-ALGORITHM = (numbers, philox, batches, layers, state, optimise, settings, initial, network)
+ALGORITHM = (philox, batches, layers, state, optimise, settings, initial, network)
 CATALOGUE = Path(__file__).parent / "mutants"
 
 Text = Annotated[str, Field(min_length=1)]

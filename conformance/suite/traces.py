@@ -132,7 +132,7 @@ def sha256(case: Case) -> str:
 def shapes_at_checkpoint(case: Case) -> list[tuple[str, tuple[int, ...]]]:
     """Names and shapes of what is compared at a checkpoint."""
     state = case.arrays("float64")[2]
-    error = np.zeros(case.init.networks or ())
+    error = np.zeros(case.networks or ())
     return [(name, np.shape(value)) for name, value in checkpoint_tensors(case, state, error)]
 
 
@@ -225,7 +225,7 @@ def _traces(case: Case, file: _File) -> dict[DType, Trace]:
             checkpoints=_entries(part.checkpoints),
             steps=_entries(part.steps),
             predictions=_entries(part.predictions),
-            drawn=[(seed, _drawn(case, seed, dtype)) for seed in case.init.drawn_by_port],
+            drawn=[(seed, _drawn(case, seed, dtype)) for seed in case.drawn_by_port],
             correct=part.correct,
         )
         for dtype, part in parts.items()

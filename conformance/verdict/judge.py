@@ -110,7 +110,7 @@ class Judge:
             started = True
             ask(client, case, trace, self.target.max_iterations, answer)
             verdict = verdict_of(case, trace, answer)
-            if verdict.status != "PASS" or case.training.iterations > REPEATED:
+            if verdict.status != "PASS" or case.iterations > REPEATED:
                 return verdict
             again = Answer()
             ask(client, case, trace, self.target.max_iterations, again)
@@ -172,14 +172,14 @@ def ask(
         answer.checked += [
             ("run", n, got, expected) for (_, got), (n, expected) in zip(run, due, strict=True)
         ]
-    last = case.training.iterations
+    last = case.iterations
     if trace.correct is not None and (max_iterations is None or last <= max_iterations):
         answer.correct = classified(client, case, trace.dtype)
 
 
 def classified(client: Client, case: Case, dtype: DType) -> int:
     """How many of the held-out samples the port classifies rightly after its whole run."""
-    [(_, trained)] = client.train(Question(case, dtype), [case.training.iterations])
+    [(_, trained)] = client.train(Question(case, dtype), [case.iterations])
     X, y = case.held_out(dtype)
     state = [np.asarray(value, dtype=dtype) for name, value in trained if name != "error"]
     [(_, output)] = client.predict(Question(case, dtype, state), X)

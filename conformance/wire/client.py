@@ -160,7 +160,7 @@ class Question:
         self.dtype = dtype
         self.iteration = iteration
         self.arrays = X, y, state
-        self.networks = len(state[0]) if case.init.networks else None
+        self.networks = len(state[0]) if case.networks else None
         ensemble = {"networks": self.networks} if self.networks else {}
         self.settings = {
             "dtype": dtype,

@@ -9,8 +9,8 @@ from typing import Protocol
 
 import numpy as np
 
-from reference.algorithm.numbers import number, positive
 from reference.algorithm.philox import kept
+from reference.arithmetic.numbers import number, positive
 from reference.array import Array
 
 
@@ -73,6 +73,8 @@ ACTIVATIONS: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array]]
     "relu": (relu, positive),
     "softmax": (softmax, no_slope),
 }
+# Those that hidden layers may have.
+HIDDEN = tuple(name for name, (_, slope) in ACTIVATIONS.items() if slope is not no_slope)
 
 
 # [forward]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from reference.algorithm.numbers import number, positive, root
+from reference.arithmetic.numbers import number, positive, root
 from reference.array import Array
 
 

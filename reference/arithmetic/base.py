@@ -2,7 +2,7 @@
 
 The algorithm is one source for all arithmetics. Almost all of it works on any numbers, since NumPy
 does; the three methods `number`, `root` and `positive` are the rest. The algorithm finds them by
-the type of an array's elements: see `reference.algorithm.numbers`.
+the type of an array's elements: see `reference.arithmetic.numbers`.
 """
 
 from abc import ABC, abstractmethod

@@ -33,7 +33,7 @@ def expected(case: Case, dtype: DType) -> int:
     numbers = set()
     for arithmetic in (FLOAT, randomised):
         start = [arithmetic.convert(w) for w in state]
-        run = network.train(X, y, start, [case.training.iterations], **settings)
+        run = network.train(X, y, start, [case.iterations], **settings)
         [(_, _, trained)] = run
         output = network.predict(inputs, trained, **settings).view(np.ndarray)
         numbers |= set(np.atleast_1d(correct(output, labels)).tolist())

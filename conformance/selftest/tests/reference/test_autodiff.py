@@ -83,7 +83,7 @@ def assert_close(got: Array, expected: Any) -> None:
 def test_deltas_and_descents_are_minus_the_gradient(case: Case) -> None:
     settings = plain_settings(case)
     X, y, flat = case.arrays("float64")
-    if case.init.networks:  # each is as if it were alone: the last one speaks for all
+    if case.networks:  # each is as if it were alone: the last one speaks for all
         flat = [matrices[-1] for matrices in flat]
     random = np.random.default_rng(1)
     if (

@@ -19,11 +19,11 @@ from reference.algorithm import network
 from reference.algorithm.batches import batch_slice
 from reference.algorithm.initial import initial_state
 from reference.algorithm.layers import BatchNorm, softmax
-from reference.algorithm.numbers import positive
 from reference.algorithm.optimise import adam, clip, shrink, with_momentum
 from reference.algorithm.settings import Settings
 from reference.arithmetic.ball import BALLS
 from reference.arithmetic.base import UndecidedError
+from reference.arithmetic.numbers import positive
 from reference.array import Array
 from reference.cases.case import load
 
