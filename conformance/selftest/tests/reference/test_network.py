@@ -18,7 +18,7 @@ from conformance.places import CASES, ROOT
 from reference.algorithm import network
 from reference.algorithm.batches import batch_slice
 from reference.algorithm.initial import initial_state
-from reference.algorithm.layers import BatchNorm, softmax
+from reference.algorithm.layers import HIDDEN, BatchNorm, softmax
 from reference.algorithm.optimise import adam, clip, shrink, with_momentum
 from reference.algorithm.settings import Settings
 from reference.arithmetic.ball import BALLS
@@ -61,7 +61,7 @@ def central_difference(
     return (losses[0] - losses[1]) / (2 * H)
 
 
-hidden = st.sampled_from(["sigmoid", "tanh", "relu"])
+hidden = st.sampled_from(HIDDEN)
 squared: dict[str, st.SearchStrategy[Any]] = {
     "bias": st.booleans(),
     "activation": hidden,
