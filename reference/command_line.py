@@ -14,12 +14,23 @@ from typing import Any
 import numpy as np
 
 from reference.algorithm import network
+from reference.arithmetic.ball import BALLS
+from reference.arithmetic.base import Arithmetic, UndecidedError
+from reference.arithmetic.float import FLOAT
 from reference.array import Array
 from reference.cases.case import Case, CaseError, load, load_all
 from reference.cases.tables import DType
 from reference.golden import checksums, derive
+from reference.golden.checks import Run
 from reference.golden.parallel import in_parallel
+from reference.golden.start import Start
 
+# Each with the dtype of the inputs.
+ARITHMETICS: dict[str, tuple[Arithmetic, DType]] = {
+    "float64": (FLOAT, "float64"),
+    "float32": (FLOAT, "float32"),
+    "ball": (BALLS, "float64"),
+}
 CASES = Path("conformance/suite/cases")
 
 
@@ -32,7 +43,7 @@ def main() -> int:
     train.add_argument("case", type=Path, metavar="CASE.toml")
     train.add_argument(
         "--arithmetic",
-        choices=["float64", "float32", "ball"],
+        choices=ARITHMETICS,
         default="float64",
         help="ball: certified, from the weights in float64 (default: float64)",
     )
@@ -81,23 +92,25 @@ def run_train(path: Path, arithmetic: str, as_json: bool) -> int:
     return 0
 
 
-def trace(case: Case, arithmetic: str) -> Iterator[tuple[int, Array, list[Array]]]:
-    """(iteration, error, weights) at each checkpoint; balls as the doubles nearest to them.
+def trace(case: Case, name: str) -> Iterator[tuple[int, Array, list[Array]]]:
+    """(iteration, error, weights) at each checkpoint, as doubles, in the arithmetic of this name.
 
-    The error is a number, or one for each network of an ensemble.
+    The error is a number, or one for each network of an ensemble. Raises CaseError where balls
+    do not settle which doubles are nearest.
     """
-    dtype: DType = "float32" if arithmetic == "float32" else "float64"
-    if arithmetic == "ball":
-        for n, tensors in derive.exact_run(case, dtype)[0]:
-            *weights, error = [value for _, value, _ in tensors]
-            yield n, np.asarray(error, np.float64), weights
-        return
-    X, y, syn = case.arrays(dtype)
-    with np.errstate(over="ignore"):  # a saturated sigmoid: 1 / (1 + inf) is 0, as it should
-        for n, error, weights in network.train(
-            X, y, syn, case.trace.checkpoints, **case.settings_for(dtype)
-        ):
-            yield n, np.asarray(error, np.float64), weights
+    arithmetic, dtype = ARITHMETICS[name]
+    check = Run(Start(case, dtype), Run.points_of(case))
+
+    def run() -> Iterator[tuple[int, Array, list[Array]]]:
+        for n, tensors in check.computed(network, arithmetic):
+            *weights, error = [arithmetic.doubles(value) for _, value in tensors]
+            yield n, error, weights
+
+    try:
+        with np.errstate(over="ignore"):  # a saturated sigmoid: 1 / (1 + inf) is 0, as it should
+            yield from arithmetic.settled(run)
+    except UndecidedError as error:
+        raise derive.uncertified(case, error) from error
 
 
 def run_golden(where: Path, check: bool) -> int:
@@ -131,7 +144,7 @@ def derive_all(cases: list[Case]) -> list[tuple[Case, dict[str, Any]]]:
     results: dict[tuple[str, DType], dict[str, Any]] = {}
     started = time.monotonic()
     # The longest first, so that no core idles at the end.
-    by_work = sorted(cases, key=lambda case: -case.training.iterations)
+    by_work = sorted(cases, key=lambda case: -case.iterations)
     keys = [(case, dtype) for case in by_work for dtype in derive.DTYPES]
     jobs = [partial(derive.derive, case, dtype) for case, dtype in keys]
     for (case, dtype), derived in zip(keys, in_parallel(jobs), strict=True):

@@ -29,6 +29,7 @@ from conformance.wire.client import Question
 from reference.algorithm import network
 from reference.algorithm.settings import Settings
 from reference.array import Array
+from reference.cases import tables
 from reference.cases.case import Case, load
 from reference.cases.tables import DType
 from reference.golden.checks import Tensors, checkpoint_tensors
@@ -105,16 +106,16 @@ class Workload:
 
     def _ensemble(self) -> Case:
         """The case ensemble-thousand, but for the number of networks and of iterations."""
-        ensemble = load(CASES / "ensemble-thousand.toml").model_dump()
+        ensemble = load(CASES / "ensemble-thousand.toml")
         networks = min(self.networks, BASE)
-        return Case.model_validate(
-            ensemble
-            | {
-                "id": self.name,
-                "training": ensemble["training"] | {"iterations": self.counts[-1]},
-                "init": ensemble["init"] | {"networks": networks},
-                "trace": {"checkpoints": list(self.counts), "steps": []},
-            }
+        return replace(
+            ensemble,
+            id=self.name,
+            iterations=self.counts[-1],
+            weights=[w[:networks] for w in ensemble.weights],
+            networks=networks,
+            trace=tables.Trace(checkpoints=list(self.counts), steps=[]),
+            file=None,
         )
 
     def _generated(self) -> Case:
@@ -125,25 +126,19 @@ class Workload:
         """
         random = np.random.default_rng(SEED)
         inputs, hidden, outputs = self.layers
-        X = random.random((self.samples, inputs))
-        y = np.eye(outputs)[random.integers(outputs, size=self.samples)]
-        weights = [
-            (2 * random.random((a, b)) - 1) / np.sqrt(a)
-            for a, b in itertools.pairwise((inputs, hidden, outputs))
-        ]
-        return Case.model_validate(
-            {
-                "format": 1,
-                "id": self.name,
-                "title": f"{self.name}, batch {self.samples}",
-                "purpose": "To be timed.",
-                "needs": ["alpha", "layers"],
-                "network": {"layers": list(self.layers)},
-                "training": {"iterations": self.counts[-1], "alpha": self.alpha},
-                "init": {"weights": [w.tolist() for w in weights]},
-                "data": {"X": X.tolist(), "y": y.tolist()},
-                "trace": {"checkpoints": list(self.counts), "steps": []},
-            }
+        return Case(
+            id=self.name,
+            needs=["alpha", "layers"],
+            layers=list(self.layers),
+            settings=Settings(alpha=self.alpha),
+            iterations=self.counts[-1],
+            X=random.random((self.samples, inputs)),
+            y=np.eye(outputs)[random.integers(outputs, size=self.samples)],
+            weights=[
+                (2 * random.random((a, b)) - 1) / np.sqrt(a)
+                for a, b in itertools.pairwise((inputs, hidden, outputs))
+            ],
+            trace=tables.Trace(checkpoints=list(self.counts), steps=[]),
         )
 
     def trace(self, dtype: DType) -> Trace:

@@ -52,7 +52,8 @@ enum backprop_activation {
     BACKPROP_SIGMOID = 0,
     BACKPROP_TANH = 1,
     BACKPROP_RELU = 2,
-    BACKPROP_SOFTMAX = 3 /* of the output layer only, with cross-entropy */
+    BACKPROP_SOFTMAX = 3, /* of the output layer only, with cross-entropy */
+    BACKPROP_ACTIVATIONS  /* how many there are */
 };
 
 enum backprop_loss { BACKPROP_SQUARED = 0, BACKPROP_CROSS_ENTROPY = 1 };

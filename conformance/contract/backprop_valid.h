@@ -47,8 +47,9 @@ static inline int backprop_valid(const backprop_settings *s, int64_t least_sampl
            backprop_between(0, s->batch_size, BACKPROP_MOST) &&
            backprop_between(0, s->iteration, BACKPROP_MOST) &&
            backprop_between(0, s->networks, BACKPROP_MOST) && s->philox_seed >= 0 &&
-           backprop_between(BACKPROP_SIGMOID, s->activation, BACKPROP_RELU) &&
-           backprop_between(BACKPROP_SIGMOID, s->output, BACKPROP_SOFTMAX) &&
+           backprop_between(0, s->activation, BACKPROP_ACTIVATIONS - 1) &&
+           s->activation != BACKPROP_SOFTMAX &&
+           backprop_between(0, s->output, BACKPROP_ACTIVATIONS - 1) &&
            backprop_between(BACKPROP_SQUARED, s->loss, BACKPROP_CROSS_ENTROPY) &&
            (!softmax || s->loss == BACKPROP_CROSS_ENTROPY) && backprop_numbers(s) <= BACKPROP_MOST;
 }

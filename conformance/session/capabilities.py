@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import get_args
 
 from conformance.record.models import CapabilityResult
 from conformance.statuses import Status
 from conformance.verdict.judge import Judge
 from conformance.verdict.verdict import Verdict
+from reference.cases.capabilities import CAPABILITIES
 from reference.cases.case import Case
-from reference.cases.tables import Capability, DType
+from reference.cases.tables import DType
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Matrix:
         """An entry for each port and each capability that a case needs."""
         return [
             self._entry(target, judge, capability)
-            for capability in get_args(Capability)
+            for capability in CAPABILITIES
             for target, judge in self.judges.items()
             if not judge.target.rung and any(capability in case.needs for case in self.cases)
         ]

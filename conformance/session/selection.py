@@ -5,13 +5,12 @@ import re
 import secrets
 import sys
 from pathlib import Path
-from typing import get_args
 
 from conformance.places import CASES
 from conformance.suite import fresh, traces
 from conformance.targets import manifest
+from reference.cases.capabilities import CAPABILITIES
 from reference.cases.case import Case, CaseError, load_all
-from reference.cases.tables import Capability
 
 
 def chosen_cases(words: str) -> tuple[list[Case], bool]:
@@ -25,12 +24,12 @@ def chosen_cases(words: str) -> tuple[list[Case], bool]:
     for word in words.split():
         if (CASES / f"{word}.toml").exists():
             cases = load_all(CASES / f"{word}.toml")
-        elif word in get_args(Capability):
+        elif word in CAPABILITIES:
             cases = [case for case in load_all(CASES) if word in case.needs]
         elif "/" in word or Path(word).exists():
             cases = load_all(Path(word))
         else:
-            names = [*(path.stem for path in CASES.glob("*.toml")), *get_args(Capability)]
+            names = [*(path.stem for path in CASES.glob("*.toml")), *CAPABILITIES]
             near = " or ".join(difflib.get_close_matches(word, names, 2))
             hint = f"; did you mean {near}?" if near else ""
             raise CaseError(

@@ -7,8 +7,10 @@ from collections.abc import Collection
 from typing import Any
 
 from conformance.places import BUILD
+from reference.algorithm.layers import HIDDEN
+from reference.algorithm.settings import Settings
+from reference.cases.capabilities import implied_needs
 from reference.cases.case import Case, load
-from reference.cases.checks import implied_needs
 from reference.files import write_atomically
 
 FOLDER = BUILD / "fresh"
@@ -35,7 +37,7 @@ def text(seed: int, capabilities: Collection[str]) -> str:
     network = network_settings(rng, drawn, layers, samples)
     training = training_settings(rng, drawn, network, len(layers), samples)
     more = int(network.get("bias", False))
-    needs = implied_needs(layers, network, training)
+    needs = implied_needs(layers, Settings(**network, **training))
     predicts = "predict" in capabilities and rng.random() < 0.5
     draws = "numpy-seed" in capabilities and rng.random() < 0.5
     needs += ["predict"] * predicts + ["numpy-seed"] * draws
@@ -87,7 +89,7 @@ def network_settings(
         network |= {"batch_norm": True, "norm_epsilon": 0.01, "norm_rate": 0.1}
     elif "bias" in drawn:
         network["bias"] = True
-    hidden = [name for name in ("tanh", "relu") if name in drawn]
+    hidden = [name for name in HIDDEN if name in drawn]
     if hidden:
         network["activation"] = rng.choice(hidden)
     if {"softmax", "cross-entropy"} <= set(drawn) and layers[-1] > 1:

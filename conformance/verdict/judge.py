@@ -126,7 +126,7 @@ class Judge:
             started = True
             ask(client, trace, self.target.max_iterations, answer)
             verdict = self._of(trace, answer)
-            if verdict.status != Status.PASS or case.training.iterations > REPEATED:
+            if verdict.status != Status.PASS or case.iterations > REPEATED:
                 return verdict
             ask(client, trace, self.target.max_iterations, again)
             return same_again(verdict, answer, again)
@@ -170,7 +170,7 @@ def ask(client: Client, trace: Trace, max_iterations: int | None, answer: Answer
         if (asked := due.upto(max_iterations)) is not None:
             found = zip(client.answer_to(asked.check), asked.expected, strict=True)
             answer.checked += [Checked(asked.check, n, got, e) for (n, got), (_, e) in found]
-    last = trace.case.training.iterations
+    last = trace.case.iterations
     if trace.correct is not None and (max_iterations is None or last <= max_iterations):
         answer.correct = classified(client, trace)
 
@@ -178,7 +178,7 @@ def ask(client: Client, trace: Trace, max_iterations: int | None, answer: Answer
 def classified(client: Client, trace: Trace) -> int:
     """How many of the held-out samples the port classifies rightly after its whole run."""
     case, dtype = trace.case, trace.dtype
-    last = case.training.iterations
+    last = case.iterations
     [(_, trained)] = client.answer_to(Run(Start(case, dtype), [last]))
     X, y = case.held_out(dtype)
     state = [np.asarray(value, dtype=dtype) for name, value in trained if name != "error"]

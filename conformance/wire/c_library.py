@@ -19,8 +19,6 @@ GUARD = 64  # elements before and after each buffer
 # What they hold: it shows in any sum, product, maximum or size of memory that it gets into.
 FENCE = {"f": 2.0**99, "i": 2**40}
 HEADER = Path(__file__).parents[1] / "contract" / "backprop.h"
-# What the C header calls them.
-ENUMS = {"sigmoid": 0, "tanh": 1, "relu": 2, "softmax": 3, "squared": 0, "cross-entropy": 1}
 
 
 class CLibrary:
@@ -104,7 +102,7 @@ class CLibrary:
         settings.layer_count, settings.layers = len(layers), self._pointer(layers)
         settings.samples = len(request.get("X", []))
         for key in SETTINGS & request.keys():
-            setattr(settings, key, ENUMS.get(request[key], request[key]))
+            setattr(settings, key, self._value(request[key]))
         arguments: list[Array | int] = [*inputs[1:], *outputs]
         if name == "train":
             arguments.insert(3, len(inputs[4]))  # of the checkpoints
@@ -127,6 +125,12 @@ class CLibrary:
             raise UnsupportedError(f"{said} (BACKPROP_NO_DEVICE)")
         said = f": {reason}" if reason else ""
         raise FailureError(f"{function_name} returned status {status}{said}")
+
+    def _value(self, setting: Any) -> Any:
+        """A setting as C has it: for a name, the number that the header gives it."""
+        if not isinstance(setting, str):
+            return setting
+        return getattr(self.library, f"BACKPROP_{setting.upper().replace('-', '_')}")
 
     def _invoke(self, function_name: str, settings: Any, arguments: list[Array | int]) -> int:
         """The status that a function returns."""

@@ -2,16 +2,12 @@
 
 from typing import Any
 
+from reference.algorithm.settings import Settings
+
 Answer = dict[str, Any]
-# What a request may hold beside sizes and data: the fields of `reference.settings.Settings`, which
-# is not imported here, the number of the update in a single step, and that of networks.
-SETTINGS = {
-    *("alpha", "bias", "activation", "output", "loss", "batch_size", "iteration"),
-    *("shuffle", "dropout", "philox_seed", "batch_norm", "norm_epsilon", "norm_rate"),
-    *("trim_value", "trim_norm", "l1", "l2", "momentum", "nesterov"),
-    *("adam", "beta1", "beta2", "adam_epsilon"),
-    "networks",
-}
+# What a request may hold beside sizes and data: the settings, the number of the update in a single
+# step, and how many networks there are.
+SETTINGS = {*Settings._fields, "iteration", "networks"}
 
 
 class UnsupportedError(Exception):

@@ -7,11 +7,10 @@ an error back: from minus the loss's gradient in what it returned to that in wha
 from collections.abc import Callable
 from typing import Protocol
 
-import flint
 import numpy as np
 
 from reference.algorithm.philox import kept
-from reference.arithmetic.ball import UndecidedError, number
+from reference.arithmetic.numbers import number, positive
 from reference.array import Array
 
 
@@ -67,22 +66,6 @@ def no_slope(output: Array) -> Array:
     raise NotImplementedError
 
 
-def positive(x: Array) -> Array:
-    """1 where x > 0 and 0 elsewhere; a ball on which that is not certain is undecided."""
-    if x.dtype != object:
-        return (np.asarray(x) > 0).astype(x.dtype)
-    return np.vectorize(certainly_positive, otypes=[object])(x)
-
-
-def certainly_positive(x: flint.arb) -> int:
-    """1 or 0. Raises UndecidedError where the ball reaches to both sides."""
-    if x > 0:
-        return 1
-    if x <= 0:
-        return 0
-    raise UndecidedError(f"the sign of {x.str(17)} is not certain")
-
-
 # Each with its slope, as a function of its *output*.
 ACTIVATIONS: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array]]] = {
     "sigmoid": (sigmoid, sigmoid_slope),
@@ -90,6 +73,8 @@ ACTIVATIONS: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array]]
     "relu": (relu, positive),
     "softmax": (softmax, no_slope),
 }
+# Those that hidden layers may have.
+HIDDEN = tuple(name for name, (_, slope) in ACTIVATIONS.items() if slope is not no_slope)
 
 
 # [forward]

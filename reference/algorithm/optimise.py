@@ -7,8 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from reference.algorithm.layers import positive
-from reference.arithmetic.ball import number, root
+from reference.arithmetic.numbers import number, positive, root
 from reference.array import Array
 
 

@@ -4,10 +4,12 @@ Each default leaves its capability out, so the defaults are the article's networ
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 from reference.algorithm.batches import batch_slice, shuffled_batch
 from reference.algorithm.layers import (
+    ACTIVATIONS,
+    HIDDEN,
     Activation,
     BatchNorm,
     CrossEntropyOutput,
@@ -22,31 +24,48 @@ from reference.algorithm.state import State, split
 from reference.array import Array
 
 
-class Settings(NamedTuple):
-    """The settings; conformance/contract/SPEC.md says what each does, with formulas."""
+class Range(NamedTuple):
+    """The numbers that a setting may be, beyond being finite."""
 
-    alpha: float = 1.0
+    least: float | None = None
+    above: float | None = None
+    below: float | None = None
+
+
+NOT_NEGATIVE = Range(least=0)
+FRACTION = Range(least=0, below=1)
+LOSSES = ("squared", "cross-entropy")
+
+
+class Settings(NamedTuple):
+    """The settings; conformance/contract/SPEC.md says what each does, with formulas.
+
+    This is the one list of them: case files, requests and the capabilities follow from it. Beside
+    a type stands what is allowed: a Range of numbers, or the names to choose from.
+    """
+
+    alpha: Annotated[float, Range(above=0)] = 1.0
     bias: bool = False
-    activation: Literal["sigmoid", "tanh", "relu"] = "sigmoid"
-    output: Literal["sigmoid", "tanh", "relu", "softmax"] = "sigmoid"
-    loss: Literal["squared", "cross-entropy"] = "squared"
-    batch_size: int = 0
+    activation: Annotated[str, HIDDEN] = "sigmoid"
+    output: Annotated[str, tuple(ACTIVATIONS)] = "sigmoid"
+    loss: Annotated[str, LOSSES] = "squared"
+    batch_size: Annotated[int, NOT_NEGATIVE] = 0
     shuffle: bool = False
-    dropout: float = 0.0
-    philox_seed: int = 0
+    dropout: Annotated[float, FRACTION] = 0.0
+    philox_seed: Annotated[int, Range(least=0, below=2**63)] = 0
     batch_norm: bool = False
-    norm_epsilon: float = 0.0
-    norm_rate: float = 0.0
-    trim_value: float = 0.0
-    trim_norm: float = 0.0
-    l1: float = 0.0
-    l2: float = 0.0
-    momentum: float = 0.0
+    norm_epsilon: Annotated[float, NOT_NEGATIVE] = 0.0
+    norm_rate: Annotated[float, FRACTION] = 0.0
+    trim_value: Annotated[float, NOT_NEGATIVE] = 0.0
+    trim_norm: Annotated[float, NOT_NEGATIVE] = 0.0
+    l1: Annotated[float, NOT_NEGATIVE] = 0.0
+    l2: Annotated[float, NOT_NEGATIVE] = 0.0
+    momentum: Annotated[float, FRACTION] = 0.0
     nesterov: bool = False
     adam: bool = False
-    beta1: float = 0.0
-    beta2: float = 0.0
-    adam_epsilon: float = 0.0
+    beta1: Annotated[float, FRACTION] = 0.0
+    beta2: Annotated[float, FRACTION] = 0.0
+    adam_epsilon: Annotated[float, NOT_NEGATIVE] = 0.0
 
     @property
     def memories(self) -> tuple[str, ...]:

@@ -6,12 +6,13 @@ IEEE Transactions on Computers 66(8), 2017). NumPy runs the same source on objec
 them: `@` multiplies and adds objects, and `np.exp` calls their `exp` method.
 """
 
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
 import flint
 import numpy as np
 
+from reference.arithmetic.base import BY_KIND, Arithmetic, UndecidedError
 from reference.array import Array
 
 # 60,000 updates of the article's network lose 480 bits, so the first two precisions are
@@ -21,47 +22,71 @@ PRECISIONS = (192, 384, 768, 1536, 3072)
 Result = TypeVar("Result")
 
 
-class UndecidedError(ArithmeticError):
-    """A ball is too wide to say which double is nearest to the exact value."""
+class Balls(Arithmetic):
+    """See Arithmetic. How wide balls become depends on the precision of `flint.ctx`."""
+
+    def convert(self, values: Array) -> Array:
+        """Exact balls of the same shape; every float64 and float32 is one without error."""
+        return _each(lambda x: flint.arb(float(x)), values)
+
+    def share(self, values: Array) -> Array:
+        """The same: balls meet only balls."""
+        return self.convert(values)
+
+    def number(self, value: float, like: Array) -> Array:
+        """See Arithmetic."""
+        return np.full_like(like[..., :1, :1], flint.arb(value))
+
+    def root(self, values: Array) -> Array:
+        """See Arithmetic. What lies below 0 of a ball is left out: there is no number."""
+        return _each(_root, values)
+
+    def positive(self, values: Array) -> Array:
+        """See Arithmetic."""
+        return _each(_positive, values)
+
+    def doubles(self, values: Array) -> Array:
+        """The doubles nearest to the exact values, if the balls settle which these are."""
+        result = np.empty(np.shape(values))
+        for index, ball in np.ndenumerate(values):
+            low, high = float(ball.lower()), float(ball.upper())
+            # NaN and infinite balls fail the comparison and are undecided, too.
+            if not (low == high and abs(low) < np.inf):
+                raise UndecidedError(f"{ball.str(17)} has no nearest double")
+            result[index] = high
+        return result + 0.0  # no negative zero: its sign would depend on the side it came from
+
+    def settled(self, run: Callable[[], Iterable[Result]]) -> Iterable[Result]:
+        """See Arithmetic. Raises UndecidedError as `certified` does."""
+        return self.certified(lambda: list(run()))[0]
+
+    def certified(self, run: Callable[[], Result]) -> tuple[Result, int]:
+        """Call `run`, at higher precision each time that it is undecided.
+
+        Returns its result and the bits that it took. Raises UndecidedError if the highest of
+        PRECISIONS does not settle it.
+        """
+        for bits in PRECISIONS:
+            with flint.ctx.workprec(bits):
+                try:
+                    return run(), bits
+                except UndecidedError:
+                    if bits == PRECISIONS[-1]:
+                        raise
+        raise AssertionError("PRECISIONS is empty")
+
+    def radius(self, values: Array) -> float:
+        """The largest radius, as an upper bound that is not rounded to 0."""
+        radii = [ball.rad() for ball in values.flat]
+        return max(max(float(radius), 5e-324) if radius > 0 else 0.0 for radius in radii)
 
 
-def balls(values: Array) -> Array:
-    """Exact balls of the same shape; every float64 and float32 is one without error."""
-    return np.vectorize(lambda x: flint.arb(float(x)), otypes=[object])(values)
+BALLS = Balls()
+BY_KIND["O"] = BALLS
 
 
-def number(value: float, like: Array) -> Array:
-    """`value` in the arithmetic of `like`, unrounded, with two axes of length 1 to broadcast.
-
-    Where plain numbers meet each other before they meet an array (as in 1 - value), they would
-    round as float64, whatever the arithmetic.
-    """
-    return np.full_like(like[..., :1, :1], flint.arb(value) if like.dtype == object else value)
-
-
-def nearest(values: Array) -> Array:
-    """The doubles nearest to the exact values.
-
-    Raises UndecidedError where the enclosure does not settle which double that is.
-    """
-    result = np.empty(np.shape(values))
-    for index, ball in np.ndenumerate(values):
-        low, high = float(ball.lower()), float(ball.upper())
-        # NaN and infinite balls fail the comparison and are undecided, too.
-        if not (low == high and abs(low) < np.inf):
-            raise UndecidedError(f"{ball.str(17)} has no nearest double")
-        result[index] = high
-    return result + 0.0  # no negative zero: its sign would depend on the side it came from
-
-
-def root(values: Array) -> Array:
-    """The square root, of any arithmetic's numbers that surely are not negative.
-
-    A ball of a square may still reach below 0; what is there of it is left out.
-    """
-    if values.dtype != object:
-        return np.sqrt(values)
-    return np.vectorize(_root, otypes=[object])(values)
+def _each(function: Callable[[Any], Any], values: Array) -> Array:
+    return np.vectorize(function, otypes=[object])(values)
 
 
 def _root(x: flint.arb) -> flint.arb:
@@ -71,22 +96,9 @@ def _root(x: flint.arb) -> flint.arb:
     return flint.arb(half.mid(), half.upper())
 
 
-def radius(values: Array) -> float:
-    """The largest radius, as an upper bound that is not rounded to 0."""
-    return max(max(float(ball.rad()), 5e-324) if ball.rad() > 0 else 0.0 for ball in values.flat)
-
-
-def certified(run: Callable[[], Result]) -> tuple[Result, int]:
-    """Call `run`, at higher precision each time that it is undecided.
-
-    Returns its result and the bits that it took. Raises UndecidedError if the highest of
-    PRECISIONS does not settle it.
-    """
-    for bits in PRECISIONS:
-        with flint.ctx.workprec(bits):
-            try:
-                return run(), bits
-            except UndecidedError:
-                if bits == PRECISIONS[-1]:
-                    raise
-    raise AssertionError("PRECISIONS is empty")
+def _positive(x: flint.arb) -> int:
+    if x > 0:
+        return 1
+    if x <= 0:
+        return 0
+    raise UndecidedError(f"the sign of {x.str(17)} is not certain")

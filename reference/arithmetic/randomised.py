@@ -6,11 +6,25 @@ the run show how far such perturbations carry. `reference.algorithm.network` run
 `RandomisedArray` is an ndarray whose leading axis counts the replicas.
 """
 
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
+from reference.arithmetic.float import Float
 from reference.array import Array
+
+
+class Randomised(Float):
+    """See Arithmetic: `replicas` runs side by side, whose roundings are drawn from `random`."""
+
+    def __init__(self, replicas: int, random: np.random.Generator) -> None:
+        self.replicas, self.random = replicas, random
+
+    def convert(self, values: Array) -> Array:
+        """Equal copies for all replicas, exact so far. Data need none: replicas share them."""
+        array = np.repeat(values[np.newaxis], self.replicas, axis=0).view(RandomisedArray)
+        array.random = self.random
+        return array
 
 
 class RandomisedArray(np.ndarray):
@@ -23,13 +37,6 @@ class RandomisedArray(np.ndarray):
     """
 
     random: np.random.Generator
-
-    @classmethod
-    def replicate(cls, values: Array, replicas: int, random: np.random.Generator) -> Self:
-        """`replicas` equal copies of `values`, exact so far, that draw from `random`."""
-        array = np.repeat(values[np.newaxis], replicas, axis=0).view(cls)
-        array.random = random
-        return array
 
     def __array_finalize__(self, source: Any) -> None:
         if isinstance(source, RandomisedArray):
@@ -88,18 +95,3 @@ class RandomisedArray(np.ndarray):
         for term in moved[1:]:
             total = self._perturb(total + term)
         return np.expand_dims(total, axes) if keepdims else total
-
-
-class Randomised:
-    """Randomised rounding of so many replicas."""
-
-    def __init__(self, replicas: int, random: np.random.Generator) -> None:
-        self.replicas, self.random = replicas, random
-
-    def convert(self, values: Array) -> RandomisedArray:
-        """A state that each replica changes."""
-        return RandomisedArray.replicate(values, self.replicas, self.random)
-
-    def shared(self, values: Array) -> Array:
-        """The replicas share the data, which are exact."""
-        return values

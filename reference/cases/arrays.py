@@ -1,10 +1,12 @@
-"""Reads a case's files: the case itself as text, and tables of data."""
+"""The arrays that a case file stands for: weights and samples, from its tables or other files."""
 
 from pathlib import Path
 
 import numpy as np
 
+from reference.algorithm.initial import draw
 from reference.array import Array
+from reference.cases.tables import Tables
 from reference.files import read_bounded
 
 MAX_FILE_BYTES = 16 * 2**20
@@ -43,3 +45,38 @@ def read_table(path: Path, inputs: int, classes: int) -> Array:
             f"{classes - 1}, the last of network.layers less one"
         )
     return table
+
+
+def weights(tables: Tables) -> list[Array]:
+    """The weights that the run starts from, in float64; networks of an ensemble along an axis."""
+    init, layers, bias = tables.init, tables.network.layers, tables.settings.bias
+    if init.weights is not None:
+        return [np.array(w, dtype=np.float64) for w in init.weights]
+    assert init.numpy_seed is not None  # `checks` demands one of the two
+    if init.networks is None:
+        return draw(init.numpy_seed, layers, bias)
+    each = [draw(init.numpy_seed + i, layers, bias) for i in range(init.networks)]
+    return [np.stack(matrices) for matrices in zip(*each, strict=True)]
+
+
+def samples(tables: Tables, folder: Path) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+    """X and y to train with, and X and y held out, in float64; a file of data is in this folder.
+
+    Raises ValueError for a file that is not as the tables say.
+    """
+    data, layers = tables.data, tables.network.layers
+    if data.file is None:
+        X = np.array(data.X, dtype=np.float64)
+        y = np.array(data.y, dtype=np.float64)
+        return (X, y), (X[:0], y[:0])
+    table = read_table(folder / data.file, layers[0], layers[-1])
+    rows = data.rows or len(table)
+    if rows > len(table):
+        raise ValueError(f"data.rows is {rows}, but {data.file} has {len(table)} rows")
+    X, labels = table[:rows, :-1] / data.scale, table[:rows, -1].astype(int)
+    y = np.eye(layers[-1])[labels]
+    every = data.held_out or rows + 1
+    if data.held_out and every > rows:
+        raise ValueError(f"data.held_out is {every}, but there are only {rows} rows")
+    test = np.arange(rows) % every == every - 1
+    return (X[~test], y[~test]), (X[test], y[test])

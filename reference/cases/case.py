@@ -1,43 +1,28 @@
-"""Cases: TOML files that say what to train, checked into typed objects.
+"""Cases: what to train, from what, for how long, and what of it is compared.
 
-`load` reads one file. Every mistake in it becomes a `CaseError`: one sentence that names
-the file, the key and what to do.
+`load` makes one from a TOML file. Every mistake in that becomes a `CaseError`: one sentence that
+names the file, the key and what to do.
 """
 
 import hashlib
-import itertools
 import tomllib
-from functools import cached_property
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any
 
 import numpy as np
-from pydantic import Field, PrivateAttr, ValidationError, model_validator
+from pydantic import ValidationError
 
 from reference.algorithm.batches import batch_slice
-from reference.algorithm.initial import draw, initial_state
+from reference.algorithm.initial import initial_state
 from reference.algorithm.network import initial
 from reference.algorithm.settings import Settings
 from reference.algorithm.state import names
 from reference.array import Array
-from reference.cases.arrays import read_limited, read_table
-from reference.cases.checks import check_range, problems
-from reference.cases.tables import (
-    Accuracy,
-    Capability,
-    Data,
-    DType,
-    Init,
-    Network,
-    Predict,
-    Strict,
-    Timing,
-    Trace,
-    Training,
-)
+from reference.cases.arrays import read_limited, samples, weights
+from reference.cases.checks import problems
+from reference.cases.tables import Accuracy, DType, File, Predict, Tables, Timing, Trace, table_of
 from reference.errors import first_error
-
-FORMAT = 1
 
 _DEFAULTS = Settings()._asdict()
 
@@ -46,39 +31,55 @@ class CaseError(ValueError):
     """A case file that cannot be used; the message is one sentence for its author."""
 
 
-class Case(Strict):
-    """One case. Arrays come from the methods, in the dtype that is asked for."""
+@dataclass(frozen=True)
+class CaseFile:
+    """The file that a case was read from."""
 
-    format: Literal[1]
-    id: str = Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=64)
-    title: str = Field(min_length=1)
-    purpose: str = Field(min_length=1)
-    needs: list[Capability] = []
-    network: Network
-    training: Training
-    init: Init
-    data: Data
+    path: Path
+    sha256: str  # of the file, followed by the data file if it names one
+    title: str
+    purpose: str
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Case:
+    """One case, of arrays in float64. The methods give them in the dtype that is asked for.
+
+    It is either read from a file, all checked, or made of arrays by who knows what they are:
+    then it has no file, and golden data are neither kept of it nor derived.
+    """
+
+    id: str
+    needs: list[str]
+    layers: list[int]  # sizes, inputs first
+    settings: Settings  # unrounded
+    iterations: int
+    X: Array  # (samples, n_0)
+    y: Array  # (samples, n_K)
+    weights: list[Array]  # syn[0] ... syn[K-1]; in an ensemble, with its networks as first axis
     trace: Trace
+    networks: int | None = None  # of an ensemble
+    drawn_by_port: list[int] = field(default_factory=list)
     predict: Predict | None = None
     accuracy: Accuracy | None = None
+    held_out_samples: tuple[Array, Array] | None = None
     timing: Timing | None = None
-    _path: Path = PrivateAttr(default=Path())
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        for problem in problems(self):
-            raise ValueError(problem)
-        return self
+    file: CaseFile | None = None
 
     @property
     def path(self) -> Path:
-        """The file that the case came from."""
-        return self._path
+        """Where the case's file is."""
+        return self._file.path
 
     @property
-    def layers(self) -> list[int]:
-        """Layer sizes, inputs first."""
-        return self.network.layers
+    def sha256(self) -> str:
+        """SHA-256 of the case's file and of its data file."""
+        return self._file.sha256
+
+    @property
+    def _file(self) -> CaseFile:
+        assert self.file is not None, f"the case {self.id} was not read from a file"
+        return self.file
 
     def settings_for(self, dtype: DType) -> dict[str, Any]:
         """The settings as a port gets them: rounded to the dtype that it runs in.
@@ -87,24 +88,17 @@ class Case(Strict):
         """
         given = self.settings._asdict()
         used = {name: value for name, value in given.items() if value != _DEFAULTS[name]}
-        used["alpha"] = self.training.alpha
+        used["alpha"] = self.settings.alpha
         to_dtype = np.dtype(dtype).type
         return {k: float(to_dtype(v)) if isinstance(v, float) else v for k, v in used.items()}
 
-    @cached_property
-    def settings(self) -> Settings:
-        """The settings, unrounded."""
-        given = {**self.network.model_dump(), **self.training.model_dump()}
-        return Settings(**{name: given[name] for name in Settings._fields})
-
     def arrays(self, dtype: DType) -> tuple[Array, Array, list[Array]]:
-        """X (samples, n_0), y (samples, n_K) and the initial state, each rounded to `dtype`.
+        """X, y and the initial state, each rounded to `dtype`.
 
         In an ensemble, each matrix of the state has the networks as one axis more, its first.
         """
-        X, y = self._data[0]
-        weights = [w.astype(dtype) for w in self._weights]
-        return X.astype(dtype), y.astype(dtype), initial_state(weights, self.settings)
+        rounded = [w.astype(dtype) for w in self.weights]
+        return self.X.astype(dtype), self.y.astype(dtype), initial_state(rounded, self.settings)
 
     def drawn(self, seed: int, dtype: DType) -> list[Array]:
         """The initial state with weights drawn from this seed, rounded to `dtype`."""
@@ -112,62 +106,18 @@ class Case(Strict):
 
     def held_out(self, dtype: DType) -> tuple[Array, Array]:
         """X and y of the samples that are kept for the test of accuracy."""
-        X, y = self._data[1]
+        X, y = self.held_out_samples or (self.X[:0], self.y[:0])
         return X.astype(dtype), y.astype(dtype)
 
     @property
     def state_names(self) -> list[str]:
         """What the matrices of a state are called."""
-        return names(len(self.layers) - 1, self.settings.memories, self.network.batch_norm)
-
-    @property
-    def weight_shapes(self) -> list[tuple[int, int]]:
-        """The shapes of syn[0] ... syn[K-1]."""
-        more = int(self.network.bias)
-        return [(a + more, b) for a, b in itertools.pairwise(self.layers)]
+        return names(len(self.layers) - 1, self.settings.memories, self.settings.batch_norm)
 
     def batch_rows(self, iteration: int) -> int:
         """How many samples an update learns from."""
-        batch = batch_slice(len(self._data[0][0]), self.training.batch_size, iteration)
+        batch = batch_slice(len(self.X), self.settings.batch_size, iteration)
         return batch.stop - batch.start
-
-    @cached_property
-    def sha256(self) -> str:
-        """SHA-256 of the case file, followed by the data file if it names one."""
-        digest = hashlib.sha256(self._path.read_bytes())
-        if self.data.file is not None:
-            digest.update((self._path.parent / self.data.file).read_bytes())
-        return digest.hexdigest()
-
-    @cached_property
-    def _weights(self) -> list[Array]:
-        if self.init.weights is not None:
-            return [np.array(w, dtype=np.float64) for w in self.init.weights]
-        assert self.init.numpy_seed is not None  # _consistent demands one of the two
-        first, networks = self.init.numpy_seed, self.init.networks
-        if networks is None:
-            return draw(first, self.layers, self.network.bias)
-        each = [draw(first + i, self.layers, self.network.bias) for i in range(networks)]
-        return [np.stack(matrices) for matrices in zip(*each, strict=True)]
-
-    @cached_property
-    def _data(self) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
-        """X and y to train with, and X and y held out."""
-        if self.data.file is None:
-            X = np.array(self.data.X, dtype=np.float64)
-            y = np.array(self.data.y, dtype=np.float64)
-            return (X, y), (X[:0], y[:0])
-        table = read_table(self._path.parent / self.data.file, self.layers[0], self.layers[-1])
-        rows = self.data.rows or len(table)
-        if rows > len(table):
-            raise ValueError(f"data.rows is {rows}, but {self.data.file} has {len(table)} rows")
-        X, labels = table[:rows, :-1] / self.data.scale, table[:rows, -1].astype(int)
-        y = np.eye(self.layers[-1])[labels]
-        every = self.data.held_out or rows + 1
-        if self.data.held_out and every > rows:
-            raise ValueError(f"data.held_out is {every}, but there are only {rows} rows")
-        test = np.arange(rows) % every == every - 1
-        return (X[~test], y[~test]), (X[test], y[test])
 
 
 def load(path: Path) -> Case:
@@ -176,10 +126,11 @@ def load(path: Path) -> Case:
     Raises CaseError if the file cannot be read, is not TOML or does not describe a case.
     """
     try:
-        text = read_limited(path)
-        case = Case.model_validate(tomllib.loads(text))
-        case._path = path
-        check_range(case)
+        tables = File.model_validate(tomllib.loads(read_limited(path)))
+        for problem in problems(tables):
+            raise ValueError(problem)
+        case = _case(tables, path)
+        _check_range(case)
     except OSError as error:
         raise CaseError(f"{path}: cannot be read: {error.strerror or error}") from error
     except ValidationError as error:
@@ -189,6 +140,48 @@ def load(path: Path) -> Case:
     except (ValueError, RecursionError) as error:
         raise CaseError(f"{path}: {error}") from error
     return case
+
+
+def _case(tables: Tables, path: Path) -> Case:
+    (X, y), held_out = samples(tables, path.parent)
+    return Case(
+        id=tables.id,
+        needs=tables.needs,
+        layers=tables.network.layers,
+        settings=tables.settings,
+        iterations=tables.training.iterations,
+        X=X,
+        y=y,
+        weights=weights(tables),
+        trace=tables.trace,
+        networks=tables.init.networks,
+        drawn_by_port=tables.init.drawn_by_port,
+        predict=tables.predict,
+        accuracy=tables.accuracy,
+        held_out_samples=held_out,
+        timing=tables.timing,
+        file=CaseFile(path, _sha256(tables, path), tables.title, tables.purpose),
+    )
+
+
+def _sha256(tables: Tables, path: Path) -> str:
+    digest = hashlib.sha256(path.read_bytes())
+    if tables.data.file is not None:
+        digest.update((path.parent / tables.data.file).read_bytes())
+    return digest.hexdigest()
+
+
+def _check_range(case: Case) -> None:
+    """Raise ValueError for inputs that float32 cannot hold."""
+    with np.errstate(over="ignore"):
+        X, y, syn = case.arrays("float32")
+        settings = case.settings_for("float32")
+    if not all(np.isfinite(a).all() for a in (X, y, *syn)):
+        raise ValueError("data or init has a number that is too large for float32")
+    for name, value in settings.items():
+        if isinstance(value, float) and not 0 < value < np.inf:
+            given = getattr(case.settings, name)
+            raise ValueError(f"{table_of(name)}.{name} is {given:g}, which float32 cannot hold")
 
 
 def load_all(where: Path) -> list[Case]:

@@ -1,17 +1,14 @@
 """What can be wrong between the keys of a case that are each fine alone."""
 
 import itertools
-from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-if TYPE_CHECKING:
-    from reference.cases.case import Case
+from reference.cases.capabilities import ENSEMBLE, NUMPY_SEED, PREDICT, implied_needs
+from reference.cases.tables import Tables, table_of
 
 MAX_WEIGHTS = 10_000_000
 
 
-def problems(case: "Case") -> list[str]:
+def problems(case: Tables) -> list[str]:
     """What is wrong between keys that are each fine alone."""
     return [
         *_size_problems(case),
@@ -24,29 +21,15 @@ def problems(case: "Case") -> list[str]:
     ]
 
 
-def _size_problems(case: "Case") -> list[str]:
-    weights = sum(a * b for a, b in itertools.pairwise(case.layers))
+def _size_problems(case: Tables) -> list[str]:
+    weights = sum(a * b for a, b in itertools.pairwise(case.network.layers))
     if weights > MAX_WEIGHTS:
         return [f"network.layers makes {weights} weights, and {MAX_WEIGHTS} is the limit"]
     return []
 
 
-def check_range(case: "Case") -> None:
-    """Raise ValueError for inputs that float32 cannot hold."""
-    with np.errstate(over="ignore"):
-        X, y, syn = case.arrays("float32")
-        settings = case.settings_for("float32")
-    if not all(np.isfinite(a).all() for a in (X, y, *syn)):
-        raise ValueError("data or init has a number that is too large for float32")
-    for name, value in settings.items():
-        if isinstance(value, float) and not 0 < value < np.inf:
-            table = "network" if hasattr(case.network, name) else "training"
-            given = getattr(getattr(case, table), name)
-            raise ValueError(f"{table}.{name} is {given:g}, which float32 cannot hold")
-
-
-def _data_problems(case: "Case") -> list[str]:
-    data, layers = case.data, case.layers
+def _data_problems(case: Tables) -> list[str]:
+    data, layers = case.data, case.network.layers
     if data.file is not None:
         inline = [key for key in ("X", "y") if getattr(data, key) is not None]
         return [f"data.{key}: give either data.file or data.X and data.y" for key in inline]
@@ -62,8 +45,8 @@ def _data_problems(case: "Case") -> list[str]:
     return problems
 
 
-def _weight_problems(case: "Case") -> list[str]:
-    weights, layers = case.init.weights, case.layers
+def _weight_problems(case: Tables) -> list[str]:
+    weights, layers = case.init.weights, case.network.layers
     if case.init.networks is not None:
         return _ensemble_problems(case)
     if (weights is None) == (case.init.numpy_seed is None):
@@ -82,7 +65,7 @@ def _weight_problems(case: "Case") -> list[str]:
     return problems
 
 
-def _ensemble_problems(case: "Case") -> list[str]:
+def _ensemble_problems(case: Tables) -> list[str]:
     init, networks = case.init, case.init.networks or 1
     if init.numpy_seed is None or init.weights is not None:
         return ["init.networks needs init.numpy_seed, and no init.weights"]
@@ -114,7 +97,7 @@ def _shape_problem(
     return []
 
 
-def _trace_problems(case: "Case") -> list[str]:
+def _trace_problems(case: Tables) -> list[str]:
     trace, last = case.trace, case.training.iterations
     timed = case.timing.iterations if case.timing else []
     predicted = case.predict.checkpoints if case.predict else []
@@ -140,54 +123,54 @@ def _trace_problems(case: "Case") -> list[str]:
     return problems
 
 
-def _predict_problems(case: "Case") -> list[str]:
+def _predict_problems(case: Tables) -> list[str]:
     problems = []
     if case.predict is not None:
         why = "the first of network.layers"
-        problems += _shape_problem("predict.X", case.predict.X, None, case.layers[0], why)
+        problems += _shape_problem("predict.X", case.predict.X, None, case.network.layers[0], why)
     if (case.accuracy is None) != (case.data.held_out is None):
         problems.append("accuracy.at_least and data.held_out go together")
     return problems
 
 
-def _rule_problems(case: "Case") -> list[str]:
-    network, training = case.network, case.training
+def _rule_problems(case: Tables) -> list[str]:
+    settings, hidden = case.settings, len(case.network.layers) > 2
     problems = []
-    if (network.output == "softmax") > (training.loss == "cross-entropy"):
+    if (settings.output == "softmax") > (settings.loss == "cross-entropy"):
         problems.append('network.output = "softmax" needs training.loss = "cross-entropy"')
-    elif training.loss == "cross-entropy" and network.output not in ("sigmoid", "softmax"):
+    elif settings.loss == "cross-entropy" and settings.output not in ("sigmoid", "softmax"):
         problems.append(
             'training.loss = "cross-entropy" needs network.output = "sigmoid" or "softmax"'
         )
     needed = [
-        ("training.nesterov", training.nesterov, "training.momentum", training.momentum),
-        ("training.shuffle", training.shuffle, "training.batch_size", training.batch_size),
-        ("network.batch_norm", network.batch_norm, "a hidden layer", len(case.layers) > 2),
-        ("training.dropout", training.dropout, "a hidden layer", len(case.layers) > 2),
+        ("training.nesterov", settings.nesterov, "training.momentum", settings.momentum),
+        ("training.shuffle", settings.shuffle, "training.batch_size", settings.batch_size),
+        ("network.batch_norm", settings.batch_norm, "a hidden layer", hidden),
+        ("training.dropout", settings.dropout, "a hidden layer", hidden),
     ]
     problems += [f"{key} needs {other}" for key, used, other, there in needed if used and not there]
-    for table, switch, keys in (
-        ("network", "batch_norm", ("norm_epsilon", "norm_rate")),
-        ("training", "adam", ("beta1", "beta2", "adam_epsilon")),
+    for switch, keys in (
+        ("batch_norm", ("norm_epsilon", "norm_rate")),
+        ("adam", ("beta1", "beta2", "adam_epsilon")),
     ):
-        owner = getattr(case, table)
+        table = table_of(switch)
         problems += [
             f"{table}.{switch} and {table}.{key} go together"
             for key in keys
-            if bool(getattr(owner, switch)) != bool(getattr(owner, key))
+            if bool(getattr(settings, switch)) != bool(getattr(settings, key))
         ]
-    if training.adam and training.momentum:
+    if settings.adam and settings.momentum:
         problems.append("training.adam has averages of its own: leave training.momentum out")
-    if training.philox_seed and not (training.shuffle or training.dropout):
+    if settings.philox_seed and not (settings.shuffle or settings.dropout):
         problems.append("training.philox_seed needs training.shuffle or training.dropout")
     return problems
 
 
-def _need_problems(case: "Case") -> list[str]:
-    implied = implied_needs(case.layers, case.network.model_dump(), case.training.model_dump())
-    implied += ["numpy-seed"] * bool(case.init.drawn_by_port)
-    implied += ["predict"] * bool(case.predict or case.accuracy)
-    implied += ["ensemble"] * bool(case.init.networks)
+def _need_problems(case: Tables) -> list[str]:
+    implied = implied_needs(case.network.layers, case.settings)
+    implied += [NUMPY_SEED] * bool(case.init.drawn_by_port)
+    implied += [PREDICT] * bool(case.predict or case.accuracy)
+    implied += [ENSEMBLE] * bool(case.init.networks)
     return [
         *(
             f"needs must list {name!r}, which this case uses"
@@ -200,31 +183,3 @@ def _need_problems(case: "Case") -> list[str]:
             if name not in implied
         ),
     ]
-
-
-def implied_needs(
-    layers: list[int], network: dict[str, Any], training: dict[str, Any]
-) -> list[str]:
-    """The capabilities that these settings use; a setting that is not there is its default."""
-    activations = {network.get("output")}
-    if len(layers) > 2:
-        activations.add(network.get("activation"))
-    used = {
-        "alpha": training.get("alpha", 1.0) != 1.0,
-        "layers": len(layers) != 3 or layers[-1] != 1,
-        "bias": network.get("bias"),
-        "mini-batch": training.get("batch_size"),
-        "tanh": "tanh" in activations,
-        "relu": "relu" in activations,
-        "softmax": "softmax" in activations,
-        "cross-entropy": training.get("loss") == "cross-entropy",
-        "delta-trimming": training.get("trim_value") or training.get("trim_norm"),
-        "l1": training.get("l1"),
-        "l2": training.get("l2"),
-        "momentum": training.get("momentum"),
-        "adam": training.get("adam"),
-        "batch-norm": network.get("batch_norm"),
-        "dropout": training.get("dropout"),
-        "philox": training.get("dropout") or training.get("shuffle"),
-    }
-    return [name for name, is_used in used.items() if is_used]

@@ -1,35 +1,25 @@
 """The tables of a case file, each with its keys and what these may be."""
 
-from typing import Annotated, Literal
+import itertools
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, GetPydanticSchema, create_model
+from pydantic_core import core_schema
 
-Capability = Literal[
-    "alpha",
-    "layers",
-    "bias",
-    "mini-batch",
-    "tanh",
-    "relu",
-    "softmax",
-    "cross-entropy",
-    "delta-trimming",
-    "l1",
-    "l2",
-    "momentum",
-    "adam",
-    "batch-norm",
-    "dropout",
-    "philox",
-    "numpy-seed",
-    "predict",
-    "ensemble",
-]
+from reference.algorithm.settings import Range, Settings
+from reference.cases.capabilities import CAPABILITIES
+
+
+def one_of(names: Sequence[str]) -> GetPydanticSchema:
+    """Of a text: one of these names, as a Literal has it whose names are known only at run time."""
+    return GetPydanticSchema(lambda *_: core_schema.literal_schema([*names]))
+
+
+Capability = Annotated[str, one_of(CAPABILITIES)]
 DType = Literal["float64", "float32"]
 Size = Annotated[int, Field(ge=1, le=65536)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Fraction = Annotated[float, Field(ge=0, lt=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Matrix = Annotated[list[Annotated[list[Finite], Field(min_length=1)]], Field(min_length=1)]
 Iteration = Annotated[int, Field(ge=0, le=10_000_000)]
@@ -42,37 +32,15 @@ class Strict(BaseModel):
 
 
 class Network(Strict):
-    """Layer sizes, inputs first, and the functions that hidden and output units apply."""
+    """Layer sizes, inputs first. `File` adds the settings in NETWORK."""
 
     layers: list[Size] = Field(min_length=2, max_length=64)
-    bias: bool = False
-    activation: Literal["sigmoid", "tanh", "relu"] = "sigmoid"
-    output: Literal["sigmoid", "tanh", "relu", "softmax"] = "sigmoid"
-    batch_norm: bool = False
-    norm_epsilon: NotNegative = 0.0
-    norm_rate: Fraction = 0.0
 
 
 class Training(Strict):
-    """How long and how; conformance/contract/SPEC.md says what each does."""
+    """How long. `File` adds the other settings."""
 
     iterations: Annotated[int, Field(ge=1, le=10_000_000)]
-    alpha: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
-    loss: Literal["squared", "cross-entropy"] = "squared"
-    batch_size: Annotated[int, Field(ge=0)] = 0
-    shuffle: bool = False
-    dropout: Fraction = 0.0
-    philox_seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    trim_value: NotNegative = 0.0
-    trim_norm: NotNegative = 0.0
-    l1: NotNegative = 0.0
-    l2: NotNegative = 0.0
-    momentum: Fraction = 0.0
-    nesterov: bool = False
-    adam: bool = False
-    beta1: Fraction = 0.0
-    beta2: Fraction = 0.0
-    adam_epsilon: NotNegative = 0.0
 
 
 class Init(Strict):
@@ -125,3 +93,73 @@ class Timing(Strict):
     """Iteration counts to time; they are checkpoints, so that a timed answer is checked too."""
 
     iterations: list[Iteration] = Field(min_length=2)
+
+
+class Tables(Strict):
+    """A whole case file. Read one with `File`, which knows the settings, too."""
+
+    format: Literal[1]
+    id: str = Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=64)
+    title: str = Field(min_length=1)
+    purpose: str = Field(min_length=1)
+    needs: list[Capability] = []
+    network: Network
+    training: Training
+    init: Init
+    data: Data
+    trace: Trace
+    predict: Predict | None = None
+    accuracy: Accuracy | None = None
+    timing: Timing | None = None
+
+    @property
+    def settings(self) -> Settings:
+        """The settings, unrounded."""
+        given = {**self.network.model_dump(), **self.training.model_dump()}
+        return Settings(**{name: given[name] for name in Settings._fields})
+
+    @property
+    def weight_shapes(self) -> list[tuple[int, int]]:
+        """The shapes of syn[0] ... syn[K-1]."""
+        more = int(self.settings.bias)
+        return [(a + more, b) for a, b in itertools.pairwise(self.network.layers)]
+
+
+# The settings that stand in the table [network]; the others stand in [training].
+NETWORK = ("bias", "activation", "output", "batch_norm", "norm_epsilon", "norm_rate")
+
+
+def table_of(setting: str) -> str:
+    """The table of a case file that a setting stands in."""
+    return "network" if setting in NETWORK else "training"
+
+
+def _checked(hint: Any) -> Any:
+    """A setting's type, with what is allowed as pydantic checks it."""
+    if get_origin(hint) is not Annotated:
+        return hint
+    kind, allowed = get_args(hint)
+    if not isinstance(allowed, Range):
+        return Annotated[str, one_of(allowed)]
+    finite = False if kind is float else None
+    return Annotated[
+        kind, Field(ge=allowed.least, gt=allowed.above, lt=allowed.below, allow_inf_nan=finite)
+    ]
+
+
+def _with_settings(base: type[Strict], table: str) -> type[Strict]:
+    """The table with its settings as keys."""
+    hints = get_type_hints(Settings, include_extras=True)
+    keys: dict[str, Any] = {
+        name: (_checked(hints[name]), default)
+        for name, default in Settings._field_defaults.items()
+        if table_of(name) == table
+    }
+    return create_model(base.__name__, __base__=base, **keys)
+
+
+_WITH_SETTINGS: dict[str, Any] = {
+    "network": (_with_settings(Network, "network"), ...),
+    "training": (_with_settings(Training, "training"), ...),
+}
+File = create_model("File", __base__=Tables, **_WITH_SETTINGS)

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 
 from reference.algorithm import network
-from reference.arithmetic.randomised import RandomisedArray
+from reference.arithmetic.float import FLOAT
+from reference.arithmetic.randomised import Randomised
 from reference.array import Array
 from reference.cases.case import Case, CaseError
 from reference.cases.tables import DType
@@ -27,11 +28,12 @@ def expected(case: Case, dtype: DType) -> int:
     """
     X, y, state = case.arrays(dtype)
     inputs, labels = case.held_out(dtype)
-    random = np.random.Generator(np.random.SFC64(SEED))
+    randomised = Randomised(REPLICAS, np.random.Generator(np.random.SFC64(SEED)))
     settings = case.settings_for(dtype)
     numbers = set()
-    for start in (state, [RandomisedArray.replicate(w, REPLICAS, random) for w in state]):
-        run = network.train(X, y, start, [case.training.iterations], **settings)
+    for arithmetic in (FLOAT, randomised):
+        start = [arithmetic.convert(w) for w in state]
+        run = network.train(X, y, start, [case.iterations], **settings)
         [(_, _, trained)] = run
         output = network.predict(inputs, trained, **settings).view(np.ndarray)
         numbers |= set(np.atleast_1d(correct(output, labels)).tolist())

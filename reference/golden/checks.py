@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from reference.algorithm.network import Step as StepResult
-from reference.arithmetic.float import Float
+from reference.arithmetic.base import Arithmetic
 from reference.array import Array
 from reference.cases.case import Case
 from reference.cases.tables import DType
@@ -59,7 +59,7 @@ class Check(ABC):
         """What is compared, from an answer whose parts are arrays."""
 
     @abstractmethod
-    def computed(self, algorithm: Any, arithmetic: Float) -> Iterator[tuple[int, Tensors]]:
+    def computed(self, algorithm: Any, arithmetic: Arithmetic) -> Iterator[tuple[int, Tensors]]:
         """What `algorithm` answers: reference.algorithm.network, or a module with a known bug."""
 
     def upto(self, most: int | None) -> Self | None:
@@ -92,7 +92,7 @@ class Drawn(Check):
     @classmethod
     def points_of(cls, case: Case) -> list[int]:
         """See Check."""
-        return case.init.drawn_by_port
+        return case.drawn_by_port
 
     @classmethod
     def all_of(cls, case: Case, dtype: DType, golden: Callable[[int], list[Array]]) -> list[Self]:
@@ -113,7 +113,7 @@ class Drawn(Check):
         """See Check."""
         return [(self.points[0], list(zip(self.case.state_names, answer["weights"], strict=True)))]
 
-    def computed(self, algorithm: Any, arithmetic: Float) -> Iterator[tuple[int, Tensors]]:
+    def computed(self, algorithm: Any, arithmetic: Arithmetic) -> Iterator[tuple[int, Tensors]]:
         """See Check; what is drawn is rounded to the dtype, whatever the arithmetic."""
         [seed] = self.points
         given = self.start.given
@@ -151,10 +151,10 @@ class Step(Check):
         step = StepResult(answer["l"], answer["error"], answer["delta"], answer["weights"])
         return [(self.points[0], step_tensors(self.case, step))]
 
-    def computed(self, algorithm: Any, arithmetic: Float) -> Iterator[tuple[int, Tensors]]:
+    def computed(self, algorithm: Any, arithmetic: Arithmetic) -> Iterator[tuple[int, Tensors]]:
         """See Check."""
         [n], start = self.points, self.start
-        X, y = arithmetic.shared(start.X), arithmetic.shared(start.y)
+        X, y = arithmetic.share(start.X), arithmetic.share(start.y)
         state = [arithmetic.convert(w) for w in start.state]
         step = algorithm.step(X, y, state, iteration=n, **start.given)
         yield n, step_tensors(self.case, step)
@@ -199,10 +199,10 @@ class Predict(Check):
         """See Check."""
         return [(self.points[0], [(f"l{len(self.case.layers) - 1}", answer["output"])])]
 
-    def computed(self, algorithm: Any, arithmetic: Float) -> Iterator[tuple[int, Tensors]]:
+    def computed(self, algorithm: Any, arithmetic: Arithmetic) -> Iterator[tuple[int, Tensors]]:
         """See Check."""
         state = [arithmetic.convert(w) for w in self.start.state]
-        output = algorithm.predict(arithmetic.shared(self.X), state, **self.start.given)
+        output = algorithm.predict(arithmetic.share(self.X), state, **self.start.given)
         yield from self.tensors({"output": output})
 
 
@@ -242,10 +242,10 @@ class Run(Check):
             for n, entry in zip(self.points, answer["checkpoints"], strict=True)
         ]
 
-    def computed(self, algorithm: Any, arithmetic: Float) -> Iterator[tuple[int, Tensors]]:
+    def computed(self, algorithm: Any, arithmetic: Arithmetic) -> Iterator[tuple[int, Tensors]]:
         """See Check."""
         start = self.start
-        X, y = arithmetic.shared(start.X), arithmetic.shared(start.y)
+        X, y = arithmetic.share(start.X), arithmetic.share(start.y)
         state = [arithmetic.convert(w) for w in start.state]
         for n, error, new in algorithm.train(X, y, state, self.points, **start.given):
             yield n, checkpoint_tensors(self.case, new, error)

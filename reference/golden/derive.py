@@ -9,23 +9,26 @@ and `tolerance` is FACTOR times that.
 
 import functools
 import hashlib
+import itertools
 import json
-from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from reference.algorithm import network
-from reference.arithmetic import ball
-from reference.arithmetic.randomised import RandomisedArray
+from reference.arithmetic.ball import BALLS
+from reference.arithmetic.base import UndecidedError
+from reference.arithmetic.float import FLOAT
+from reference.arithmetic.randomised import Randomised
 from reference.array import Array
 from reference.cases.case import Case, CaseError
 from reference.cases.tables import DType
 from reference.files import write_atomically
 from reference.golden import accuracy
-from reference.golden.checks import Tensors, checkpoint_tensors, step_tensors
+from reference.golden.checks import KINDS, Check, Run, Tensors
+from reference.golden.start import Start
 
 FORMAT = 1
 DTYPES: tuple[DType, ...] = ("float64", "float32")
@@ -37,7 +40,6 @@ SEED = 2015
 SOURCES = ("array.py", "algorithm/*.py", "arithmetic/*.py", "cases/*.py", "golden/*.py")
 
 Certified = list[tuple[str, Array, float]]  # name, nearest doubles, radius
-Result = TypeVar("Result")
 
 
 def derive(case: Case, dtype: DType) -> dict[str, Any]:
@@ -46,52 +48,17 @@ def derive(case: Case, dtype: DType) -> dict[str, Any]:
     Raises CaseError if the highest precision cannot settle a rounding, or if a run in the
     dtype overflows.
     """
-    X, y, syn = case.arrays(dtype)
-    settings = case.settings_for(dtype)
-    checkpoints = case.trace.checkpoints
-
-    def run(convert: Callable[[Array], Array]) -> Iterator[tuple[int, Tensors]]:
-        start = [convert(w) for w in syn]
-        for n, error, weights in network.train(*data(convert), start, checkpoints, **settings):
-            yield n, checkpoint_tensors(case, weights, error)
-
-    def step(n: int, convert: Callable[[Array], Array]) -> Tensors:
-        start = [convert(w) for w in states[n]]
-        return step_tensors(case, network.step(*data(convert), start, iteration=n, **settings))
-
-    def predict(n: int, convert: Callable[[Array], Array]) -> Tensors:
-        start = [convert(w) for w in states[n]]
-        inputs = np.array(case.predict.X if case.predict else [], dtype=dtype)
-        inputs = convert(inputs) if convert is ball.balls else inputs
-        return [(f"l{len(case.layers) - 1}", network.predict(inputs, start, **settings))]
-
-    def data(convert: Callable[[Array], Array]) -> tuple[Array, Array]:
-        # The replicas share the data, which is exact; balls must convert it.
-        return (X, y) if convert is not ball.balls else (convert(X), convert(y))
-
-    exact, bits = exact_run(case, dtype)
-    states = {n: [v.astype(dtype) for _, v, _ in t[:-1]] for n, t in exact}
-    # What is checked from golden states: a function of iteration and arithmetic, and where.
-    single = {
-        "steps": (step, case.trace.steps),
-        "predictions": (predict, case.predict.checkpoints if case.predict else []),
-    }
-
+    run = Run(Start(case, dtype), Run.points_of(case))
+    exact, bits = certified(run)
+    states = {n: [v.astype(dtype) for _, v, _ in tensors[:-1]] for n, tensors in exact}
     random = np.random.Generator(np.random.SFC64([SEED, DTYPES.index(dtype)]))
-    replicate = functools.partial(RandomisedArray.replicate, replicas=REPLICAS, random=random)
-    entries: dict[str, list[dict[str, Any]]] = {}
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        noisy_runs = zip(run(np.array), run(replicate), strict=True)
-        entries["checkpoints"] = [
-            {"iteration": n, "tensors": _entries(values, plain, randomised, dtype)}
-            for (n, values), ((_, plain), (_, randomised)) in zip(exact, noisy_runs, strict=True)
-        ]
-        for kind, (check, iterations) in single.items():
-            entries[kind] = []
-            for n in iterations:
-                values, _ = _certified(case, lambda: _certify(check(n, ball.balls)))  # noqa: B023
-                noisy = _entries(values, check(n, np.array), check(n, replicate), dtype)
-                entries[kind].append({"iteration": n, "tensors": noisy})
+    randomised = Randomised(REPLICAS, random)
+    entries = {str(Run.key): _entries(run, exact, randomised)}
+    for kind in KINDS:
+        if kind.key and not kind.whole_run:
+            checks = kind.all_of(case, dtype, states.__getitem__)
+            found = [_entries(check, certified(check)[0], randomised) for check in checks]
+            entries[kind.key] = list(itertools.chain(*found))
     noises = [t["noise"] for kind in entries.values() for e in kind for t in e["tensors"]]
     if not np.isfinite(noises).all():
         raise CaseError(f"{case.path}: its numbers are too large to be computed in {dtype}")
@@ -103,44 +70,52 @@ def derive(case: Case, dtype: DType) -> dict[str, Any]:
     }
 
 
-def exact_run(case: Case, dtype: DType) -> tuple[list[tuple[int, Certified]], int]:
-    """The free run from inputs of this dtype in ball arithmetic, and the bits that it took.
+def certified(check: Check) -> tuple[list[tuple[int, Certified]], int]:
+    """What is right, in ball arithmetic, at each point of a check, and the bits that it took.
 
     Raises CaseError if the highest precision cannot settle a rounding.
     """
-    X, y, syn = case.arrays(dtype)
-
-    def run() -> list[tuple[int, Certified]]:
-        start = [ball.balls(w) for w in syn]
-        trained = network.train(
-            ball.balls(X), ball.balls(y), start, case.trace.checkpoints, **case.settings_for(dtype)
-        )
-        return [(n, _certify(checkpoint_tensors(case, w, error))) for n, error, w in trained]
-
-    return _certified(case, run)
-
-
-def _certified(case: Case, run: Callable[[], Result]) -> tuple[Result, int]:
     try:
-        return ball.certified(run)
-    except ball.UndecidedError as error:
-        advice = "change a weight, an input or a setting a little"
-        raise CaseError(f"{case.path}: cannot be certified: {error}: {advice}") from error
+        return BALLS.certified(
+            lambda: [(n, _certify(found)) for n, found in check.computed(network, BALLS)]
+        )
+    except UndecidedError as error:
+        raise uncertified(check.case, error) from error
+
+
+def uncertified(case: Case, error: UndecidedError) -> CaseError:
+    """What the author of a case is told whose values no precision settles."""
+    advice = "change a weight, an input or a setting a little"
+    return CaseError(f"{case.path}: cannot be certified: {error}: {advice}")
 
 
 def _certify(tensors: Tensors) -> Certified:
     """Name, nearest doubles and radius of each tensor of balls."""
-    return [(name, ball.nearest(value), ball.radius(np.asarray(value))) for name, value in tensors]
+    return [(name, BALLS.doubles(value), BALLS.radius(value)) for name, value in tensors]
 
 
 def _entries(
+    check: Check, exact: list[tuple[int, Certified]], randomised: Randomised
+) -> list[dict[str, Any]]:
+    """The entries of a golden file for one check: values, noise and tolerance at each point."""
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        runs = zip(
+            exact, check.computed(network, FLOAT), check.computed(network, randomised), strict=True
+        )
+        return [
+            {"iteration": n, "tensors": _tensors(values, plain, many, check.dtype)}
+            for (n, values), (_, plain), (_, many) in runs
+        ]
+
+
+def _tensors(
     exact: Certified, plain: Tensors, randomised: Tensors, dtype: DType
 ) -> list[dict[str, Any]]:
-    entries = []
+    tensors = []
     for (name, value, _), (_, one), (_, many) in zip(exact, plain, randomised, strict=True):
         runs = np.concatenate([one[np.newaxis], many.view(np.ndarray)]).astype(np.float64)
         noise = float(np.abs(runs - value).max())
-        entries.append(
+        tensors.append(
             {
                 "name": name,
                 "value": value.tolist(),
@@ -148,7 +123,7 @@ def _entries(
                 "tolerance": tolerance(noise, dtype),
             }
         )
-    return entries
+    return tensors
 
 
 def tolerance(noise: float, dtype: DType) -> float:

@@ -35,7 +35,7 @@ class Start:
         self.case, self.dtype = case, dtype
         self.X, self.y, initial = case.arrays(dtype)
         self.state = initial if state is None else list(state)
-        self.networks = len(self.state[0]) if case.init.networks else None
+        self.networks = len(self.state[0]) if case.networks else None
         self.given = case.settings_for(dtype)
 
     @property

@@ -64,8 +64,8 @@ static request decoded(bytes *b) {
     s->samples = r.function == INITIAL ? count(b, 0, 2) : count(b, 1, MOST_SAMPLES);
     s->batch_size = count(b, 0, MOST_SAMPLES + 2);
     s->iteration = count(b, 0, 20);
-    s->activation = count(b, 0, 3);
-    s->output = count(b, 0, 4);
+    s->activation = count(b, 0, BACKPROP_ACTIVATIONS - 1); /* softmax is not valid here */
+    s->output = count(b, 0, BACKPROP_ACTIVATIONS);
     s->loss = count(b, 0, 2);
     int64_t *flags[] = {&s->bias, &s->nesterov, &s->shuffle, &s->batch_norm, &s->adam};
     for (int i = 0; i < 5; i++) *flags[i] = count(b, 0, 2);

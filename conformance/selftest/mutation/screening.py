@@ -62,13 +62,12 @@ def checks() -> list[tuple[Case, traces.Trace]]:
 
 def cost(case: Case) -> int:
     """How much there is to compute in a case, roughly."""
-    return min(case.training.iterations, UNCOMPILED_ITERATIONS) * size(case)
+    return min(case.iterations, UNCOMPILED_ITERATIONS) * size(case)
 
 
 def size(case: Case) -> int:
     """How many products a forward pass of a case takes, of all networks."""
-    one = sum(a * b for a, b in case.weight_shapes) * len(case.arrays("float64")[0])
-    return one * (case.init.networks or 1)
+    return sum(w.size for w in case.weights) * len(case.X)
 
 
 class Inside(Channel):

@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,23 @@ hypothesis.settings.load_profile("untimed")
 ROOT = Path(__file__).parents[3]
 CASES = ROOT / "conformance" / "suite" / "cases"
 SCRIPTED = Path(__file__).parent / "scripted_port.py"
+
+
+def copied(folder: Path, cases: Collection[str], *more: str) -> Path:
+    """A copy of what git tracks of reference/, conformance/ and `more`, with only these cases."""
+    tracked = subprocess.run(
+        ["git", "ls-files", "-z", "reference", "conformance", *more],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    ).stdout
+    for name in filter(None, tracked.decode().split("\0")):
+        path = Path(name)
+        in_suite = path.parent.parent.name == "suite" and path.parent.name in ("cases", "golden")
+        if (ROOT / path).exists() and (not in_suite or path.stem in cases):
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / path, folder / path)
+    return folder
 
 
 @dataclass

@@ -3,7 +3,6 @@
 import json
 import re
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import pytest
@@ -19,7 +18,7 @@ from conformance.verdict.diagnosis import THRESHOLD, Answer, Checked, line_of, p
 from reference.algorithm import network
 from reference.arithmetic.float import FLOAT
 from reference.cases import case as cases
-from reference.cases.tables import Capability
+from reference.cases.capabilities import CAPABILITIES
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +67,7 @@ def test_every_known_bug_as_a_real_port_is_caught_and_named(
         folder = tmp_path / "ports" / bug.id
         folder.mkdir(parents=True)
         # A bug of every network shows in plain ones; so its port need not do more.
-        listed = ["alpha", "layers"] if capability == "plain" else get_args(Capability)
+        listed = ["alpha", "layers"] if capability == "plain" else CAPABILITIES
         manifest = PYTHON_MANIFEST.replace("CAPABILITIES", json.dumps(listed))
         (folder / "port.toml").write_text(manifest)
         (folder / "port.py").write_text(known_bugs.source(bug))

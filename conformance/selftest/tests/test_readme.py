@@ -19,7 +19,9 @@ from conformance.suite import known_bugs
 from conformance.suite.markers import BEHIND
 from conformance.targets.manifest import Manifest
 from conformance.wire.requests import SETTINGS
-from reference.cases.tables import Capability
+from reference.algorithm.layers import ACTIVATIONS
+from reference.algorithm.settings import LOSSES
+from reference.cases.capabilities import CAPABILITIES
 from reference.golden import derive
 
 DOCUMENTS = [
@@ -65,7 +67,7 @@ def test_the_output_in_the_readme_has_names_that_exist() -> None:
     ports = {manifest.parent.name for manifest in ROOT.glob("ports/*/port.toml")}
     cases = {path.stem for path in ROOT.glob("conformance/suite/cases/*.toml")}
     named = set(re.findall(r"^│ ([\w-]+) ", shown, re.M))
-    assert named <= ports | cases | set(get_args(Capability))
+    assert named <= ports | cases | set(CAPABILITIES)
     assert len(named & cases) > 5
     assert set(re.findall(r"[┃│] +([\w]+) (?=[┃│])", shown)) & ports
 
@@ -94,8 +96,28 @@ def test_porting_md_lists_every_setting() -> None:
     table = text.split("## 3. Settings")[1].split("## 4.")[0]
     for name in SETTINGS:
         assert re.search(rf"\b{name}\b", table), name
-    for name in get_args(Capability):
+    for name in set(CAPABILITIES) - set(ACTIVATIONS):
         assert f"`{name}`" in table or name in ("layers", "numpy-seed", "predict"), name
+
+
+def test_spec_md_lists_every_activation() -> None:
+    text = (ROOT / "conformance/contract/SPEC.md").read_text()
+    table = text.split("### Activations")[1].split("###")[0]
+    assert re.findall(r"^\| (\w+) \|", table, re.M) == [*ACTIVATIONS]
+    needs = text.split("| a case needs it if |")[1]
+    for name in set(ACTIVATIONS) - {"sigmoid"}:
+        assert re.search(rf"^\|.*`{name}`.*\|", needs, re.M), name
+
+
+def test_the_header_has_every_setting_and_every_name() -> None:
+    text = (ROOT / "conformance/contract/backprop.h").read_text()
+    fields = text.split("typedef struct backprop_settings {")[1].split("}")[0]
+    for name in SETTINGS:
+        assert re.search(rf"^    (double|int64_t) {name};", fields, re.M), name
+    for names in (ACTIVATIONS, LOSSES):
+        for number, name in enumerate(names):
+            constant = name.upper().replace("-", "_")
+            assert re.search(rf"\bBACKPROP_{constant} = {number}\b", text), name
 
 
 def test_every_port_has_a_readme() -> None:

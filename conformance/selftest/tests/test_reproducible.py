@@ -2,13 +2,12 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-from conformance.selftest.tests.conftest import CASES, ROOT
+from conformance.selftest.tests.conftest import CASES, copied
 from reference.golden import checksums
 
 NAMES = ("one-step", "smallest", "softmax-one", "shuffle-two", "dropout-one", "numpy-seed-small")
@@ -17,23 +16,6 @@ ELSEWHERE: list[tuple[str, dict[str, str], int]] = [
     ("ein Ort, à côté", {"TZ": "Asia/Kolkata", "LC_ALL": "tr_TR.UTF-8"}, 0o077),
     ("deep/er/down", {"TZ": "America/St_Johns", "LANG": "de_DE", "PYTHONUTF8": "0"}, 0o000),
 ]
-
-
-def copied(folder: Path) -> Path:
-    """A copy of the project's tracked files, in which only some cases are."""
-    tracked = subprocess.run(
-        ["git", "ls-files", "-z", "reference", "conformance", "ports/c", "ports/numpy", "Makefile"],
-        cwd=ROOT,
-        capture_output=True,
-        check=True,
-    ).stdout
-    for name in filter(None, tracked.decode().split("\0")):
-        path = Path(name)
-        known = path.parent.name not in ("cases", "golden") or path.stem in NAMES
-        if known and (ROOT / path).exists():
-            (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / path, folder / path)
-    return folder
 
 
 def run(folder: Path, env: dict[str, str], umask: int, *words: str) -> None:
@@ -61,7 +43,7 @@ def test_golden_bytes_and_verdicts_are_the_same_everywhere(tmp_path: Path) -> No
     golden: list[dict[str, bytes]] = []
     judged = []
     for name, env, umask in ELSEWHERE:
-        clone = copied(tmp_path / name)
+        clone = copied(tmp_path / name, NAMES, "ports/c", "ports/numpy", "Makefile")
         words = ("conformance", "check", "c", "numpy", "--seed", "none", "--no-timing")
         run(clone, env, umask, "reference", "golden")
         run(clone, env, umask, *words)

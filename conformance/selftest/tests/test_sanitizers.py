@@ -118,7 +118,7 @@ def test_threads_of_ensembles_share_nothing_that_changes(
         pytest.skip("with one core there is one thread")
     port = with_checks(load(PORTS / name), compiler, THREADS, tmp_path, monkeypatch)
     threaded = frozenset({name, "c:ensemble"})
-    demand_passes(replace(port, only=threaded), [case for case in cases if case.init.networks])
+    demand_passes(replace(port, only=threaded), [case for case in cases if case.networks])
 
 
 SABOTAGE = {

@@ -37,7 +37,8 @@ def test_every_case_has_a_golden_file_and_a_purpose() -> None:
         case = load(path)
         assert case.id == path.stem
         assert committed(case.id)["made_from"]["case_sha256"] == case.sha256
-        assert case.purpose.endswith(".")
+        assert case.file is not None
+        assert case.file.purpose.endswith(".")
 
 
 def test_golden_errors_are_the_articles_digits() -> None:

@@ -1,6 +1,9 @@
 """Each update is minus the gradient: checked by central differences in 300-bit arithmetic."""
 
 import itertools
+import json
+import subprocess
+import sys
 from typing import Any
 
 import flint
@@ -11,14 +14,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
+from conformance.places import CASES, ROOT
 from reference.algorithm import network
 from reference.algorithm.batches import batch_slice
 from reference.algorithm.initial import initial_state
-from reference.algorithm.layers import BatchNorm, positive, softmax
+from reference.algorithm.layers import HIDDEN, BatchNorm, softmax
 from reference.algorithm.optimise import adam, clip, shrink, with_momentum
 from reference.algorithm.settings import Settings
-from reference.arithmetic import ball
+from reference.arithmetic.ball import BALLS
+from reference.arithmetic.base import UndecidedError
+from reference.arithmetic.numbers import positive
 from reference.array import Array
+from reference.cases.case import load
 
 BITS = 300
 ITERATION = 5  # for what is drawn at random
@@ -54,7 +61,7 @@ def central_difference(
     return (losses[0] - losses[1]) / (2 * H)
 
 
-hidden = st.sampled_from(["sigmoid", "tanh", "relu"])
+hidden = st.sampled_from(HIDDEN)
 squared: dict[str, st.SearchStrategy[Any]] = {
     "bias": st.booleans(),
     "activation": hidden,
@@ -93,17 +100,17 @@ def test_update_is_minus_the_gradient(
     random = np.random.RandomState(seed)
     targets = random.uniform(0, 1, (samples, layers[-1]))
     with flint.ctx.workprec(BITS):
-        X = ball.balls(random.uniform(-1, 1, (samples, layers[0])))
-        y = ball.balls(targets)
+        X = BALLS.convert(random.uniform(-1, 1, (samples, layers[0])))
+        y = BALLS.convert(targets)
         if settings.output == "softmax":  # its targets are probabilities: each row sums to 1
             y = y / y.sum(axis=-1, keepdims=True)
         drawn = [
             random.uniform(-2, 2, (a + settings.bias, b)) for a, b in itertools.pairwise(layers)
         ]
-        state = [ball.balls(w) for w in initial_state(drawn, settings)]
+        state = [BALLS.convert(w) for w in initial_state(drawn, settings)]
         # Not all gamma and beta as they start, where relu is at its corner.
         for k in range(len(drawn), len(settings.split(state).parameters)):
-            state[k] = ball.balls(np.asarray(random.uniform(0.5, 1.5, state[k].shape)))
+            state[k] = BALLS.convert(np.asarray(random.uniform(0.5, 1.5, state[k].shape)))
         after = network.step(X, y, state, iteration=ITERATION, **settings._asdict()).state
         for k, parameter in enumerate(settings.split(state).parameters):
             for index in np.ndindex(parameter.shape):
@@ -148,10 +155,50 @@ def test_shrink_limits_the_norm_of_all_and_keeps_the_direction(
 
 def test_a_branch_on_a_ball_is_never_silently_decided() -> None:
     for wide in (flint.arb(0, 1e-30), flint.arb(1e-40, 1e-30)):
-        with pytest.raises(ball.UndecidedError):
+        with pytest.raises(UndecidedError):
             positive(np.array([wide], dtype=object))
     zero = np.array([flint.arb(0), flint.arb(1, 0.5), flint.arb(-1, 0.5)], dtype=object)
     assert positive(zero).tolist() == [0, 1, 0]
+
+
+WITHOUT_FLINT = """
+import json, sys
+sys.modules["flint"] = None  # an import of it fails
+import numpy as np
+from conformance.places import CASES, ROOT
+from reference.algorithm import network
+given = json.load(sys.stdin)
+X, y, state = (given[key] for key in ("X", "y", "state"))
+X, y, state = np.array(X), np.array(y), [np.array(w) for w in state]
+[(n, error, after)] = network.train(X, y, state, [2], **given["settings"])
+step = network.step(X, y, state, **given["settings"])
+print(json.dumps([error.tolist(), [w.tolist() for w in after], [w.tolist() for w in step.state]]))
+third_party = {"flint", "pydantic", "scipy", "cffi"} & {m for m in sys.modules if sys.modules[m]}
+assert not third_party, third_party
+"""
+
+
+@pytest.mark.parametrize("name", ["everything", "everything-else", "relu-step", "softmax-step"])
+def test_the_algorithm_needs_nothing_but_numpy(name: str) -> None:
+    case = load(CASES / f"{name}.toml")
+    X, y, state = case.arrays("float64")
+    settings = case.settings_for("float64")
+    given = {"X": X, "y": y, "state": state, "settings": settings}
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_FLINT],
+        input=json.dumps(given, default=np.ndarray.tolist),
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=True,
+    )
+    [(_, error, after)] = network.train(X, y, state, [2], **settings)
+    step = network.step(X, y, state, **settings)
+    assert json.loads(done.stdout) == [
+        error.tolist(),
+        [w.tolist() for w in after],
+        [w.tolist() for w in step.state],
+    ]
 
 
 @pytest.mark.parametrize("nesterov", [False, True])

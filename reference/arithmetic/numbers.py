@@ -1,0 +1,25 @@
+"""What depends on the type of number that an array holds is asked of that type's arithmetic."""
+
+from reference.arithmetic.base import BY_KIND, Arithmetic
+from reference.arithmetic.float import FLOAT
+from reference.array import Array
+
+
+def arithmetic_of(x: Array) -> Arithmetic:
+    """The arithmetic of an array's elements."""
+    return BY_KIND.get(x.dtype.kind, FLOAT)
+
+
+def number(value: float, like: Array) -> Array:
+    """`value` in the arithmetic of `like`, unrounded, with two axes of length 1 to broadcast."""
+    return arithmetic_of(like).number(value, like)
+
+
+def root(x: Array) -> Array:
+    """The square root of what is not negative."""
+    return arithmetic_of(x).root(x)
+
+
+def positive(x: Array) -> Array:
+    """1 where x > 0 and 0 elsewhere."""
+    return arithmetic_of(x).positive(x)
