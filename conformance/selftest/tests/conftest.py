@@ -14,6 +14,7 @@ import hypothesis
 import pytest
 
 from conformance.selftest import variants
+from reference.cases.case import Case, load_all
 
 # A busy machine is slow now and then: time is not what these tests are about.
 hypothesis.settings.register_profile("untimed", deadline=None)
@@ -174,6 +175,12 @@ def missing(reason: str) -> None:
     if os.environ.get("CI"):
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def cases() -> list[Case]:
+    """All cases of the suite."""
+    return load_all(CASES)
 
 
 @pytest.fixture(autouse=True)
