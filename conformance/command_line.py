@@ -16,7 +16,6 @@ from rich.text import Text
 from conformance.places import BUILD, CASES, HERE, IN_CLONE, NAME, ROOT
 from conformance.record import merge, results, tables
 from conformance.record.results import Results
-from conformance.selftest import teeth
 from conformance.targets import build, manifest, starter
 from reference.cases.case import CaseError, load_all
 
@@ -199,6 +198,8 @@ def show_teeth(arguments: argparse.Namespace) -> int:
     """Measure, print and write the margins; 1 if one is lost."""
     if not IN_CLONE:
         raise manifest.PortError("teeth: variants are made of the C port, which is in a clone only")
+    from conformance.selftest import teeth  # no wheel has it
+
     path = arguments.results
     results.check_writable(path)
     out = tables.console()
