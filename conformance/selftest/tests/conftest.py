@@ -170,13 +170,6 @@ def patched_c(tmp_path: Path) -> PatchedC:
     return make
 
 
-def missing(reason: str) -> None:
-    """Skip a test for want of a tool; CI has it, so that there this is a failure."""
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
-
-
 @pytest.fixture(scope="session")
 def cases() -> list[Case]:
     """All cases of the suite."""
@@ -186,19 +179,3 @@ def cases() -> list[Case]:
 @pytest.fixture(autouse=True)
 def _plain_output(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(os.environ, "NO_COLOR", "1")
-
-
-@pytest.fixture(scope="session")
-def judged(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A results file for the tests of the report."""
-    from conformance.selftest.tests import report_files
-
-    return report_files.judged(tmp_path_factory.mktemp("judged"))
-
-
-@pytest.fixture(scope="session")
-def folder(judged: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The report on it."""
-    from conformance.selftest.tests import report_files
-
-    return report_files.reported(judged, tmp_path_factory.mktemp("report"))

@@ -10,8 +10,7 @@ import pytest
 
 from conformance.places import HERE, PORTS
 from conformance.selftest import variants
-from conformance.selftest.compilers import needed, with_source_location
-from conformance.selftest.tests.conftest import missing
+from conformance.selftest.compilers import missing, needed, with_source_location
 
 # What each port needs besides clang; None: the clang that fuzz.sh takes for the emulation of CUDA.
 # `make fuzz` in CI asks c, general and cpp. Two rungs stand for those in CUDA C++, which all have

@@ -10,10 +10,10 @@ from conformance.selftest.compilers import (
     STRICT,
     Source,
     demand_no_word,
+    missing,
     needed,
     with_source_location,
 )
-from conformance.selftest.tests.conftest import missing
 from conformance.targets.manifest import load
 
 
