@@ -21,7 +21,7 @@ PYTHON   ?= python3
 BIN      := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help conformance report merge bench new-port test teeth fuzz mutation golden golden-check ports lock format versions clean
+.PHONY: help conformance report merge bench new-port test lint teeth fuzz mutation golden golden-check ports lock format versions clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
@@ -44,16 +44,18 @@ bench: .venv/installed ## time ports on networks of three sizes, as far as they 
 	@$(BIN)/python -m conformance bench $(PORT) --workload "$(WORKLOAD)" \
 	    --results "$(if $(filter file,$(origin RESULTS)),build/bench.json,$(RESULTS))"
 
-test: .venv/installed ## the project's own tests, lint, types and formats
+test: lint ## the project's own tests, after lint
+	$(BIN)/python -m pytest -q -n auto --dist loadgroup --ignore=conformance/selftest/tests/reference/test_autodiff.py
+	@# Alone, since JAX has threads, and other tests fork. Without JAX, nothing is run: status 5.
+	$(BIN)/python -m pytest -q -n auto conformance/selftest/tests/reference/test_autodiff.py || [ $$? -eq 5 ]
+
+lint: .venv/installed ## lint, types and formats of all sources
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/clang-format --dry-run --Werror $$(git ls-files '*.c' '*.h' '*.cpp' '*.hpp' '*.cu' '*.cuh')
 	@# Formatters that come with a toolchain, where it is here.
 	@! command -v gofmt >/dev/null || { gofmt -d $$(git ls-files '*.go') | tee /dev/stderr | cmp -s - /dev/null; }
-	$(BIN)/python -m pytest -q -n auto --dist loadgroup --ignore=conformance/selftest/tests/reference/test_autodiff.py
-	@# Alone, since JAX has threads, and other tests fork. Without JAX, nothing is run: status 5.
-	$(BIN)/python -m pytest -q -n auto conformance/selftest/tests/reference/test_autodiff.py || [ $$? -eq 5 ]
 
 teeth: .venv/installed ## measure that every known bug is caught and no correct variant is
 	@$(BIN)/python -m conformance teeth

@@ -17,7 +17,6 @@ from conformance.places import BUILD, CASES, HERE, IN_CLONE, NAME, ROOT
 from conformance.record import merge, models, store, tables
 from conformance.record.machine import machine
 from conformance.record.models import Results
-from conformance.selftest import teeth
 from conformance.targets import build, manifest, starter
 from reference.cases.case import CaseError, load_all
 
@@ -200,6 +199,8 @@ def show_teeth(arguments: argparse.Namespace) -> int:
     """Measure, print and write the margins; 1 if one is lost."""
     if not IN_CLONE:
         raise manifest.PortError("teeth: variants are made of the C port, which is in a clone only")
+    from conformance.selftest import teeth  # no wheel has it
+
     path = arguments.results
     store.check_writable(path)
     out = tables.console()

@@ -20,7 +20,7 @@ class PortInfo(Model):
     """How a port was built and what it ran on.
 
     `driver` is what `detect` said of the device that the port needs, if it needs one; and `sha256`
-    is of the files in the port's folder, without documents.
+    is of the files in the port's folder, without its tests and documents.
     """
 
     port: str

@@ -17,6 +17,7 @@ from conformance.targets.manifest import Port, Target
 from reference.files import write_atomically
 
 HEADER = CONTRACT / "backprop.h"
+TESTS = "tests"  # the folder in a port's that holds the project's own tests of it
 DETECT_LIMIT_S = 60
 LATENCY_LIMIT_S = 120
 BUILD_LIMIT_S = 900
@@ -209,11 +210,14 @@ def _key(port: Port, commands: list[list[str]], toolchain: str) -> str:
 
 
 def files_sha256(folder: Path, *, documents: bool) -> str:
-    """SHA-256 of a port's files and of where they lie, with or without its documents (*.md)."""
+    """SHA-256 of a port's files and of where they lie, with or without its documents (*.md).
+
+    Its tests do not count: a port with a changed test is the same port.
+    """
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
         place = path.relative_to(folder)
-        counts = documents or path.suffix != ".md"
+        counts = place.parts[0] != TESTS and (documents or path.suffix != ".md")
         if counts and path.is_file() and "__pycache__" not in place.parts:
             digest.update(f"{place} {path.stat().st_size}\n".encode() + path.read_bytes())
     return digest.hexdigest()

@@ -93,7 +93,8 @@ def make(mutant: Mutant) -> Port:
     """Write the mutant as a port folder, in place of the last one."""
     folder = FOLDER / "ports" / mutant.port
     shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(PORTS / mutant.port, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    unused = shutil.ignore_patterns("__pycache__", build.TESTS)
+    shutil.copytree(PORTS / mutant.port, folder, ignore=unused)
     (folder / mutant.file).write_text(mutant.text, encoding="utf-8")
     return load(folder).alone()
 

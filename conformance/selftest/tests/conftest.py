@@ -14,6 +14,7 @@ import hypothesis
 import pytest
 
 from conformance.selftest import variants
+from reference.cases.case import Case, load_all
 
 # A busy machine is slow now and then: time is not what these tests are about.
 hypothesis.settings.register_profile("untimed", deadline=None)
@@ -186,29 +187,12 @@ def patched_c(tmp_path: Path) -> PatchedC:
     return make
 
 
-def missing(reason: str) -> None:
-    """Skip a test for want of a tool; CI has it, so that there this is a failure."""
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
+@pytest.fixture(scope="session")
+def cases() -> list[Case]:
+    """All cases of the suite."""
+    return load_all(CASES)
 
 
 @pytest.fixture(autouse=True)
 def _plain_output(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(os.environ, "NO_COLOR", "1")
-
-
-@pytest.fixture(scope="session")
-def judged(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A results file for the tests of the report."""
-    from conformance.selftest.tests import report_files
-
-    return report_files.judged(tmp_path_factory.mktemp("judged"))
-
-
-@pytest.fixture(scope="session")
-def folder(judged: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The report on it."""
-    from conformance.selftest.tests import report_files
-
-    return report_files.reported(judged, tmp_path_factory.mktemp("report"))

@@ -10,8 +10,7 @@ import pytest
 
 from conformance.places import HERE, PORTS
 from conformance.selftest import variants
-from conformance.selftest.tests.conftest import missing
-from conformance.selftest.tests.test_warnings import with_source_location
+from conformance.selftest.compilers import missing, needed, with_source_location
 
 # What each port needs besides clang; None: the clang that fuzz.sh takes for the emulation of CUDA.
 # `make fuzz` in CI asks c, general and cpp. Two rungs stand for those in CUDA C++, which all have
@@ -93,10 +92,10 @@ def fuzz(
     port: str, seconds: int, build: Path, ports: Path = PORTS
 ) -> subprocess.CompletedProcess[str]:
     for tool in ("clang", NEEDED[port]):
-        if tool is not None and shutil.which(tool) is None:
-            missing(f"{tool} is not here")
+        if tool is not None:
+            needed(tool)
     if NEEDED[port] is None and with_source_location() not in ("clang++", "clang++-16"):
-        missing("no clang++ that knows source_location is here: apt-get install clang-16")
+        missing("no clang++ that knows source_location is installed: apt-get install clang-16")
     command = ["sh", str(HERE / "selftest" / "fuzz" / "fuzz.sh"), port, str(seconds), str(build)]
     env = os.environ | {"PORTS": str(ports), "PYTHON": sys.executable}
     return subprocess.run(command, capture_output=True, text=True, env=env, timeout=300)

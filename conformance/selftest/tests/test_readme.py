@@ -26,6 +26,7 @@ from reference.golden import derive
 
 DOCUMENTS = [
     "README.md",
+    ".github/CONTRIBUTING.md",
     "conformance/contract/PORTING.md",
     "conformance/contract/SPEC.md",
     "conformance/contract/CHANGES.md",
@@ -89,6 +90,16 @@ def test_quoted_lines_of_the_reference_are_there(name: str) -> None:
     for path, number, line in quoted:
         source = (ROOT / path).read_text().splitlines()[int(number) - 1]
         assert BEHIND.sub(r"\1", source).strip() == line
+
+
+def test_the_tests_that_contributors_run_exist() -> None:
+    text = (ROOT / ".github" / "CONTRIBUTING.md").read_text()
+    [tests] = re.findall(r"`tests` for `([^`]+)`", text)
+    named = re.findall(r"^    pytest (.*)", text, re.M)
+    words = [word for line in named for word in line.split() if word.startswith("tests/")]
+    assert len(words) > 10
+    for word in words:
+        assert (ROOT / tests / word.removeprefix("tests/")).exists(), word
 
 
 def test_porting_md_lists_every_setting() -> None:

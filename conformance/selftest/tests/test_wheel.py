@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,19 +21,30 @@ def quietly(*command: str | Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+PIP = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+# Of use in a clone only: whatever is in a folder of such a name, and notebooks.
+CLONE_ONLY = re.compile(r"(^|/)(selftest|tests)/|^conformance/record/committed/|\.ipynb$")
+
+
 @pytest.fixture(scope="module")
-def scripts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the commands of an environment are that has the wheel, and what it needs, alone."""
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel's file."""
     folder = tmp_path_factory.mktemp("wheel")
-    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
-    quietly(*pip, "wheel", "--no-deps", "--wheel-dir", folder, ROOT)
+    quietly(*PIP, "wheel", "--no-deps", "--wheel-dir", folder, ROOT)
+    [wheel] = folder.glob("*.whl")
+    return wheel
+
+
+@pytest.fixture(scope="module")
+def scripts(wheel: Path) -> Path:
+    """Where the commands of an environment are that has the wheel, and what it needs, alone."""
+    folder = wheel.parent
     # The versions of the lock file, as bounds: what is installed, the wheel itself says.
     lock = (ROOT / "requirements.lock").read_text()
     pins = re.findall(r"^([\w.-]+==[^ \\]+(?: ;[^\\]*)?) *\\$", lock, re.M)
     (folder / "constraints.txt").write_text("\n".join(pins))
     quietly(sys.executable, "-m", "venv", "--without-pip", folder / "venv")
-    [wheel] = folder.glob("*.whl")
-    pip += ["--python", str(folder / "venv")]
+    pip = [*PIP, "--python", str(folder / "venv")]
     quietly(*pip, "install", "--constraint", folder / "constraints.txt", wheel)
     return folder / "venv" / "bin"
 
@@ -53,6 +65,23 @@ def installed(scripts: Path, tmp_path: Path) -> Installed:
         )
 
     return run
+
+
+def test_it_has_all_but_what_is_of_use_in_a_clone_only(wheel: Path) -> None:
+    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed += ["conformance", "reference"]
+    here = subprocess.run(listed, capture_output=True, text=True, cwd=ROOT, check=True).stdout
+    expected = {name for name in here.split("\0") if name and not CLONE_ONLY.search(name)}
+    files = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    assert files == expected
+    assert {"conformance/contract/SPEC.md", "conformance/suite/golden/one-step.json"} <= files
+
+
+def test_it_needs_no_numba_since_it_has_no_port(scripts: Path) -> None:
+    found = [sys.executable, "-m", "pip", "--python", str(scripts.parent), "list", "--format=json"]
+    packages = subprocess.run(found, capture_output=True, text=True, check=True).stdout
+    assert '"backprop-conformance"' in packages
+    assert "numba" not in packages
 
 
 def test_it_judges_a_folder_and_writes_nothing_but_into_the_cache(
@@ -89,7 +118,7 @@ def test_it_names_a_bug_and_says_how_to_see_it_again(
     done = installed("check", port, "--cases", "one-step")
     assert done.returncode == 1
     assert "FAIL: mine on one-step, float64: first divergence: l1_delta[0, 0]" in done.stdout
-    assert re.search(r"computed by reference/\w+\.py:\d+: ", done.stdout)
+    assert re.search(r"computed by reference/algorithm/\w+\.py:\d+: ", done.stdout)
     assert f"reproduce: backprop-conformance check {port} --cases one-step" in done.stdout
 
 
@@ -106,7 +135,7 @@ def test_it_begins_a_port(installed: Installed, tmp_path: Path) -> None:
         (["check"], "error: no ports selected: give the folder of one"),
         (["check", "c"], "error: PORT=c: there is no such port; give a folder"),
         (["check", "nowhere/"], "error: PORT=nowhere/: there is no such port; give a folder"),
-        (["teeth"], "error: teeth: the C port, of which variants are made, is in a clone only"),
+        (["teeth"], "error: teeth: variants are made of the C port, which is in a clone only"),
     ],
 )
 def test_a_mistake_is_one_sentence(installed: Installed, arguments: list[str], says: str) -> None:

@@ -1,4 +1,5 @@
-/* Backpropagation for networks of any size, in C11, behind the contract of conformance/contract/backprop.h.
+/* Backpropagation for networks of any size, in C11, behind the contract of
+ * conformance/contract/backprop.h.
  *
  * All of the work is in three matrix products a layer. Small ones are loops that the compiler makes
  * into vector instructions (kernels.h), large ones are BLAS's, if there is one (gemm.h chooses).

@@ -1,4 +1,5 @@
-/* Any rung behind the contract of conformance/contract/backprop.h: the rung's file is included before this.
+/* Any rung behind the contract of conformance/contract/backprop.h: the rung's file is included
+ * before this.
  *
  *     nvcc -include ladder/one_block.cuh ladder/contract.cu
  */

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from conformance.places import CASES, CONTRACT, PORTS
+from conformance.places import CASES, PORTS
 from conformance.selftest import variants
+from conformance.selftest.compilers import STRICT, needed
 from conformance.selftest.mutation.screening import Inside
-from conformance.selftest.tests.conftest import missing
 from conformance.suite import traces
 from conformance.verdict.diagnosis import Answer
 from conformance.verdict.judge import ask, verdict_of
@@ -63,18 +63,8 @@ class Elsewhere(CLibrary):
 def built(port: Path, folder: Path) -> Path:
     """The C port of this folder for aarch64, with elsewhere.c, as a program."""
     for tool in (COMPILER, EMULATOR):
-        if shutil.which(tool) is None:
-            missing(f"{tool} is not here")
-    flags = [
-        "-std=c11",
-        "-O2",
-        "-Wall",
-        "-Wextra",
-        "-Wconversion",
-        "-Werror",
-        "-pthread",
-        f"-I{CONTRACT}",
-    ]
+        needed(tool)
+    flags = ["-std=c11", "-O2", *STRICT, "-pthread"]
     for bits in (64, 32):
         compiled = [f"-DBITS={bits}", "-c", str(port / "backprop.c"), "-o", f"{bits}.o"]
         subprocess.run([COMPILER, *flags, *compiled], check=True, cwd=folder)
@@ -93,8 +83,8 @@ def wrong(program: Path, cases: list[Case]) -> dict[tuple[str, str], str]:
         for case in cases:
             for dtype, trace in traces.load(case).items():
                 answer = Answer()
-                ask(client, case, trace, None, answer)
-                verdict = verdict_of(case, trace, answer)
+                ask(client, trace, None, answer)
+                verdict = verdict_of("aarch64", trace, answer)
                 if verdict.status != "PASS":
                     found[case.id, str(dtype)] = verdict.reason
     finally:

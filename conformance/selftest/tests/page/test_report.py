@@ -9,7 +9,7 @@ import pytest
 from conformance.page import command as report
 from conformance.page import verdicts
 from conformance.page.excerpts import STEPS, Program, programs
-from conformance.selftest.tests.report_files import command, read
+from conformance.selftest.tests.page.report_files import command, read
 from conformance.suite.markers import MarkerError, excerpts
 from conformance.targets import manifest
 

@@ -11,7 +11,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
 
 from conformance.page.excerpts import STEPS
-from conformance.selftest.tests.conftest import missing
+from conformance.selftest.compilers import missing
 
 pytestmark = pytest.mark.xdist_group("report")
 PHONE, DESKTOP = {"width": 375, "height": 700}, {"width": 1280, "height": 900}

@@ -1,4 +1,4 @@
-/* Calls a port's functions on another machine than the one that asks: see test_aarch64.py.
+/* Calls a port's functions on another machine than the one that asks: see test_c_aarch64.py.
  *
  * A call comes on stdin: the index of the function, the settings, the bytes of the layers, and the
  * arguments, each as its bytes with their count before, and a number as -1 and that number. The
