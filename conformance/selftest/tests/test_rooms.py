@@ -41,7 +41,7 @@ FLOORS = (
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms.split()}
 # The algorithm is NumPy and nothing else, so that it can be read alone.
 ALGORITHM = "reference.algorithm"
-ALGORITHM_NEEDS = ("numpy", ALGORITHM, "reference.array", "reference.arithmetic.float")
+ALGORITHM_NEEDS = ("numpy", ALGORITHM, "reference.array", "reference.arithmetic.numbers")
 MOST_MODULES = {"conformance": 8, "reference": 6}  # directly in the package
 MOST_LINES = 300
 LONGER = {"conformance.record.results"}
