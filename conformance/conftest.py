@@ -11,7 +11,7 @@ from conformance.record import merge, results, tables
 from conformance.session.run import Options, Run
 from conformance.session.selection import progress
 from conformance.targets import manifest
-from reference.cases.case import CaseError
+from reference.errors import UserError
 
 HERE = Path(__file__).parent
 MATRIX = HERE / "test_ports.py"
@@ -53,7 +53,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
         if option("numprocesses", None):
             raise manifest.PortError("-n: ports are judged in one process; leave it out")
         config.stash[RUN] = Run(options)
-    except (manifest.PortError, CaseError, results.ResultsError, OSError) as error:
+    except (UserError, OSError) as error:
         progress(f"error: {error}")
         return 2
     except KeyboardInterrupt:
@@ -112,7 +112,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     try:
         results.write(run.options.results, run.results(complete))
         run.written = True
-    except results.ResultsError as error:  # the disk is full by now
+    except UserError as error:  # the disk is full by now
         run.problems.append(str(error))
         session.exitstatus = 2
 
