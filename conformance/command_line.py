@@ -18,7 +18,8 @@ from conformance.record import merge, models, store, tables
 from conformance.record.machine import machine
 from conformance.record.models import Results
 from conformance.targets import build, manifest, starter
-from reference.cases.case import CaseError, load_all
+from reference.cases.case import load_all
+from reference.errors import UserError
 
 
 def main() -> int:
@@ -29,7 +30,7 @@ def main() -> int:
     except BrokenPipeError:  # the reader has seen enough, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (manifest.PortError, CaseError, store.ResultsError) as error:
+    except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from conformance.places import BUILD
-from conformance.record import merge, store, tables
+from conformance.record import merge, tables
 from conformance.session.engine import Outcome, Session
 from conformance.session.options import Options
 from conformance.session.selection import progress
 from conformance.targets import manifest
-from reference.cases.case import CaseError
+from reference.errors import UserError
 
 HERE = Path(__file__).parent
 MATRIX = HERE / "test_ports.py"
@@ -55,7 +55,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
         if option("numprocesses", None):
             raise manifest.PortError("-n: ports are judged in one process; leave it out")
         config.stash[SESSION] = Session(options, progress)
-    except (manifest.PortError, CaseError, store.ResultsError, OSError) as error:
+    except (UserError, OSError) as error:
         progress(f"error: {error}")
         return 2
     except KeyboardInterrupt:

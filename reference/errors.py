@@ -1,8 +1,15 @@
-"""Turns a validation error into one sentence for the person who wrote the file."""
+"""A user's mistakes: what they raise, and one sentence for the person who made them."""
 
 from pydantic import ValidationError
 
 LONGEST = 500
+
+
+class UserError(ValueError):
+    """A mistake in what a user gave; the message is one sentence: what, where, what to do.
+
+    Command lines catch it, print it and end with status 2.
+    """
 
 
 def printable(text: str, most: int) -> str:

@@ -30,7 +30,8 @@ from conformance.statuses import Status
 from conformance.suite import traces
 from conformance.targets.build import files_sha256
 from conformance.verdict.verdict import Model, Verdict
-from reference.cases.case import CaseError, load
+from reference.cases.case import load
+from reference.errors import UserError
 
 COMMITTED = Path(__file__).parent / "committed"  # files from machines with devices that others lack
 FORMAT = Results.model_fields["format"].default
@@ -237,7 +238,7 @@ def elsewhere(missing: set[str]) -> list[str]:
     """What committed files say of targets whose device is missing here: to be read, no more."""
     try:
         merged, _ = join({path: read(path) for path in committed() if missing})
-    except (ResultsError, CaseError) as error:
+    except UserError as error:
         return [f"results of other machines are left out: {error}"]
     lines = []
     told: dict[tuple[str, ...], list[SourcedVerdict]] = {}

@@ -7,13 +7,13 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from conformance.verdict.verdict import Model
-from reference.errors import first_error
+from reference.errors import UserError, first_error
 from reference.files import MAX_JSON_BYTES, read_bounded, write_atomically
 
 M = TypeVar("M", bound=Model)
 
 
-class ResultsError(ValueError):
+class ResultsError(UserError):
     """A results file that cannot be written or read; the message is one sentence."""
 
 

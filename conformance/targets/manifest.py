@@ -15,7 +15,7 @@ from conformance.places import IN_CLONE, PORTS
 from conformance.statuses import Status
 from reference.cases.arrays import read_limited
 from reference.cases.tables import Capability, DType, Strict
-from reference.errors import first_error
+from reference.errors import UserError, first_error
 
 MANIFEST = "port.toml"
 
@@ -27,8 +27,8 @@ else:
     WrongStatus = Literal[tuple(status.value for status in Status if status.wrong)]
 
 
-class PortError(ValueError):
-    """Ports or manifests that cannot be used; the message is one sentence for their author."""
+class PortError(UserError):
+    """Ports or manifests that cannot be used."""
 
 
 class Toolchain(Strict):

@@ -22,13 +22,13 @@ from reference.array import Array
 from reference.cases.arrays import read_limited, samples, weights
 from reference.cases.checks import problems
 from reference.cases.tables import Accuracy, DType, File, Predict, Tables, Timing, Trace, table_of
-from reference.errors import first_error
+from reference.errors import UserError, first_error
 
 _DEFAULTS = Settings()._asdict()
 
 
-class CaseError(ValueError):
-    """A case file that cannot be used; the message is one sentence for its author."""
+class CaseError(UserError):
+    """A case file, or its golden data, that cannot be used."""
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from conformance.suite import traces
 from conformance.targets import manifest
 from reference.cases import case
 from reference.cases.case import CaseError
+from reference.errors import UserError
 from reference.files import MAX_JSON_BYTES
 
 LONGEST_SENTENCE = 1000
@@ -135,7 +136,7 @@ def manifest_of(path: Path) -> Any:
     return manifest.load(path.parent)
 
 
-Kind = tuple[str, str, Reader, type[Exception], st.SearchStrategy[bytes]]
+Kind = tuple[str, str, Reader, type[UserError], st.SearchStrategy[bytes]]
 KINDS: list[Kind] = [
     ("case", "x.toml", case.load, CaseError, spoilt_toml(CASE)),
     ("manifest", "port.toml", manifest_of, manifest.PortError, spoilt_toml(MANIFEST)),
