@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from conformance.process.channel import Channel, Trouble
-from conformance.wire.client import Client, Question
+from conformance.process.channel import Channel, Trouble, printable
+from conformance.wire.client import Client, Question, entries
 from reference.array import Array
 from reference.golden.derive import Tensors, checkpoint_tensors
 
@@ -38,13 +38,18 @@ class BulkClient(Client):
             "checkpoints": checkpoints,
         }
         answer = self.ask(request, ("checkpoints",), len(checkpoints))
-        result = []
-        for n, entry in zip(checkpoints, answer["checkpoints"], strict=True):
-            names = zip(entry["weights"], question.state_shapes, strict=True)
-            state = [_loaded(folder / "answer" / name, shape) for name, shape in names]
+        shapes, result = question.state_shapes, []
+        for n, entry in entries(answer, checkpoints):
+            where, names = f"at checkpoint {n}", entry["weights"]
+            if not isinstance(names, list) or len(names) != len(shapes):
+                raise Trouble("GARBAGE", f"weights {where}: not {len(shapes)} of them")
+            files = zip(names, shapes, strict=True)
+            state = [_loaded(folder, name, shape) for name, shape in files]
             error: Any = entry["error"]
             if question.networks:
-                error = _loaded(folder / "answer" / error, (networks,))
+                error = _loaded(folder, error, (networks,))
+            elif not isinstance(error, float):
+                raise Trouble("GARBAGE", f"error {where}: not a number")
             result.append((n, checkpoint_tensors(question.case, state, np.float64(error))))
         return result
 
@@ -57,9 +62,13 @@ def _save(folder: Path, question: Question) -> None:
         np.save(folder / f"{name}.npy", array)
 
 
-def _loaded(path: Path, shape: tuple[int, ...]) -> Array:
-    """What a port made; a shape that is not due is GARBAGE, as in JSON."""
-    array: Array = np.load(path)
-    if array.shape != shape:
-        raise Trouble("GARBAGE", f"{path.stem} is {array.shape}, not {shape}")
+def _loaded(folder: Path, name: Any, shape: tuple[int, ...]) -> Array:
+    """What a port made; what is not due is GARBAGE, as in JSON."""
+    try:
+        array: Array = np.load(folder / "answer" / str(name))
+    except (OSError, ValueError, EOFError) as error:  # the port's code runs where it is written
+        raise Trouble("GARBAGE", f"no array in a file: {printable(str(error))}") from error
+    if array.shape != shape or array.dtype.kind != "f":
+        found = f"{array.shape} of {array.dtype}"
+        raise Trouble("GARBAGE", f"{Path(name).stem} is {found}, not {shape} of floating point")
     return array

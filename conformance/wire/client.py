@@ -63,16 +63,9 @@ class Client:
         shape = (question.networks,) if question.networks else ()
         numbers = len(checkpoints) * (math.prod(shape) + _numbers_in(question.state_shapes))
         answer = self.ask(request, ("checkpoints",), numbers)
-        entries = _list("checkpoints", answer["checkpoints"], len(checkpoints))
         result = []
-        for n, entry in zip(checkpoints, entries, strict=True):
+        for n, entry in entries(answer, checkpoints):
             where = f"checkpoint {n}"
-            _keys(where, entry, ("iteration", "error", "weights"))
-            if not _is_integer(entry["iteration"], n):
-                raise _garbage(
-                    f"an entry has iteration {_short(entry['iteration'])} where the checkpoint "
-                    f"{n} was asked for"
-                )
             error = _array(f"error at {where}", entry["error"], shape)
             state = _arrays(f"weights at {where}", entry["weights"], question.state_shapes)
             result.append((n, checkpoint_tensors(question.case, state, error)))
@@ -114,7 +107,12 @@ class Client:
         The harness's own worker is asked, which speaks for a port of any kind but process.
         """
         seconds = self.ask({"op": "device_seconds"}, ("seconds",))["seconds"]
-        return None if seconds is None else [float(part) for part in seconds]
+        if seconds is None:
+            return None
+        found = _array("device_seconds", seconds, (3,))
+        if not np.isfinite(found).all():
+            raise _garbage(f"device_seconds is not finite: {_short(seconds)}")
+        return [float(part) for part in found]
 
     def ask(
         self, request: dict[str, Any], keys: tuple[str, ...], numbers: int = 0
@@ -187,6 +185,19 @@ class Question:
     def without(self, *keys: str) -> dict[str, Any]:
         """The body of a request that has no use for these keys."""
         return {key: value for key, value in self.body.items() if key not in keys}
+
+
+def entries(answer: dict[str, Any], checkpoints: list[int]) -> list[tuple[int, dict[str, Any]]]:
+    """The answer to a free run: an object for each checkpoint, in order, with the right keys."""
+    found = _list("checkpoints", answer["checkpoints"], len(checkpoints))
+    for n, entry in zip(checkpoints, found, strict=True):
+        _keys(f"checkpoint {n}", entry, ("iteration", "error", "weights"))
+        if not _is_integer(entry["iteration"], n):
+            raise _garbage(
+                f"an entry has iteration {_short(entry['iteration'])} where the checkpoint "
+                f"{n} was asked for"
+            )
+    return list(zip(checkpoints, found, strict=True))
 
 
 def _parse(line: bytes) -> Any:
