@@ -1,6 +1,7 @@
-"""`make bench`: times all implementations on three workloads, and says how far the limit is.
+"""The only stopwatch: how fast targets are that passed, and how far the limit is.
 
-Reading order: workloads (what is computed, and what is expected), run (who is judged, then timed),
-statistics (from seconds to a slope and its interval), limits (how fast it could be), files (what is
-written), show (the tables and the plot).
+Reading order: race (turns, the clock, and checking again what was timed), statistics (from seconds
+to a slope and its interval), short_race (for `check`). For `make bench`: workloads (what is
+computed, and what is expected), tournament (a race for each), admission (who takes part), limits
+(how fast it could be), summary and files (what is written), show (the tables), plot and curves.
 """

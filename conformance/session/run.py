@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args
 
-from conformance.bench import timing
+from conformance.bench.short_race import short_race
 from conformance.places import CASES, PORTS, command
 from conformance.record import results
 from conformance.session import resume
@@ -193,29 +193,19 @@ class Run:
 
     def time(self) -> None:
         """Time what passed, and check the timed answers; a wrong one becomes a FAIL."""
+        dtype: DType = "float64"
         for case in self.cases:
-            passed = [j for j in self.judges.values() if self._may_be_timed(j, case)]
+            passed = [
+                (judge, self.verdicts[name, case.id, dtype])
+                for name, judge in self.judges.items()
+                if self._may_be_timed(judge, case)
+            ]
             if case.timing is None or not passed:
                 continue
-            lines, wrong = timing.measure(passed, case, self.traces[case.id]["float64"], progress)
-            numpy = lines.get("numpy")
-            for name, line in lines.items():
-                self.timings.append(
-                    results.Timing(
-                        port=name,
-                        case=case.id,
-                        dtype="float64",
-                        ns_per_iteration=line.slope * 1e9,
-                        ns_low=line.low * 1e9,
-                        ns_high=line.high * 1e9,
-                        fixed_ms=line.intercept * 1e3,
-                        # A slope that may be 0 has no ratio to anything.
-                        ratio_to_numpy=numpy.slope / line.slope if numpy and line.low > 0 else None,
-                    )
-                )
-            for name, reason in wrong.items():
-                key: tuple[str, str, DType] = (name, case.id, "float64")
-                self.verdicts[key] = replace(self.verdicts[key], status="FAIL", reason=reason)
+            timings, wrong = short_race(passed, case, self.traces[case.id][dtype])
+            self.timings += timings
+            for name, verdict in wrong.items():
+                self.verdicts[name, case.id, dtype] = verdict
                 self.wrong_when_timed = True
 
     def _may_be_timed(self, judge: Judge, case: Case) -> bool:
