@@ -159,14 +159,14 @@ def check_ports(arguments: argparse.Namespace) -> int:
 
 def bench(arguments: argparse.Namespace) -> int:
     """Time ports; 1 if one was wrong, or none was timed."""
-    from conformance.bench import command  # SciPy's statistics take long to import
+    from conformance.bench import command  # here, since the other commands can spare it
 
     return command.main(arguments)
 
 
 def compare_files(arguments: argparse.Namespace) -> None:
     """Compare the times of several machines."""
-    from conformance.bench import command  # SciPy's statistics take long to import
+    from conformance.bench import command  # here, since the other commands can spare it
 
     command.compare(arguments)
 
@@ -190,7 +190,7 @@ def print_schema(arguments: argparse.Namespace) -> None:
     """For whoever reads results files."""
     model: type[BaseModel] = merge.Merged if arguments.merged else Results
     if arguments.bench:
-        from conformance.bench.files import Bench  # SciPy's statistics take long to import
+        from conformance.bench.files import Bench  # here, since the other commands can spare it
 
         model = Bench
     print(json.dumps(model.model_json_schema(), indent=1))

@@ -9,13 +9,13 @@ from typing import cast, get_args
 
 from conformance.bench import curves, plot, show
 from conformance.bench.files import Bench
-from conformance.bench.run import Options, Run
 from conformance.bench.statistics import LEAST_ROUNDS
+from conformance.bench.tournament import Plan, Tournament
 from conformance.bench.workloads import SWEEPS, WORKLOADS, Workload
 from conformance.places import BUILD
 from conformance.record import store, tables
-from conformance.session.selection import progress
 from conformance.targets.manifest import PortError
+from conformance.terminal import progress
 from reference.cases.tables import DType
 
 ROUNDS = 7
@@ -26,7 +26,7 @@ def main(arguments: argparse.Namespace) -> int:
 
     Raises PortError or ResultsError for a user's mistake.
     """
-    options = Options(
+    plan = Plan(
         ports=arguments.ports,
         workloads=_workloads(arguments.workload),
         dtypes=_dtypes(arguments.dtype),
@@ -38,13 +38,13 @@ def main(arguments: argparse.Namespace) -> int:
     for path in (file, picture):
         store.check_writable(path)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that ports are ended, too
-    run = Run(options)
+    tournament = Tournament(plan)
     complete = False
     try:
-        run.time()
+        tournament.time()
         complete = True
     finally:
-        found = run.file(complete=complete)
+        found = tournament.file(complete=complete)
         store.write(file, found)
     out = tables.console()
     show.show(out, found)

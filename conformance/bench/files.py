@@ -8,7 +8,7 @@ from pydantic import Field
 from conformance.bench.statistics import Estimate
 from conformance.record.machine import Machine
 from conformance.record.models import PortInfo
-from conformance.targets.manifest import Status
+from conformance.statuses import Status
 from conformance.verdict.verdict import Model
 from reference.cases.tables import DType
 

@@ -1,53 +1,68 @@
-"""One workload: who computes it right is timed, in turns, and what was timed is checked again."""
+"""The stopwatch: who passed is timed, in turns, and what was timed is checked again.
+
+`make bench` and the timing of a conformance run are both this race. Times are those from the
+question sent to the answer read, so no port reports its own time, and what does not grow with the
+iterations (starting, transfers, the wire) is in the fixed cost.
+"""
 
 import contextlib
-import math
 import os
 import random
 import statistics
+import time
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from conformance.bench.statistics import Line, line
-from conformance.bench.timing import demand_right, timed_run
-from conformance.bench.workloads import Workload
+from conformance.bench.statistics import Fit, fit
 from conformance.process.channel import Trouble
+from conformance.statuses import Status
+from conformance.suite.compare import Expected, compare
 from conformance.suite.traces import Trace
-from conformance.verdict.judge import Judge, Verdict
-from conformance.wire.client import Question
+from conformance.terminal import progress
+from conformance.verdict.divergence import one_line
+from conformance.verdict.judge import Judge
+from conformance.verdict.verdict import Verdict, finite
+from conformance.wire.client import Failure, Unsupported
 from reference.cases.tables import DType
+from reference.golden.checks import Run
 
-SLOW_S = 3.0  # a target that takes longer for its shortest run is not timed
-LONGEST = 1 / 4  # of a turn: the longest run that is chosen
-SHORTEST = 1 / 10  # of the longest: the shortest one
+SLOW_S = 2.0  # who takes longer for a count is not asked for a higher one in that turn
+
+
+class WrongWhenTimed(Exception):
+    """A port answered wrongly while it was timed; the message says where."""
 
 
 class Clocked(NamedTuple):
     """A round by the device's own clock: the line of computing, and seconds of a run's copies."""
 
-    line: Line
+    fit: Fit
     copies: float
 
 
 @dataclass
 class Contender:
-    """A target in one dtype: how it was judged, the counts that it is timed on, and its rounds."""
+    """A target in one dtype: what it is asked, what is expected, and its rounds so far.
+
+    It is timed on `counts` of iterations, if it has some. A turn takes at least `turn_s` seconds: a
+    fast target goes through its counts several times.
+    """
 
     judge: Judge
-    workload: Workload
     trace: Trace
-    question: Question  # shared by all in a dtype, since its arrays may be large
-    cores: set[int]
-    verdict: Verdict = field(
-        default_factory=lambda: Verdict("SKIP", reason="the run was interrupted")
-    )
+    run: Run  # shared by all in a dtype, since its arrays may be large
+    turn_s: float
+    verdict: Verdict
     counts: list[int] = field(default_factory=list)
-    lines: list[Line] = field(default_factory=list)
-    clocked: list[Clocked] = field(default_factory=list)  # by the device itself, if it has a clock
+    cores: Collection[int] = field(default_factory=lambda: os.sched_getaffinity(0))
+    has_clock: bool = False  # its worker is asked after each run what the device's clock says
+    whole: Callable[[list[Expected]], list[Expected]] = list  # all due, from what is in the trace
+    fits: list[Fit] = field(default_factory=list)
+    clocked: list[Clocked] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._expected = dict(self.trace.checkpoints)
+        self._expected = dict(self.trace.run.expected)
 
     @property
     def name(self) -> str:
@@ -59,107 +74,78 @@ class Contender:
         """The dtype that it computes in."""
         return self.trace.dtype
 
-    def admit(self) -> None:
-        """Judge it; if it passes, choose its counts, checking each run that this takes.
-
-        A generated network is judged on its first checkpoint, and then on all that are tried.
-        """
-        checked = self.trace
-        if self.workload.generated:
-            checked = replace(checked, checkpoints=checked.checkpoints[:1])
-        with pinned(self.cores):  # it is started here
-            self.verdict = self.judge.judge(self.workload.case, checked)
-        if self.verdict.status == "PASS":
-            self._watched(self._choose_counts)
-
     def turn(self) -> None:
         """One round: runs of all counts, again and again, until the turn is over."""
-        self._watched(self._one_round)
+        with self.watched():
+            self._one_round()
 
-    def _watched(self, work: Callable[[], None]) -> None:
-        """Do it; whatever goes wrong is its verdict, and ends its part."""
+    @contextlib.contextmanager
+    def watched(self) -> Iterator[None]:
+        """What the port does wrong within becomes its verdict, and ends its part in the race.
+
+        Only what a port can cause is caught here. Any other exception is the harness's own fault:
+        it ends the run.
+        """
         try:
-            work()
+            yield
         except Trouble as trouble:
-            self._fail(replace(self.verdict, status=trouble.status, reason=trouble.reason))
-        except Exception as error:  # whatever a port does, it does not end the run
-            self._fail(replace(self.verdict, status="FAIL", reason=str(error)))
+            self._drop(trouble.status, trouble.reason)
+        except (Failure, Unsupported, WrongWhenTimed) as error:
+            self._drop(Status.FAIL, str(error))
 
-    def _fail(self, verdict: Verdict) -> None:
-        self.verdict = replace(verdict, reason=f"when timed: {verdict.reason}")
-        self.counts, self.lines, self.clocked = [], [], []
+    def seconds(self, n: int) -> float:
+        """The time of a run of n iterations; raises WrongWhenTimed if its answer is wrong."""
+        with pinned(self.cores):  # it may have to be started again
+            client = self.judge.client()
+        started = time.perf_counter()
+        [(_, got)] = client.answer_to(self.run.at([n]))
+        taken = time.perf_counter() - started
+        comparison = compare(got, self.whole(self._expected[n]), self.dtype)
+        margin = max(self.verdict.margin or 0.0, comparison.margin)
+        self.verdict = self.verdict.but(margin=finite(margin))
+        if comparison.first is not None:
+            raise WrongWhenTimed(one_line(Run, n, comparison.first))
+        return taken
+
+    def _drop(self, status: Status, reason: str) -> None:
+        self.verdict = self.verdict.but(status=status, reason=f"when timed: {reason}")
+        self.counts, self.fits, self.clocked = [], [], []
         self.judge.close()
-
-    def _choose_counts(self) -> None:
-        limit_s = self.workload.turn_s * LONGEST
-        tried = []
-        for n in self.workload.counts:
-            seconds = self._seconds(n)
-            tried.append(n)
-            if seconds > SLOW_S and len(tried) == 1:
-                runs = f"a run of {n} iteration{'s' * (n > 1)} takes {seconds:.1f} s"
-                reason = f"not timed: {runs}, and {SLOW_S:g} s is the limit"
-                self.verdict = replace(self.verdict, reason=reason)
-                return
-            if seconds > limit_s and len(tried) > 1:
-                break
-        chosen = [n for n in tried if n >= tried[-1] * SHORTEST]
-        self.counts = chosen if len(chosen) > 1 else tried[-2:]
 
     def _one_round(self) -> None:
         samples: list[tuple[int, float]] = []
         clock: list[tuple[int, float]] = []
         copies: list[float] = []
-        while sum(seconds for _, seconds in samples) < self.workload.turn_s:
+        while sum(seconds for _, seconds in samples) < self.turn_s:
             for n in self.counts:
-                samples.append((n, self._seconds(n)))
-                if device := self._device_seconds():
+                if len(samples) > 1 and samples[-1][1] > SLOW_S:
+                    break
+                samples.append((n, self.seconds(n)))
+                if self.has_clock and (device := self.judge.client().device_seconds()):
                     to, computing, back = device
                     clock.append((n, computing))
                     copies.append(to + back)
-        self.lines.append(line(samples))
+        self.fits.append(fit(samples))
         if clock:
-            self.clocked.append(Clocked(line(clock), statistics.median(copies)))
-
-    def _device_seconds(self) -> list[float] | None:
-        """Of the last run, if that was on a device."""
-        target = self.judge.target
-        if target.device is None or target.port.manifest.kind == "process":
-            return None
-        return self.judge.client().device_seconds()
-
-    def _seconds(self, n: int) -> float:
-        """The time of a run of n iterations; raises WrongWhenTimed if its answer is wrong."""
-        with pinned(self.cores):  # it may have to be started again
-            client = self.judge.client()
-        expected = self.workload.expected(self._expected[n])
-        seconds, comparison = timed_run(client, self.question, n, expected)
-        margin = max(self.verdict.margin or 0.0, comparison.margin)
-        self.verdict = replace(self.verdict, margin=margin if math.isfinite(margin) else None)
-        demand_right(n, comparison)
-        return seconds
+            self.clocked.append(Clocked(fit(clock), statistics.median(copies)))
 
 
 def race(
+    title: str,
     contenders: list[Contender],
     rounds: int,
-    between: Callable[[], None],
-    progress: Callable[[str], None],
+    between: Callable[[], None] = lambda: None,
 ) -> None:
-    """Judge all, then time those that pass: in each round all have their turn, in a random order.
+    """Time all that have counts: in each round they have their turns in a random order.
 
-    `between` is done in each round, too, before the turns.
+    So a slow moment of the machine hits all. `between` is done in each round before the turns.
     """
-    for i, contender in enumerate(contenders, 1):
-        where = f"{contender.name} {contender.dtype} ({i} of {len(contenders)})"
-        progress(f"{contender.workload.name}: judging {where}")
-        contender.admit()
     order = random.Random(rounds)
     for turn in range(rounds):
         timed = [contender for contender in contenders if contender.counts]
         if not timed:
             return
-        progress(f"{timed[0].workload.name}: round {turn + 1} of {rounds}, {len(timed)} to time")
+        progress(f"{title}: round {turn + 1} of {rounds}, {len(timed)} to time")
         between()
         order.shuffle(timed)
         for contender in timed:

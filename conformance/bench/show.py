@@ -7,7 +7,6 @@ from rich.table import Table
 from rich.text import Text
 
 from conformance.bench.files import Bench, Interval, Row, Setting, Timed
-from conformance.record.tables import STYLES
 from reference.golden.derive import DTYPES
 
 COLUMNS = ("an iteration", "x NumPy", "fixed", "of limit", "of GEMM", "on device", "copies")
@@ -35,7 +34,7 @@ def show(out: Console, bench: Bench) -> None:
     for row in bench.rows:
         if row.reason:
             where = f"{row.port} on {row.workload}, {row.dtype}"
-            style = STYLES.get(row.status, "bold red")
+            style = row.status.look
             out.print(f"{row.status} {where}: {row.reason}", style=style, soft_wrap=True)
     # Each reason once, with where it holds.
     grouped: dict[tuple[str, str], dict[str, None]] = {}
@@ -60,7 +59,7 @@ def _table(rows: Sequence[Row]) -> Table:
         table.add_row(Text(line[0]), *(line[i] for i in kept))
     for row in rows:
         if not row.timed:
-            table.add_row(Text(row.port), Text(row.status, STYLES.get(row.status, "bold red")))
+            table.add_row(Text(row.port), Text(row.status, row.status.look))
     return table
 
 

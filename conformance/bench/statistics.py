@@ -4,15 +4,15 @@ A round is what a target does before the next one has its turn. Its line is the 
 median of the slopes between all pairs) through the medians of each iteration count, so that a slow
 moment of the machine has little weight. All that is reported is a median over rounds, and its
 interval comes from the bootstrap over rounds: what happens within one is not independent.
+
+Both are a few lines of NumPy, so that a run needs no SciPy; a test holds them against SciPy's.
 """
 
-import statistics
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import bootstrap, theilslopes
 
 CONFIDENCE = 0.95
 RESAMPLES = 9999
@@ -20,8 +20,8 @@ SEED = 2015
 LEAST_ROUNDS = 3
 
 
-class Line(NamedTuple):
-    """Seconds for each iteration, and seconds that do not grow with the iterations."""
+class Fit(NamedTuple):
+    """A line through times: seconds per iteration, and seconds that do not grow with iterations."""
 
     slope: float
     fixed: float
@@ -35,30 +35,33 @@ class Estimate(NamedTuple):
     high: float
 
 
-def line(samples: Sequence[tuple[int, float]]) -> Line:
-    """The line through the (iterations, seconds) of one round, of two counts at least."""
+def fit(samples: Sequence[tuple[int, float]]) -> Fit:
+    """The Theil-Sen line through the (iterations, seconds) of one round, of at least two counts."""
     by_count: dict[int, list[float]] = defaultdict(list)
     for count, seconds in samples:
         by_count[count].append(seconds)
-    counts = list(by_count)
-    found = theilslopes([statistics.median(by_count[n]) for n in counts], counts, method="joint")
-    return Line(float(found.slope), float(found.intercept))
+    x = np.array(list(by_count), dtype=np.float64)  # (counts,)
+    y = np.array([np.median(times) for times in by_count.values()])  # (counts,)
+    later, earlier = np.nonzero(x[:, np.newaxis] > x)  # each pair of counts once
+    slope = np.median((y[later] - y[earlier]) / (x[later] - x[earlier]))
+    return Fit(float(slope), float(np.median(y - slope * x)))
 
 
 def estimate(values: Sequence[float]) -> Estimate:
-    """The median over rounds, of which there must be LEAST_ROUNDS at least."""
-    found = bootstrap(
-        (values,),
-        np.median,
-        confidence_level=CONFIDENCE,
-        n_resamples=RESAMPLES,
-        method="percentile",
-        rng=np.random.default_rng(SEED),
-    ).confidence_interval
-    return Estimate(float(np.median(values)), float(found.low), float(found.high))
+    """The median over rounds, of which there must be at least LEAST_ROUNDS.
+
+    The interval is that of the percentile bootstrap: as many rounds are drawn again and again, with
+    repetition, and it leaves out the outermost of their medians.
+    """
+    rounds = np.array(values)
+    random = np.random.default_rng(SEED)
+    drawn = rounds[random.integers(len(rounds), size=(RESAMPLES, len(rounds)))]
+    outside = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(np.median(drawn, axis=1), [outside, 1 - outside])
+    return Estimate(float(np.median(rounds)), float(low), float(high))
 
 
-def ratio(these: Sequence[Line], those: Sequence[Line]) -> Estimate | None:
+def ratio(these: Sequence[Fit], those: Sequence[Fit]) -> Estimate | None:
     """How many times faster these are than those: each round by itself, so that both share it.
 
     None where a slope is lost in the noise, so that it is not positive.

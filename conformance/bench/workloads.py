@@ -24,16 +24,16 @@ import numpy as np
 from conformance.places import CASES
 from conformance.suite import traces
 from conformance.suite.compare import Expected
-from conformance.suite.traces import Trace
-from conformance.wire.client import Question
+from conformance.suite.traces import Due, Trace
 from reference.algorithm import network
 from reference.algorithm.settings import Settings
 from reference.array import Array
 from reference.cases import tables
 from reference.cases.case import Case, load
 from reference.cases.tables import DType
-from reference.golden.checks import Tensors, checkpoint_tensors
+from reference.golden.checks import Run, Tensors, checkpoint_tensors
 from reference.golden.derive import tolerance
+from reference.golden.start import Start
 
 REPLICAS = 3
 SEED = 2015
@@ -88,12 +88,12 @@ class Workload:
             return load(CASES / "three-layer.toml")
         return self._ensemble() if self.networks > 1 else self._generated()
 
-    def question(self, dtype: DType) -> Question:
+    def run(self, dtype: DType) -> Run:
         """The request of a run, without its length."""
         *_, state = self.case.arrays(dtype)
         if self.networks > BASE:
             state = [self._repeated(w) for w in state]
-        return Question(self.case, dtype, state)
+        return Run(Start(self.case, dtype, state), self.counts)
 
     def expected(self, tensors: list[Expected]) -> list[Expected]:
         """What is due for all networks, from that for the BASE which are derived."""
@@ -201,21 +201,18 @@ def derived(case: Case, dtype: DType) -> Trace:
         ):
             for i, ((_, a), (_, b)) in enumerate(zip(values, strayed, strict=True)):
                 found[i] = max(found[i], float(np.abs(a - b).max()))
-    return Trace(
-        dtype,
-        checkpoints=[
-            (
-                n,
-                [
-                    Expected(name, value, tolerance(strayed, dtype))
-                    for (name, value), strayed in zip(tensors, found, strict=True)
-                ],
-            )
-            for (n, tensors), found in zip(exact, noise, strict=True)
-        ],
-        steps=[],
-        diagnosed=False,
-    )
+    expected = [
+        (
+            n,
+            [
+                Expected(name, value, tolerance(strayed, dtype))
+                for (name, value), strayed in zip(tensors, found, strict=True)
+            ],
+        )
+        for (n, tensors), found in zip(exact, noise, strict=True)
+    ]
+    run = Run(Start(case, dtype), case.trace.checkpoints)
+    return Trace(case, dtype, [Due(run, expected)], diagnosed=False)
 
 
 def _last_place(value: Array, dtype: DType) -> float:

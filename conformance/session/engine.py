@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from conformance.bench import timing
+from conformance.bench.short_race import short_race
 from conformance.places import PORTS
 from conformance.record import store
 from conformance.record.machine import machine
@@ -59,7 +59,7 @@ class Session:
     """
 
     def __init__(self, options: Options, on_progress: Progress) -> None:
-        self.options, self._progress = options, on_progress
+        self.options = options
         chosen = manifest.select(options.ports)
         self.cases, self.some = chosen_cases(options.cases)
         if options.seed or not self.some:  # who names cases means those
@@ -163,16 +163,20 @@ class Session:
         """Time what passed, and check the timed answers; a wrong one becomes a FAIL."""
         found: list[Timing] = []
         for case in self.cases:
-            passed = [j for j in self.judges.values() if _may_be_timed(j, case, verdicts)]
+            trace = self.traces[case.id]["float64"]
+            passed = [
+                (judge, verdict)
+                for name, judge in self.judges.items()
+                if (verdict := verdicts.get((name, case.id, trace.dtype)))
+                and verdict.status == Status.PASS
+                and not judge.target.emulated
+            ]
             if case.timing is None or not passed:
                 continue
-            trace = self.traces[case.id]["float64"]
-            timings, wrong = timing.measure(passed, case, trace, self._progress)
+            timings, wrong = short_race(passed, case, trace)
             found += timings
-            for name, reason in wrong.items():
-                key: Key = (name, case.id, "float64")
-                verdict = verdicts[key].but(status=Status.FAIL, reason=reason)
-                verdicts[key] = self.judges[name].explained(verdict, case)
+            for name, verdict in wrong.items():
+                verdicts[verdict.key] = self.judges[name].explained(verdict, case)
         return found
 
     def _not_compared(self, verdicts: dict[Key, Verdict]) -> list[str]:
@@ -204,12 +208,6 @@ class Session:
             self._pool.close()
         for judge in self.judges.values():
             judge.close()
-
-
-def _may_be_timed(judge: Judge, case: Case, verdicts: dict[Key, Verdict]) -> bool:
-    verdict = verdicts.get((judge.target.name, case.id, "float64"))
-    passed = verdict is not None and verdict.status == Status.PASS
-    return passed and not judge.target.emulated
 
 
 def execute(options: Options, on_progress: Progress) -> Outcome:

@@ -58,7 +58,9 @@ class Judge:
         return self.explained(verdict, case) if verdict.status.wrong else verdict
 
     def explained(self, verdict: Verdict, case: Case) -> Verdict:
-        """A wrong verdict with its story."""
+        """A wrong verdict with its story, if the case has a file to repeat it with."""
+        if case.file is None:
+            return verdict
         own = case.path.resolve().parent == CASES
         rung = self.target.rung.name if self.target.rung else ""
         reproduce = command(self.target.port.folder, case.id if own else str(case.path), rung)

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from conformance.process.channel import Channel, Trouble
+from conformance.process.channel import Channel, Trouble, printable
 from conformance.statuses import Status
 from conformance.wire.client import Client
 from reference.array import Array
-from reference.golden.checks import Check, Points
+from reference.golden.checks import Check
 from reference.golden.start import Shape, Start
 
 
@@ -22,30 +22,36 @@ class BulkClient(Client):
 
     def __init__(self, channel: Channel, limit_s: float, folder: Path) -> None:
         super().__init__(channel, limit_s)
-        self._folder = folder
+        self._folder = self._answers = folder
 
-    def answer_to(self, check: Check) -> Points:
-        """See Client."""
+    def request(self, check: Check) -> dict[str, Any]:
+        """See Client: of a free run, with a folder in place of arrays."""
         if not check.whole_run:
-            return super().answer_to(check)
+            return super().request(check)
         start = check.start
         folder = self._folder / f"{check.case.id}-{start.networks or 1}-{check.dtype}"
         if not folder.exists():
             _save(folder, start)
+        self._answers = folder / "answer"
         # An answer of before cannot be taken for one.
-        shutil.rmtree(folder / "answer", ignore_errors=True)
-        (folder / "answer").mkdir()
+        shutil.rmtree(self._answers, ignore_errors=True)
+        self._answers.mkdir()
         asked = {"bulk": str(folder), **start.settings, "checkpoints": list(check.points)}
-        answer = self.ask({"op": "train", **asked}, ("checkpoints",), len(check.points))
-        entries = []
-        for entry in answer["checkpoints"]:
-            names = zip(entry["weights"], start.state, strict=True)
-            weights = [_loaded(folder / "answer" / name, like.shape) for name, like in names]
-            error: Any = entry["error"]
-            if start.networks:
-                error = _loaded(folder / "answer" / error, (start.networks,))
-            entries.append({"weights": weights, "error": np.float64(error)})
-        return check.tensors({"checkpoints": entries})
+        return {"op": "train", **asked}
+
+    def array(self, where: str, value: Any, shape: Shape) -> Array:
+        """See Client: what is not a number is in a file of this name."""
+        if not isinstance(value, str):
+            return super().array(where, value, shape)
+        try:
+            array: Array = np.load(self._answers / value)
+        except (OSError, ValueError, EOFError) as error:  # the port's code runs where it is written
+            said = printable(str(error))
+            raise Trouble(Status.GARBAGE, f"{where} is no array in a file: {said}") from error
+        if array.shape != shape or array.dtype.kind != "f":
+            found = f"{array.shape} of {array.dtype}"
+            raise Trouble(Status.GARBAGE, f"{where} is {found}, not {shape} of floating point")
+        return array
 
 
 def _save(folder: Path, start: Start) -> None:
@@ -53,11 +59,3 @@ def _save(folder: Path, start: Start) -> None:
     state = {f"state-{k}": w for k, w in enumerate(start.state)}
     for name, array in {"X": start.X, "y": start.y, **state}.items():
         np.save(folder / f"{name}.npy", array)
-
-
-def _loaded(path: Path, shape: Shape) -> Array:
-    """What a port made; a shape that is not due is GARBAGE, as in JSON."""
-    array: Array = np.load(path)
-    if array.shape != shape:
-        raise Trouble(Status.GARBAGE, f"{path.stem} is {array.shape}, not {shape}")
-    return array

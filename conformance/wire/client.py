@@ -56,8 +56,17 @@ class Client:
     def answer_to(self, check: Check) -> Points:
         """What the port gives for a check, by iteration or seed."""
         shape = check.answer()
-        answer = self.ask(check.request(), tuple(shape), check.numbers)
-        return check.tensors({key: _read(key, answer[key], spec) for key, spec in shape.items()})
+        answer = self.ask(self.request(check), tuple(shape), check.numbers)
+        parts = {key: self._read(key, answer[key], spec) for key, spec in shape.items()}
+        return check.tensors(parts)
+
+    def request(self, check: Check) -> dict[str, Any]:
+        """The request that asks a check."""
+        return check.request()
+
+    def array(self, where: str, value: Any, shape: Shape) -> Array:
+        """An array of an answer, which must have this shape."""
+        return _array(where, value, shape)
 
     def device_seconds(self) -> list[float] | None:
         """What the last answer took by a device's own clock, if there is one: see backprop.h.
@@ -65,7 +74,12 @@ class Client:
         The harness's own worker is asked, which speaks for a port of any kind but process.
         """
         seconds = self.ask({"op": "device_seconds"}, ("seconds",))["seconds"]
-        return None if seconds is None else [float(part) for part in seconds]
+        if seconds is None:
+            return None
+        found = _array("device_seconds", seconds, (3,))
+        if not np.isfinite(found).all():
+            raise _garbage(f"device_seconds is not finite: {_short(seconds)}")
+        return [float(part) for part in found]
 
     def ask(
         self, request: dict[str, Any], keys: tuple[str, ...], numbers: int = 0
@@ -85,6 +99,27 @@ class Client:
                 raise kind(printable(answer[key]))
         _keys("answer", answer, ("id", *keys))
         return answer
+
+    def _read(self, where: str, value: Any, spec: Spec) -> Any:
+        """The arrays of a part of an answer, which must look like `spec`."""
+        if isinstance(spec, At):
+            return self._entry(value, spec)
+        if isinstance(spec, tuple):
+            return self.array(where, value, spec)
+        parts = zip(_list(where, value, len(spec)), spec, strict=True)
+        return [self._read(f"{where}[{k}]", part, one) for k, (part, one) in enumerate(parts)]
+
+    def _entry(self, value: Any, spec: At) -> dict[str, Any]:
+        n = spec.iteration
+        where = f"checkpoint {n}"
+        _keys(where, value, ("iteration", *spec.fields))
+        if not _is_integer(value["iteration"], n):
+            raise _garbage(
+                f"an entry has iteration {_short(value['iteration'])} where the checkpoint "
+                f"{n} was asked for"
+            )
+        fields = spec.fields.items()
+        return {key: self._read(f"{key} at {where}", value[key], part) for key, part in fields}
 
 
 def _parse(line: bytes) -> Any:
@@ -119,28 +154,6 @@ def _list(where: str, value: Any, length: int) -> list[Any]:
     if len(value) != length:
         raise _garbage(f"{where} has {len(value)} entries, not {length}")
     return value
-
-
-def _read(where: str, value: Any, spec: Spec) -> Any:
-    """The arrays of a part of an answer, which must look like `spec`."""
-    if isinstance(spec, At):
-        return _entry(value, spec)
-    if isinstance(spec, tuple):
-        return _array(where, value, spec)
-    parts = zip(_list(where, value, len(spec)), spec, strict=True)
-    return [_read(f"{where}[{k}]", part, one) for k, (part, one) in enumerate(parts)]
-
-
-def _entry(value: Any, spec: At) -> dict[str, Any]:
-    n = spec.iteration
-    where = f"checkpoint {n}"
-    _keys(where, value, ("iteration", *spec.fields))
-    if not _is_integer(value["iteration"], n):
-        raise _garbage(
-            f"an entry has iteration {_short(value['iteration'])} where the checkpoint "
-            f"{n} was asked for"
-        )
-    return {key: _read(f"{key} at {where}", value[key], part) for key, part in spec.fields.items()}
 
 
 def _array(where: str, value: Any, shape: Shape) -> Array:

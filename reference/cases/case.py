@@ -15,7 +15,6 @@ from pydantic import ValidationError
 
 from reference.algorithm.batches import batch_slice
 from reference.algorithm.initial import initial_state
-from reference.algorithm.network import initial
 from reference.algorithm.settings import Settings
 from reference.algorithm.state import names
 from reference.array import Array
@@ -99,10 +98,6 @@ class Case:
         """
         rounded = [w.astype(dtype) for w in self.weights]
         return self.X.astype(dtype), self.y.astype(dtype), initial_state(rounded, self.settings)
-
-    def drawn(self, seed: int, dtype: DType) -> list[Array]:
-        """The initial state with weights drawn from this seed, rounded to `dtype`."""
-        return initial(self.layers, seed, dtype=dtype, **self.settings_for(dtype))
 
     def held_out(self, dtype: DType) -> tuple[Array, Array]:
         """X and y of the samples that are kept for the test of accuracy."""

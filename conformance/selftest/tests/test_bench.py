@@ -11,14 +11,11 @@ from typing import Any
 import jsonschema
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from conformance.__main__ import main
 from conformance.bench import limits, plot
 from conformance.bench.files import Bench, Row
-from conformance.bench.run import Options, Run
-from conformance.bench.statistics import Line, estimate, line, ratio
+from conformance.bench.tournament import Plan, Tournament
 from conformance.bench.workloads import WORKLOADS, Workload
 from conformance.selftest.tests.conftest import (
     MANIFEST,
@@ -39,52 +36,6 @@ SCHEMA = ROOT / "conformance" / "contract" / "bench.schema.json"
 TINY = Workload((2, 3, 2), samples=4, alpha=0.5, counts=(1, 2, 5, 10), turn_s=0.02)
 MEDIUM = WORKLOADS[1]
 ROUNDS = 3
-seconds = st.floats(1e-9, 1e3)
-counts = st.lists(st.integers(1, 100_000), min_size=2, max_size=8, unique=True)
-
-
-@given(counts, seconds, seconds)
-def test_a_line_without_noise_is_found(counts: list[int], slope: float, fixed: float) -> None:
-    found = line([(n, fixed + slope * n) for n in counts])
-    reach = fixed + slope * max(counts)  # what rounding is relative to
-    spread = max(counts) - min(counts)
-    assert found.slope == pytest.approx(slope, abs=1e-14 * reach / spread + 1e-12 * slope)
-    assert found.fixed == pytest.approx(fixed, abs=1e-12 * reach * max(counts) / spread)
-
-
-@given(counts, st.integers(0, 2**32 - 1), st.sampled_from([0.5, 2.0, 1024.0]))
-def test_a_machine_that_is_twice_as_slow_has_twice_the_slope(
-    counts: list[int], seed: int, slower: float
-) -> None:
-    times = np.random.default_rng(seed).random(len(counts)).tolist()
-    one = line(list(zip(counts, times, strict=True)))
-    two = line([(n, slower * t) for n, t in zip(counts, times, strict=True)])
-    assert two == (one.slope * slower, one.fixed * slower)
-
-
-def test_a_slow_moment_and_the_order_do_not_matter() -> None:
-    samples = [(n, 1e-3 + 1e-6 * n) for n in (100, 200, 400) for _ in range(5)]
-    slow = [(200, 3.0), *samples[::-1]]
-    assert line(slow) == pytest.approx(line(samples))
-    assert line(samples) == pytest.approx(Line(1e-6, 1e-3))
-
-
-def test_an_interval_covers_what_it_says() -> None:
-    # The median of 7 rounds around a known one: how often do intervals hold it?
-    random = np.random.default_rng(1)
-    held = 0
-    for _ in range(200):
-        found = estimate(random.normal(10.0, 1.0, size=7).tolist())
-        assert found.low <= found.value <= found.high
-        held += found.low <= 10.0 <= found.high
-    assert 0.85 < held / 200 <= 1.0
-
-
-def test_a_ratio_is_taken_within_each_round() -> None:
-    drifting = [1.0, 5.0, 0.3, 2.0, 9.0]
-    fast, slow = ([Line(f * speed, 0.0) for speed in drifting] for f in (1.0, 4.0))
-    assert ratio(fast, slow) == (4.0, 4.0, 4.0)
-    assert ratio([Line(-1e-9, 0.0), *fast[1:]], slow) is None
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -94,17 +45,15 @@ def test_known_bugs_are_not_timed(dtype: DType) -> None:
     if dtype == "float32":  # the first two are within its rounding, and so is what it does itself
         silent |= {"table-sigmoid", "weights-from-8-digits", "weight-decay"}
         silent |= {name for name in known_bugs.catalogue() if name.endswith("-float32")}
-    trace, (X, y, state) = MEDIUM.trace(dtype), MEDIUM.case.arrays(dtype)
-    start = known_bugs.Start(MEDIUM.case, dtype, X, y, state, {})
-    due = trace.checkpoints[:5]
+    due = MEDIUM.trace(dtype).run.upto(MEDIUM.counts[4])
+    assert due is not None
     caught = 0
-    for mutant in known_bugs.concerning(MEDIUM.case):
-        if mutant.id in silent:
+    for bug in known_bugs.concerning(MEDIUM.case):
+        if bug.id in silent:
             continue
-        answers = known_bugs.answer(mutant, start, [("run", n) for n, _ in due])
-        pairs = zip(answers, due, strict=True)
-        worst = max(compare(got, expected, dtype).margin for got, (_, expected) in pairs)
-        assert worst > {"float64": 1e5, "float32": 50}[dtype], mutant.id
+        answers = known_bugs.answer(bug, due.check)
+        worst = max(compare(answers[n], wanted, dtype).margin for n, wanted in due.expected)
+        assert worst > {"float64": 1e5, "float32": 50}[dtype], bug.id
         caught += 1
     assert caught > 40
 
@@ -113,7 +62,7 @@ def test_known_bugs_are_not_timed(dtype: DType) -> None:
 def test_other_orders_of_the_same_sums_pass(dtype: DType) -> None:
     # Matrices in the other memory order make NumPy's products add up in another order.
     trace, (X, y, state) = MEDIUM.trace(dtype), MEDIUM.case.arrays(dtype)
-    expected = dict(trace.checkpoints)
+    expected = dict(trace.run.expected)
     start = [np.asfortranarray(w[::-1])[::-1] for w in state]
     data = np.asfortranarray(X), np.asfortranarray(y)
     run = network.train(*data, start, MEDIUM.counts, **MEDIUM.case.settings_for(dtype))
@@ -161,9 +110,9 @@ def timed(monkeypatch: pytest.MonkeyPatch) -> Any:
 
     def run(*ports: Path | str, workload: Workload = TINY) -> tuple[Bench, dict[Any, Row]]:
         names = [str(port) for port in ports]
-        run = Run(Options(names, [workload], DTYPES, threads=1, rounds=ROUNDS))
-        run.time()
-        found = run.file(complete=True)
+        tournament = Tournament(Plan(names, [workload], DTYPES, threads=1, rounds=ROUNDS))
+        tournament.time()
+        found = tournament.file(complete=True)
         jsonschema.validate(found.model_dump(mode="json"), json.loads(SCHEMA.read_text()))
         return found, {(row.port, row.dtype): row for row in found.rows}
 
@@ -215,6 +164,40 @@ def test_a_devices_own_clock_stands_beside_the_hosts(
     assert rows["plain", "float64"].timed.device is None
 
 
+@pytest.mark.parametrize(
+    ("answer", "clock", "says"),
+    [
+        ("[*run, run[-1]]", "0.5, 0.1, 0.2", "checkpoints has 2 entries, not 1"),
+        ("[(n, e, w[:1]) for n, e, w in run]", "0.5, 0.1, 0.2", "weights at checkpoint 2: not 2"),
+        (
+            "[(n, [e], w) for n, e, w in run]",
+            "0.5, 0.1, 0.2",
+            "error at checkpoint 2: not a number",
+        ),
+        ("[(n, e, [w[1], w[0]]) for n, e, w in run]", "0.5, 0.1, 0.2", "2-0 is (3, 2) of float64"),
+        ("run", "0.5, 0.1", "device_seconds is not 3"),
+        ("run", "0.5, float('nan'), 0.2", "device_seconds is not finite"),
+    ],
+)
+def test_whatever_a_port_in_bulk_answers_is_its_own_fault(
+    timed: Any, tmp_path: Path, answer: str, clock: str, says: str
+) -> None:
+    manifest = PYTHON_MANIFEST.replace("CAPABILITIES", '["alpha", "layers"]')
+    (tmp_path / "port.toml").write_text(manifest + '[device]\ndetect = ["true"]\n')
+    later = f"    return {answer} if checkpoints[-1] > 1 else run\n"
+    (tmp_path / "port.py").write_text(
+        PYTHON_MODULE.replace("SABOTAGE", "pass").replace("def train(", "def right(")
+        + "\ndef train(X, y, state, checkpoints, *, alpha):\n"
+        + "    run = list(right(X, y, state, checkpoints, alpha=alpha))\n"
+        + later
+        + f"\ndef device_seconds():\n    return {clock}\n"
+    )
+    _, rows = timed(tmp_path)
+    [row] = rows.values()
+    assert row.status == "GARBAGE"
+    assert row.reason.startswith(f"when timed: {says}")
+
+
 def test_a_wrong_port_fails_and_is_not_timed(
     timed: Any, make_port: MakePort, patched_c: PatchedC
 ) -> None:
@@ -259,11 +242,11 @@ def test_a_port_that_goes_wrong_while_it_is_timed_is_dropped(
 def test_a_port_that_is_slow_or_cannot_be_told_is_named(
     timed: Any, make_port: MakePort, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("conformance.bench.race.SLOW_S", 0.0)
+    monkeypatch.setattr("conformance.bench.admission.TOO_SLOW_S", 0.0)
     _, rows = timed("c")
     assert rows["c", "float64"].timed is None
     assert rows["c", "float64"].reason.startswith("not timed: a run of 1 iteration takes ")
-    monkeypatch.setattr("conformance.bench.run.MOST_NUMBERS", 3)
+    monkeypatch.setattr("conformance.bench.tournament.MOST_NUMBERS", 3)
     bench, rows = timed(make_port("scripted"), "c")
     assert "scripted" not in {name for name, _ in rows}
     assert "speaks JSON lines" in bench.left_out[-1].reason

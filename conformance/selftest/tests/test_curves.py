@@ -129,24 +129,21 @@ def test_a_mistake_is_one_sentence(tmp_path: Path, content: str | None, says: st
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_what_is_expected_of_an_ensemble_holds_and_catches_its_bugs(dtype: Any) -> None:
     workload = ensemble(20)
-    trace, question = workload.trace(dtype), workload.question(dtype)
-    X, y, state = question.arrays
-    start = known_bugs.Start(workload.case, dtype, X, y, state, {})
-    due = [(n, expected) for n, expected in trace.checkpoints if n <= 100]
-    for mutant, capability in known_bugs.catalogue().values():
+    due = workload.trace(dtype).run.upto(100)
+    assert due is not None
+    for bug, capability in known_bugs.catalogue().values():
         if capability != "ensemble":
             continue
-        answers = known_bugs.answer(mutant, start, [("run", n) for n, _ in due])
-        pairs = zip(answers, due, strict=True)
-        worst = max(compare(got, expected, dtype).margin for got, (_, expected) in pairs)
-        assert worst > 100, mutant.id
+        answers = known_bugs.answer(bug, due.check)
+        worst = max(compare(answers[n], wanted, dtype).margin for n, wanted in due.expected)
+        assert worst > 100, bug.id
 
 
 def test_more_networks_than_are_derived_repeat_them() -> None:
     workload = ensemble(BASE * 2 + 3)
-    question = workload.question("float64")
-    state = question.arrays[2]
-    assert question.networks == len(state[0]) == 2003
+    start = workload.run("float64").start
+    state = start.state
+    assert start.networks == len(state[0]) == 2003
     np.testing.assert_array_equal(state[0][2001], state[0][1])
     [expected] = workload.expected([Expected("syn0", state[0][:BASE], 1e-12)])
     assert compare([("syn0", state[0])], [expected], "float64").numbers == 2003 * 12

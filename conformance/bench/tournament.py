@@ -1,4 +1,4 @@
-"""A run of `make bench`: gets all ready, has each workload raced, and gathers the results."""
+"""All of `make bench`: gets all ready, has each workload raced, and gathers the results."""
 
 import os
 import tempfile
@@ -9,20 +9,24 @@ from functools import partial
 from pathlib import Path
 
 from conformance.bench import limits
+from conformance.bench.admission import TOO_SLOW_S, admit
 from conformance.bench.files import Bench, Latency, LeftOut, Roofline, Row, Said, Setting
-from conformance.bench.race import SLOW_S, Contender, pinned, race
+from conformance.bench.race import Contender, pinned, race
 from conformance.bench.summary import rows
 from conformance.bench.workloads import Workload
 from conformance.record import models
 from conformance.record.machine import machine
-from conformance.session.selection import progress
+from conformance.statuses import Status
 from conformance.suite.traces import Trace
 from conformance.targets import build, manifest
 from conformance.targets.build import NotReady, Ready
+from conformance.terminal import progress
 from conformance.verdict.judge import Judge
+from conformance.verdict.verdict import Verdict
 from conformance.wire.bulk import BulkClient
-from conformance.wire.client import Client, Question
+from conformance.wire.client import Client
 from reference.cases.tables import DType
+from reference.golden.checks import Run
 
 # What libraries read to know how many threads they may have; NPROC is for XLA.
 VARIABLES = (
@@ -49,8 +53,8 @@ OTHER_WORK = [
 
 
 @dataclass(frozen=True)
-class Options:
-    """What the user asked for; no ports are all of them, and no threads those of the workload."""
+class Plan:
+    """What is to be timed; no ports are all of them, and no threads those of the workload."""
 
     ports: list[str]
     workloads: Sequence[Workload]
@@ -60,10 +64,13 @@ class Options:
 
 
 @dataclass
-class Run:
-    """One run; the fields are what is known so far. Raises PortError for a user's mistake."""
+class Tournament:
+    """A race for each workload; the fields are what is known so far.
 
-    options: Options
+    Raises PortError for a user's mistake.
+    """
+
+    plan: Plan
     settings: list[Setting] = field(default_factory=list)
     infos: dict[str, models.PortInfo] = field(default_factory=dict)
     rows: list[Row] = field(default_factory=list)
@@ -72,22 +79,22 @@ class Run:
     left_out: list[LeftOut] = field(default_factory=lambda: list(OTHER_WORK))
 
     def __post_init__(self) -> None:
-        chosen = manifest.select(self.options.ports)
+        chosen = manifest.select(self.plan.ports)
         progress(f"building {len(chosen)} ports, where that is not done yet")
         with ThreadPoolExecutor() as pool:
             prepared = [ready for group in pool.map(build.prepare, chosen) for ready in group]
         self._prepared: list[Ready | NotReady] = []
         for one in prepared:
-            if isinstance(one, NotReady) and one.status == "SKIP":
+            if isinstance(one, NotReady) and one.missing:
                 self._leave_out(one.target.name, "all", one.reason)
             elif not one.target.emulated:  # its time says nothing of the device
                 self._prepared.append(one)
 
     def time(self) -> None:
         """Race the workloads, one after the other."""
-        for workload in self.options.workloads:
+        for workload in self.plan.workloads:
             allowed = sorted(os.sched_getaffinity(0))
-            threads = self.options.threads or (len(allowed) if workload.all_cores else 1)
+            threads = self.plan.threads or (len(allowed) if workload.all_cores else 1)
             setting = Setting(
                 workload=workload.name,
                 samples=workload.samples,
@@ -130,7 +137,11 @@ class Run:
         try:
             contenders = self._contenders(workload, judges, setting)
             self._measure_latencies(workload, setting, said)
-            race(contenders, self.options.rounds, between, progress)
+            for i, c in enumerate(contenders, 1):
+                where = f"{c.name} {c.dtype} ({i} of {len(contenders)})"
+                progress(f"{workload.name}: judging {where}")
+                admit(c, workload)
+            race(workload.name, contenders, self.plan.rounds, between)
             self._measure_latencies(workload, setting, said)
         finally:
             for judge in judges:
@@ -140,11 +151,13 @@ class Run:
             if probes:
                 dtypes = dict.fromkeys(contender.dtype for contender in contenders)
                 self.rooflines += [limits.roofline(workload, dtype, probes) for dtype in dtypes]
-            judged = [c for c in contenders if c.verdict.status != "SKIP"]
+            judged = [c for c in contenders if c.verdict.status != Status.SKIP]
             for c in contenders:
-                if c.verdict.status == "SKIP":
+                if c.verdict.status == Status.SKIP:
                     self._leave_out(c.name, workload.name, c.verdict.reason, c.dtype)
-            self.rows += rows(judged, self.options.rounds, self.latencies, self.rooflines)
+            self.rows += rows(
+                workload.name, judged, self.plan.rounds, self.latencies, self.rooflines
+            )
 
     def _judges(self, workload: Workload, setting: Setting, folder: Path) -> list[Judge]:
         """What asks each target, but for those to which the workload cannot be told."""
@@ -167,35 +180,50 @@ class Run:
         self, workload: Workload, judges: list[Judge], setting: Setting
     ) -> list[Contender]:
         """Each target in each dtype, but for those of which it is known that they are too slow."""
-        asked: dict[DType, tuple[Trace, Question]] = {}
+        asked: dict[DType, tuple[Trace, Run]] = {}
         found = []
         for judge in judges:
-            for dtype in (dtype for dtype in self.options.dtypes if dtype in judge.target.dtypes):
-                name = judge.target.name
+            name, in_json = judge.target.name, judge.target.port.manifest.kind == "process"
+            for dtype in (dtype for dtype in self.plan.dtypes if dtype in judge.target.dtypes):
                 if (reason := self._too_slow(name, dtype, workload)) is not None:
                     self._leave_out(name, workload.name, reason, dtype)
                     continue
                 if dtype not in asked:
                     progress(f"{workload.name}: what is expected in {dtype}")
-                    asked[dtype] = workload.trace(dtype), workload.question(dtype)
-                found.append(Contender(judge, workload, *asked[dtype], set(setting.cores)))
+                    asked[dtype] = workload.trace(dtype), workload.run(dtype)
+                contender = Contender(
+                    judge,
+                    *asked[dtype],
+                    workload.turn_s,
+                    Verdict(
+                        port=name,
+                        case=workload.case.id,
+                        dtype=dtype,
+                        status=Status.SKIP,
+                        reason="the run was interrupted",
+                    ),
+                    cores=setting.cores,
+                    has_clock=judge.target.device is not None and not in_json,
+                    whole=workload.expected,
+                )
+                found.append(contender)
         return found
 
     def _too_slow(self, name: str, dtype: DType, workload: Workload) -> str | None:
         """Why a target is not tried: a smaller network, or fewer of them, say how slow it is."""
         mine = [row for row in self.rows if (row.port, row.dtype) == (name, dtype)]
         if workload.networks > 1:
-            fewer = {w.name for w in self.options.workloads if 1 < w.networks < workload.networks}
+            fewer = {w.name for w in self.plan.workloads if 1 < w.networks < workload.networks}
             slow = [row.workload for row in mine if row.workload in fewer and not row.timed]
             return f"it was not timed on {slow[0]}" if slow else None
-        if self.options.ports or not workload.generated:
+        if self.plan.ports or not workload.generated:
             return None
-        smaller = {w.name: w for w in self.options.workloads if w.generated and w.networks == 1}
+        smaller = {w.name: w for w in self.plan.workloads if w.generated and w.networks == 1}
         for row in mine:
             if row.timed and row.workload in smaller:
                 ns_per_flop = row.timed.ns_per_iteration.value / smaller[row.workload].flops
                 seconds = ns_per_flop * workload.flops / 1e9
-                if seconds > SLOW_S:
+                if seconds > TOO_SLOW_S:
                     return (
                         f"after {row.workload}, an iteration would take about {seconds:.0f} s; "
                         f"it is tried where it is named"

@@ -1,0 +1,53 @@
+"""The short race of a conformance run: what passed is timed on its case's timing.iterations.
+
+The clock, the turns, the checks and the numbers are those of `make bench`. Only here nothing is
+pinned or chosen: the counts are the case's own, and there are fewer rounds.
+"""
+
+from conformance.bench.race import Contender, race
+from conformance.bench.summary import BASIS, speed
+from conformance.record.models import Timing
+from conformance.suite.traces import Trace
+from conformance.verdict.judge import Judge
+from conformance.verdict.verdict import Verdict
+from reference.cases.case import Case
+from reference.golden.checks import Run
+from reference.golden.start import Start
+
+ROUNDS = 5
+TURN_S = 0.2
+
+
+def short_race(
+    passed: list[tuple[Judge, Verdict]], case: Case, trace: Trace
+) -> tuple[list[Timing], dict[str, Verdict]]:
+    """Time targets that passed the case in the dtype of its trace.
+
+    Returns the timings, and by name the new verdicts of targets that went wrong when timed. A slow
+    target is none of these.
+    """
+    assert case.timing is not None
+    counts = case.timing.iterations
+    run = Run(Start(case, trace.dtype), counts)
+    contenders = [
+        Contender(judge, trace, run, TURN_S, verdict, counts) for judge, verdict in passed
+    ]
+    race(f"timing {case.id}", contenders, ROUNDS)
+    timed = [contender for contender in contenders if contender.fits]
+    basis = next((contender.fits for contender in timed if contender.name == BASIS), None)
+    timings = []
+    for contender in timed:
+        found = speed(contender.counts, contender.fits, basis)
+        timings.append(
+            Timing(
+                port=contender.name,
+                case=case.id,
+                dtype=trace.dtype,
+                ns_per_iteration=found.ns_per_iteration.value,
+                ns_low=found.ns_per_iteration.low,
+                ns_high=found.ns_per_iteration.high,
+                fixed_ms=found.fixed_ms.value,
+                ratio_to_numpy=found.ratio_to_numpy.value if found.ratio_to_numpy else None,
+            )
+        )
+    return timings, {c.name: c.verdict for c in contenders if not c.fits}
