@@ -195,12 +195,8 @@ class Tournament:
                     judge,
                     *asked[dtype],
                     workload.turn_s,
-                    Verdict(
-                        port=name,
-                        case=workload.case.id,
-                        dtype=dtype,
-                        status=Status.SKIP,
-                        reason="the run was interrupted",
+                    Verdict.without_numbers(
+                        name, workload.case.id, dtype, Status.SKIP, "the run was interrupted"
                     ),
                     cores=setting.cores,
                     has_clock=judge.target.device is not None and not in_json,

@@ -1,7 +1,6 @@
 """Judges one target: asks it all that a case asks, and says how it did."""
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
@@ -92,25 +91,25 @@ class Judge:
             self._channel.close()
         self._channel = self._client = None
 
-    def _verdict(self, trace: Trace, status: Status, **more: Any) -> Verdict:
-        about = {"port": self.target.name, "case": trace.case.id, "dtype": trace.dtype}
-        return Verdict.model_validate({**about, "status": status, **more})
+    def _verdict(self, trace: Trace, status: Status, reason: str) -> Verdict:
+        name, case = self.target.name, trace.case.id
+        return Verdict.without_numbers(name, case, trace.dtype, status, reason)
 
     def _missing(self, trace: Trace, reason: str) -> Verdict:
         """What is not here, or does not work here: a SKIP, unless it is required."""
         if self.required:
-            return self._verdict(trace, Status.FAIL, reason=f"required, but skipped: {reason}")
-        return self._verdict(trace, Status.SKIP, reason=reason)
+            return self._verdict(trace, Status.FAIL, f"required, but skipped: {reason}")
+        return self._verdict(trace, Status.SKIP, reason)
 
     def _judge(self, case: Case, trace: Trace) -> Verdict:
         for capability in case.needs:
             if capability not in self.target.capabilities:
                 reason = f"does not list the capability {capability}"
-                return self._verdict(trace, Status.SKIP, reason=reason)
+                return self._verdict(trace, Status.SKIP, reason)
         if isinstance(self.prepared, NotReady):
             if self.prepared.missing:
                 return self._missing(trace, self.prepared.reason)
-            return self._verdict(trace, Status.FAIL, reason=self.prepared.reason)
+            return self._verdict(trace, Status.FAIL, self.prepared.reason)
         known = [
             failure
             for failure in self.target.known_failures
@@ -136,14 +135,14 @@ class Judge:
             if self._channel is not None:
                 self._channel.kill()
             self.close()
-            verdict = self._verdict(trace, trouble.status, reason=trouble.reason)
+            verdict = self._verdict(trace, trouble.status, trouble.reason)
         except Unsupported as reason:
             if started and self.target.may_decline:
-                verdict = self._verdict(trace, Status.SKIP, reason=str(reason))
+                verdict = self._verdict(trace, Status.SKIP, str(reason))
             else:
                 verdict = self._missing(trace, str(reason))
         except Failure as reason:
-            verdict = self._verdict(trace, Status.FAIL, reason=f"the port says: {reason}")
+            verdict = self._verdict(trace, Status.FAIL, f"the port says: {reason}")
         if not started:
             # It would end the same way for every case, after the same wait.
             self.close()
@@ -192,18 +191,13 @@ def verdict_of(target: str, trace: Trace, answer: Answer) -> Verdict:
     """PASS or FAIL for what a port answered."""
     compared = [compare(c.got, c.expected, trace.dtype) for c in answer.checked]
     numbers = sum(c.numbers for c in compared)
-    about = {"port": target, "case": trace.case.id, "dtype": trace.dtype}
+    verdict = Verdict.without_numbers(target, trace.case.id, trace.dtype, Status.PASS)
     if numbers == 0:
-        reason = "nothing was compared"
-        return Verdict.model_validate({**about, "status": Status.FAIL, "reason": reason})
-    verdict = Verdict.model_validate(
-        {
-            **about,
-            "status": Status.PASS,
-            "margin": finite(max(c.margin for c in compared)),
-            "numbers_compared": numbers,
-            "drift": _drift(answer) if trace.case.timing else [],
-        }
+        return verdict.but(status=Status.FAIL, reason="nothing was compared")
+    verdict = verdict.but(
+        margin=finite(max(c.margin for c in compared)),
+        numbers_compared=numbers,
+        drift=_drift(answer) if trace.case.timing else [],
     )
     for checked, comparison in zip(answer.checked, compared, strict=True):
         if (first := comparison.first) is not None:

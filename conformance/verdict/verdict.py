@@ -86,13 +86,28 @@ class Verdict(Model):
     case: str
     dtype: DType
     status: Status
-    margin: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
-    reason: str = ""
+    margin: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None
+    reason: str
     explanation: str = ""
-    numbers_compared: int = 0
+    numbers_compared: int
     accuracy: float | None = None
     divergence: Divergence | None = None
     drift: list[Drift] = []
+
+    @classmethod
+    def without_numbers(
+        cls, port: str, case: str, dtype: DType, status: Status, reason: str = ""
+    ) -> Self:
+        """A verdict for which nothing was compared."""
+        return cls(
+            port=port,
+            case=case,
+            dtype=dtype,
+            status=status,
+            margin=None,
+            reason=reason,
+            numbers_compared=0,
+        )
 
     def but(self, **changes: object) -> Self:
         """The same verdict with some fields changed."""

@@ -168,13 +168,21 @@ def test_a_devices_own_clock_stands_beside_the_hosts(
     ("answer", "clock", "says"),
     [
         ("[*run, run[-1]]", "0.5, 0.1, 0.2", "checkpoints has 2 entries, not 1"),
-        ("[(n, e, w[:1]) for n, e, w in run]", "0.5, 0.1, 0.2", "weights at checkpoint 2: not 2"),
+        (
+            "[(n, e, w[:1]) for n, e, w in run]",
+            "0.5, 0.1, 0.2",
+            "weights at checkpoint 2 has 1 entries, not 2",
+        ),
         (
             "[(n, [e], w) for n, e, w in run]",
             "0.5, 0.1, 0.2",
-            "error at checkpoint 2: not a number",
+            "error at checkpoint 2 holds [",
         ),
-        ("[(n, e, [w[1], w[0]]) for n, e, w in run]", "0.5, 0.1, 0.2", "2-0 is (3, 2) of float64"),
+        (
+            "[(n, e, [w[1], w[0]]) for n, e, w in run]",
+            "0.5, 0.1, 0.2",
+            "weights at checkpoint 2[0] is (3, 2) of float64",
+        ),
         ("run", "0.5, 0.1", "device_seconds is not 3"),
         ("run", "0.5, float('nan'), 0.2", "device_seconds is not finite"),
     ],

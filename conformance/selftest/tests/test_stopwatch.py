@@ -97,7 +97,7 @@ def fake(monkeypatch: pytest.MonkeyPatch, log: list[tuple[str, int]]) -> MakeFak
 
 def passed(name: str) -> Verdict:
     """What it takes to be timed."""
-    return Verdict(port=name, case=CASE.id, dtype="float64", status=Status.PASS, margin=0.1)
+    return Verdict.without_numbers(name, CASE.id, "float64", Status.PASS).but(margin=0.1)
 
 
 def raced(*fakes: Any) -> Any:

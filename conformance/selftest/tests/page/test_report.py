@@ -153,7 +153,7 @@ def test_what_did_not_pass_is_not_called_so(
     judged: Path, status: str, complete: bool, heading: str, badge: str
 ) -> None:
     found = read(judged)
-    told = [r.model_copy(update={"status": status}) for r in found.results if r.port == "c"]
+    told = [r.but(status=status) for r in found.results if r.port == "c"]
     some = found.model_copy(update={"results": told, "complete": complete})
     written = report.render(some, [])
     assert written["summary.md"].startswith(f"## Conformance of backpropagation: {heading}\n")
@@ -166,8 +166,8 @@ def test_a_failure_that_is_not_finite_is_not_hidden_by_a_smaller_one(judged: Pat
     found = read(judged)
     first, second = [r for r in found.results if r.port == "c"]
     told = [
-        first.model_copy(update={"status": "FAIL", "margin": None}),
-        second.model_copy(update={"status": "FAIL"}),
+        first.but(status="FAIL", margin=None),
+        second.but(status="FAIL"),
     ]
     [row] = verdicts.rows(found.model_copy(update={"results": told}))
     assert row.margin is None
