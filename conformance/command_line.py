@@ -18,6 +18,7 @@ from conformance.record import merge, results, tables
 from conformance.record.results import Results
 from conformance.selftest import teeth
 from conformance.targets import build, manifest, starter
+from conformance.terminal import console
 from reference.cases.case import CaseError, load_all
 
 
@@ -201,7 +202,7 @@ def show_teeth(arguments: argparse.Namespace) -> int:
         raise manifest.PortError("teeth: variants are made of the C port, which is in a clone only")
     path = arguments.results
     results.check_writable(path)
-    out = tables.console()
+    out = console()
     chosen = load_all(arguments.cases)
     measured = track(
         teeth.measure(chosen), "measuring", teeth.count(chosen), console=Console(stderr=True)
@@ -250,7 +251,7 @@ def list_ports(arguments: argparse.Namespace) -> None:
         shown = have if toolchain.ok else absent
         where = Text(device.text, style="" if device.ok else "dim")
         table.add_row(port.name, port.manifest.language, port.manifest.kind, shown, where)
-    tables.console().print(table)
+    console().print(table)
 
 
 def _detect(port: manifest.Port) -> tuple[build.Outcome, build.Outcome]:

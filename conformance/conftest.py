@@ -9,8 +9,8 @@ import pytest
 from conformance.places import BUILD
 from conformance.record import merge, results, tables
 from conformance.session.run import Options, Run
-from conformance.session.selection import progress
 from conformance.targets import manifest
+from conformance.terminal import console, progress
 from reference.cases.case import CaseError
 
 HERE = Path(__file__).parent
@@ -121,7 +121,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     run = config.stash.get(RUN, None)
     if run is None or config.option.collectonly:
         return
-    out = tables.console()
+    out = console()
     tables.show(out, run.results(complete=True))
     for line in merge.elsewhere(run.without_device()):
         out.print(line, soft_wrap=True)

@@ -17,6 +17,7 @@ from reference.algorithm import network
 from reference.array import Array
 from reference.cases.case import Case, CaseError, load, load_all
 from reference.cases.tables import DType
+from reference.errors import UserError
 from reference.golden import checksums, derive
 from reference.golden.parallel import in_parallel
 
@@ -53,7 +54,7 @@ def main() -> int:
     except BrokenPipeError:  # the reader has seen enough, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (CaseError, OSError) as error:
+    except (UserError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

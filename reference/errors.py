@@ -1,8 +1,12 @@
-"""Turns a validation error into one sentence for the person who wrote the file."""
+"""A user's mistakes: each is one sentence, also where a file does not validate."""
 
 from pydantic import ValidationError
 
 LONGEST = 500
+
+
+class UserError(ValueError):
+    """A user's mistake; the message is one sentence: what is wrong, where, what to do."""
 
 
 def printable(text: str, most: int) -> str:

@@ -13,9 +13,9 @@ from conformance.bench.run import Options, Run
 from conformance.bench.statistics import LEAST_ROUNDS
 from conformance.bench.workloads import SWEEPS, WORKLOADS, Workload
 from conformance.places import BUILD
-from conformance.record import results, tables
-from conformance.session.selection import progress
+from conformance.record import results
 from conformance.targets.manifest import PortError
+from conformance.terminal import console, progress
 from reference.cases.tables import DType
 
 ROUNDS = 7
@@ -46,7 +46,7 @@ def main(arguments: argparse.Namespace) -> int:
     finally:
         found = run.file(complete=complete)
         results.write(file, found)
-    out = tables.console()
+    out = console()
     show.show(out, found)
     out.print(f"results: {file}", soft_wrap=True)
     if (drawn := plot.draw(found, picture)) is not None:
@@ -71,7 +71,7 @@ def compare(arguments: argparse.Namespace) -> None:
 def show_curves(files: Sequence[Bench], picture: Path) -> bool:
     """Say who is fastest where, and draw it; False where no sweep was timed."""
     found = curves.curves(files)
-    out = tables.console()
+    out = console()
     if found:
         out.print("\n" + "\n".join(curves.sentences(found)), soft_wrap=True)
         out.print(curves.draw(found, picture), soft_wrap=True)

@@ -14,10 +14,10 @@ from conformance.bench.race import SLOW_S, Contender, pinned, race
 from conformance.bench.summary import rows
 from conformance.bench.workloads import Workload
 from conformance.record import results
-from conformance.session.selection import progress
 from conformance.suite.traces import Trace
 from conformance.targets import build, manifest
 from conformance.targets.build import NotReady, Ready
+from conformance.terminal import progress
 from conformance.verdict.judge import Judge
 from conformance.wire.bulk import BulkClient
 from conformance.wire.client import Client, Question

@@ -15,8 +15,8 @@ from conformance.page.learning import learning
 from conformance.places import IN_CLONE
 from conformance.record import results, tables
 from conformance.record.results import Results, ResultsError, Timing
-from conformance.session.selection import progress
 from conformance.targets import manifest
+from conformance.terminal import progress
 from reference.golden.derive import FACTOR
 
 PAGE, SUMMARY, BADGES = "index.html", "summary.md", "badges"

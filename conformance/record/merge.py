@@ -36,6 +36,7 @@ from conformance.record.results import (
 from conformance.suite import traces
 from conformance.targets.build import files_sha256
 from conformance.targets.manifest import WRONG
+from conformance.terminal import console
 from reference.cases.case import CaseError, load
 
 COMMITTED = Path(__file__).parent / "committed"  # files from machines with devices that others lack
@@ -112,7 +113,7 @@ def main(arguments: argparse.Namespace) -> int:
             raise ResultsError(f"{target}: is one of the files to merge, and is not written over")
         check_writable(target)
         results.write(target, merged)
-    show(tables.console(), merged, notes)
+    show(console(), merged, notes)
     return int(any(c.status in WRONG and not c.stale for c in merged.cells))
 
 

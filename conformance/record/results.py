@@ -22,7 +22,7 @@ from conformance.targets.manifest import Status
 from conformance.verdict.diagnosis import Check
 from conformance.verdict.judge import Judge, Verdict
 from reference.cases.tables import DType
-from reference.errors import first_error
+from reference.errors import UserError, first_error
 from reference.files import MAX_JSON_BYTES, read_bounded, write_atomically
 
 
@@ -263,7 +263,7 @@ def port_info(judge: Judge) -> PortInfo:
     )
 
 
-class ResultsError(ValueError):
+class ResultsError(UserError):
     """A results file that cannot be written or read; the message is one sentence."""
 
 

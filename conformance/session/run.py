@@ -13,12 +13,12 @@ from conformance.session.selection import (
     check_known_failures,
     chosen_cases,
     fresh_case,
-    progress,
     required_targets,
     shard_of,
 )
 from conformance.suite import traces
 from conformance.targets import build, manifest
+from conformance.terminal import progress
 from conformance.verdict.divergence import explain
 from conformance.verdict.judge import Judge, Verdict
 from conformance.verdict.pool import Judging

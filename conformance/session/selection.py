@@ -3,13 +3,13 @@
 import difflib
 import re
 import secrets
-import sys
 from pathlib import Path
 from typing import get_args
 
 from conformance.places import CASES
 from conformance.suite import fresh, traces
 from conformance.targets import manifest
+from conformance.terminal import progress
 from reference.cases.case import Case, CaseError, load_all
 from reference.cases.tables import Capability
 
@@ -126,8 +126,3 @@ def required_targets(words: list[str], chosen: list[manifest.Port]) -> list[mani
                 f"REQUIRE={word}: there is no such port among those selected: {', '.join(by_word)}"
             )
     return [by_word[word] for word in words]
-
-
-def progress(text: str) -> None:
-    """A line about long work, on stderr so that stdout stays for results."""
-    print(text, file=sys.stderr, flush=True)

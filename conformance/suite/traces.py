@@ -1,7 +1,6 @@
 """Loads golden traces; derives and caches those of cases that come without."""
 
 import hashlib
-import sys
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -12,6 +11,7 @@ from pydantic import Field, ValidationError
 
 from conformance.places import BUILD
 from conformance.suite.compare import Expected
+from conformance.terminal import progress
 from reference.algorithm.network import Step
 from reference.array import Array
 from reference.cases.case import Case, CaseError
@@ -197,7 +197,7 @@ def _derived(case: Case) -> Path:
     """The case's golden file under build/, made now if it is not there."""
     path = _cached(case)
     if not path.exists():
-        print(f"deriving certified golden data for {case.id} ...", file=sys.stderr, flush=True)
+        progress(f"deriving certified golden data for {case.id} ...")
         parts = {dtype: derive.derive(case, dtype) for dtype in derive.DTYPES}
         derive.write(path, derive.assemble(case, parts))
     return path

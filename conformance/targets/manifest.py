@@ -14,7 +14,7 @@ from pydantic import Field, ValidationError, model_validator
 from conformance.places import IN_CLONE, PORTS
 from reference.cases.arrays import read_limited
 from reference.cases.tables import Capability, DType, Strict
-from reference.errors import first_error
+from reference.errors import UserError, first_error
 
 MANIFEST = "port.toml"
 
@@ -24,7 +24,7 @@ Status = Literal["PASS", "FAIL", "CRASH", "TIMEOUT", "GARBAGE", "SKIP", "XFAIL"]
 WRONG: tuple[Status, ...] = ("FAIL", "CRASH", "TIMEOUT", "GARBAGE")
 
 
-class PortError(ValueError):
+class PortError(UserError):
     """Ports or manifests that cannot be used; the message is one sentence for their author."""
 
 

@@ -35,14 +35,14 @@ from reference.cases.tables import (
     Trace,
     Training,
 )
-from reference.errors import first_error
+from reference.errors import UserError, first_error
 
 FORMAT = 1
 
 _DEFAULTS = Settings()._asdict()
 
 
-class CaseError(ValueError):
+class CaseError(UserError):
     """A case file that cannot be used; the message is one sentence for its author."""
 
 
