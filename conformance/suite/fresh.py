@@ -6,7 +6,7 @@ import random
 from collections.abc import Collection
 from typing import Any
 
-from conformance.places import BUILD
+from conformance.places import BUILD, writing_build
 from reference.cases.case import Case, load
 from reference.cases.checks import implied_needs
 from reference.files import write_atomically
@@ -18,7 +18,8 @@ SEEDS = 10**6
 def draw(seed: int, capabilities: Collection[str]) -> Case:
     """The random case of this seed, using only these capabilities, as a file under build/."""
     path = FOLDER / f"fresh-{seed}.toml"
-    write_atomically(path, text(seed, capabilities))
+    with writing_build():
+        write_atomically(path, text(seed, capabilities))
     return load(path)
 
 

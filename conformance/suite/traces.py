@@ -9,7 +9,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field, ValidationError
 
-from conformance.places import BUILD
+from conformance.places import BUILD, writing_build
 from conformance.suite.compare import Expected
 from conformance.terminal import progress
 from reference.algorithm.network import Step
@@ -199,7 +199,8 @@ def _derived(case: Case) -> Path:
     if not path.exists():
         progress(f"deriving certified golden data for {case.id} ...")
         parts = {dtype: derive.derive(case, dtype) for dtype in derive.DTYPES}
-        derive.write(path, derive.assemble(case, parts))
+        with writing_build():
+            derive.write(path, derive.assemble(case, parts))
     return path
 
 

@@ -29,7 +29,8 @@ def copied(folder: Path) -> Path:
     ).stdout
     for name in filter(None, tracked.decode().split("\0")):
         path = Path(name)
-        known = path.parent.name not in ("cases", "golden") or path.stem in NAMES
+        known = path.suffix not in (".toml", ".json") or "suite" not in path.parts
+        known = known or path.parent.name == "mutants" or path.stem in NAMES
         if known and (ROOT / path).exists():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / path, folder / path)
