@@ -2,7 +2,6 @@
 
 import os
 import tempfile
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from conformance.bench import limits
 from conformance.bench.files import Bench, Latency, LeftOut, Roofline, Row, Said, Setting
+from conformance.bench.options import Options
 from conformance.bench.race import SLOW_S, Contender, pinned, race
 from conformance.bench.summary import rows
 from conformance.bench.workloads import Workload
@@ -47,20 +47,9 @@ OTHER_WORK = [
 ]
 
 
-@dataclass(frozen=True)
-class Options:
-    """What the user asked for; no ports are all of them, and no threads those of the workload."""
-
-    ports: list[str]
-    workloads: Sequence[Workload]
-    dtypes: Sequence[DType]
-    threads: int | None
-    rounds: int
-
-
 @dataclass
 class Run:
-    """One run; the fields are what is known so far. Raises PortError for a user's mistake."""
+    """One run; the fields are what is known so far. Raises UserError for a user's mistake."""
 
     options: Options
     settings: list[Setting] = field(default_factory=list)

@@ -1,14 +1,14 @@
 """One conformance run: what is judged on what, and what came of it."""
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import get_args
 
 from conformance.bench import timing
 from conformance.places import CASES, PORTS, command
 from conformance.record import results
 from conformance.session import resume
+from conformance.session.options import Options
 from conformance.session.selection import (
     check_known_failures,
     chosen_cases,
@@ -26,35 +26,21 @@ from reference.cases.case import Case
 from reference.cases.tables import Capability, DType
 
 
-@dataclass(frozen=True)
-class Options:
-    """What the user asked for; README.md says what each means."""
-
-    ports: list[str]
-    cases: str
-    require: list[str]
-    results: Path
-    seed: str
-    shard: str
-    resume: bool
-    timed: bool
-
-
 class Run:
     """Sets everything up: finds ports and cases, builds, derives golden data that is missing.
 
-    Raises PortError, CaseError or ResultsError for a user's mistake.
+    Raises UserError for a user's mistake.
     """
 
     def __init__(self, options: Options) -> None:
         self.options = options
         chosen = manifest.select(options.ports)
         self.cases, self.some = chosen_cases(options.cases)
-        if options.seed or not self.some:  # who names cases means those
+        if options.seed is not None or not self.some:  # who names cases means those
             self.cases += fresh_case(options.seed, chosen)
         check_known_failures(chosen, self.cases)
         self.cases = shard_of(self.cases, options.shard)
-        self.some = self.some or bool(options.shard)
+        self.some = self.some or options.shard is not None
         required = required_targets(options.require, chosen)
         results.check_writable(options.results)
         self.traces = traces.load_all(self.cases)
