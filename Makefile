@@ -1,9 +1,9 @@
-# Variables of `make conformance`, taken from its command line and not from the environment;
-# README.md says what each does.
+# Variables, taken from the command line of make and not from the environment; README.md says what
+# each does. A target's line of help names those that it uses, and .ci/variables holds them to it.
 PORT     :=
-CASES    := conformance/suite/cases
+CASES    :=
 REQUIRE  :=
-RESULTS  := build/results.json
+RESULTS  :=
 JUNIT    :=
 SEED     :=
 SHARD    :=
@@ -14,11 +14,21 @@ WORKLOAD :=
 FILES    :=
 BENCH    :=
 PYTHONS  :=
-REPORT   := build/report
+REPORT   :=
 SECONDS  := 60
 
 PYTHON   ?= python3
 BIN      := .venv/bin
+
+# An option for a variable that has a value. make hands those of its command line to the shell as
+# environment variables, so that no quote or space in a value is taken for one of the recipe.
+option = $(if $($1),$2 "$$$1")
+
+# Nothing is made where a variable is misspelt, or of no use to what is to be made.
+GIVEN := $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name)$(if $($(name)),,=)))
+ifneq ($(shell $(PYTHON) -IS .ci/variables "$(MAKECMDGOALS)" $(GIVEN) || echo $$?),)
+    $(error nothing was done)
+endif
 
 .DEFAULT_GOAL := help
 .PHONY: help conformance report merge bench new-port test lint teeth fuzz mutation golden golden-check ports lock format versions clean
@@ -27,22 +37,23 @@ help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
 
 conformance: .venv/installed ## judge the ports, then time those that pass; PORT= CASES= REQUIRE= RESULTS= JUNIT= SEED= SHARD= RESUME=
-	@$(BIN)/python -m conformance check $(PORT) --cases "$(CASES)" --require "$(REQUIRE)" \
-	    --results "$(RESULTS)" --junit "$(JUNIT)" --seed "$(SEED)" --shard "$(SHARD)" $(if $(RESUME),--resume)
+	@$(BIN)/python -m conformance check $(call option,PORT) $(call option,CASES,--cases) \
+	    $(call option,REQUIRE,--require) $(call option,RESULTS,--results) $(call option,JUNIT,--junit) \
+	    $(call option,SEED,--seed) $(call option,SHARD,--shard) $(if $(RESUME),--resume)
 
 report: .venv/installed ## the results as a page to look at, a summary and badges; RESULTS= BENCH= REPORT=
-	@$(BIN)/python -m conformance report "$(RESULTS)" --bench $(BENCH) --folder "$(REPORT)"
+	@$(BIN)/python -m conformance report $(call option,RESULTS) $(call option,BENCH,--bench) \
+	    $(call option,REPORT,--folder)
 
 merge: .venv/installed ## join results files of several machines into one table; FILES= RESULTS=
-	@$(BIN)/python -m conformance merge $(FILES) \
-	    $(if $(filter file,$(origin RESULTS)),,--json "$(RESULTS)")
+	@$(BIN)/python -m conformance merge $(call option,FILES) $(call option,RESULTS,--json)
 
-new-port: .venv/installed ## a folder to begin a port with; NAME= KIND=c-abi|python|process
-	@$(BIN)/python -m conformance new-port "$(if $(findstring /,$(NAME)),,ports/)$(NAME)" "$(KIND)"
+new-port: .venv/installed ## a folder to begin a port with; needs NAME=zig KIND=c-abi|python|process
+	@$(BIN)/python -m conformance new-port "$(if $(findstring /,$(NAME)),,ports/)$$NAME" "$$KIND"
 
 bench: .venv/installed ## time ports on networks of three sizes, as far as they are right; PORT= WORKLOAD= RESULTS=
-	@$(BIN)/python -m conformance bench $(PORT) --workload "$(WORKLOAD)" \
-	    --results "$(if $(filter file,$(origin RESULTS)),build/bench.json,$(RESULTS))"
+	@$(BIN)/python -m conformance bench $(call option,PORT) $(call option,WORKLOAD,--workload) \
+	    $(call option,RESULTS,--results)
 
 test: lint ## the project's own tests, after lint
 	$(BIN)/python -m pytest -q -n auto --dist loadgroup --ignore=conformance/selftest/tests/reference/test_autodiff.py
@@ -67,14 +78,14 @@ fuzz: ## ask c, general and cpp what may be no valid request, or PORT= (also cud
 mutation: .venv/installed ## measure that no line of two ports can be changed unseen; takes an hour or more
 	@$(BIN)/python -m conformance.selftest.mutation
 
-golden: .venv/installed ## derive all golden files again and write them
-	@$(BIN)/python -m reference golden "$(CASES)"
+golden: .venv/installed ## derive golden files again and write them: all, or those of CASES=
+	@$(BIN)/python -m reference golden $(call option,CASES)
 
-golden-check: .venv/installed ## derive all golden files again and demand the same values
-	@$(BIN)/python -m reference golden --check "$(CASES)"
+golden-check: .venv/installed ## derive golden files again and demand the same values; CASES=
+	@$(BIN)/python -m reference golden --check $(call option,CASES)
 
-ports: .venv/installed ## what is here, what is missing, and the command that installs it
-	@$(BIN)/python -m conformance ports $(PORT)
+ports: .venv/installed ## what is here, what is missing, and the command that installs it; PORT=
+	@$(BIN)/python -m conformance ports $(call option,PORT)
 
 format: .venv/installed ## format all sources
 	$(BIN)/ruff check --fix
@@ -86,9 +97,9 @@ lock: .venv/installed ## resolve pyproject.toml again into requirements.lock
 	@build/uv/bin/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 \
 	    --generate-hashes --quiet --custom-compile-command "make lock" -o requirements.lock
 
-versions: .venv/installed ## judge with the oldest and newest allowed packages, on each Python that is here
+versions: .venv/installed ## judge with the oldest and newest allowed packages, on each Python that is here, or PYTHONS=
 	@$(PYTHON) -m venv build/uv && build/uv/bin/pip install --quiet uv
-	@PYTHONS="$(PYTHONS)" .ci/versions
+	@.ci/versions
 
 clean: ## delete what was built, and the virtual environment
 	rm -rf build .venv

@@ -5,7 +5,7 @@ import json
 import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from typing import get_args
 
 from pydantic import BaseModel
 from rich.console import Console
@@ -13,11 +13,14 @@ from rich.progress import track
 from rich.table import Table
 from rich.text import Text
 
-from conformance.places import BUILD, CASES, HERE, IN_CLONE, NAME, ROOT
+from conformance.bench import options as bench_options
+from conformance.places import BUILD, CASES, HERE, IN_CLONE, NAME, ROOT, from_here
 from conformance.record import merge, models, store, tables
 from conformance.record.machine import machine
 from conformance.record.models import Results
+from conformance.session import options
 from conformance.targets import build, manifest, starter
+from conformance.terminal import Joined, OptionError, Parser, console, path, paths, text
 from reference.cases.case import load_all
 from reference.errors import UserError
 
@@ -38,35 +41,27 @@ def main() -> int:
         return 130
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """All commands and their options."""
-    found = argparse.ArgumentParser(prog="python -m conformance" if IN_CLONE else NAME)
+    found = Parser(prog="python -m conformance" if IN_CLONE else NAME, description=__doc__)
     commands = found.add_subparsers(required=True, metavar="COMMAND")
+    ports = "names or folders; default: all of ports/"
 
     check = commands.add_parser("check", help="judge ports, then time those that pass")
-    check.add_argument("ports", nargs="*", metavar="PORT", help="folders, or names from ports/")
-    check.add_argument("--cases", default="", help="a case's id or file, or a folder of them")
-    check.add_argument("--require", default="", metavar="PORTS", help="where a SKIP is a failure")
-    check.add_argument("--results", default="", metavar="FILE", help="where the results go")
-    check.add_argument("--seed", default="", help='of the random case; "none": leave it out')
-    check.add_argument(
-        "--shard", default="", metavar="i/n", help="only every n-th case, from the i-th on"
-    )
-    check.add_argument(
-        "--resume", action="store_true", help="what passed in the results file is not judged again"
-    )
-    check.add_argument("--junit", default="", metavar="FILE", help="a JUnit report besides")
-    check.add_argument("--no-timing", action="store_true", help="judge only")
+    check.add_argument("ports", nargs="*", type=text, metavar="PORT", help=ports)
+    options.add(check.add_argument)
+    check.add_argument("--junit", type=path, metavar="FILE", help="a JUnit report besides")
     check.set_defaults(run=check_ports)
 
     listing = commands.add_parser("ports", help="what is here and what is missing")
-    listing.add_argument("ports", nargs="*", metavar="PORT", help="default: all of ports/")
+    listing.add_argument("ports", nargs="*", type=text, metavar="PORT", help=ports)
     listing.add_argument("--missing", action="store_true", help="only what would install the rest")
     listing.set_defaults(run=list_ports)
 
     new = commands.add_parser("new-port", help="write a folder to begin a port with")
-    new.add_argument("folder", type=Path, metavar="FOLDER", help="its last part is the port's name")
-    new.add_argument("kind", metavar="KIND", help=" or ".join(starter.KINDS))
+    new.add_argument("folder", type=path, metavar="FOLDER", help="its last part is the port's name")
+    kinds = get_args(manifest.Kind)
+    new.add_argument("kind", choices=kinds, metavar="KIND", help=" or ".join(kinds))
     new.set_defaults(run=new_port)
 
     joined = commands.add_parser(
@@ -80,11 +75,12 @@ def parser() -> argparse.ArgumentParser:
     joined.add_argument(
         "files",
         nargs="*",
-        type=Path,
+        action=Joined,
+        type=paths,
         metavar="FILE",
         help="default: those of conformance/record/committed/",
     )
-    joined.add_argument("--json", type=Path, metavar="FILE", help="where the merged file goes")
+    joined.add_argument("--json", type=path, metavar="FILE", help="where the merged file goes")
     joined.set_defaults(run=merge.main)
 
     schema = commands.add_parser("schema", help="print the JSON schema of results files")
@@ -94,45 +90,59 @@ def parser() -> argparse.ArgumentParser:
     schema.set_defaults(run=print_schema)
 
     race = commands.add_parser("bench", help="time ports on networks of three sizes, or of many")
-    race.add_argument("ports", nargs="*", metavar="PORT", help="default: all of ports/")
-    race.add_argument(
-        "--workload",
-        default="",
-        metavar="NAMES",
-        help="only these, as in 3-4-1; or a whole sweep: ensembles, layers",
-    )
-    race.add_argument("--dtype", default="", help="only float64, or only float32")
-    race.add_argument("--threads", default="", metavar="N", help="for all; else 1, or all cores")
-    race.add_argument("--rounds", default="", metavar="N", help="interleaved ones, 3 at least")
-    race.add_argument("--results", default="", metavar="FILE", help="where the results go")
-    race.add_argument("--plot", default="", metavar="FILE.svg", help="where the plot goes")
+    bench_options.add(race)
     race.set_defaults(run=bench)
 
     paged = commands.add_parser("report", help="write results as a page, a summary and badges")
     paged.add_argument(
         "results",
         nargs="?",
-        type=Path,
-        default=BUILD / "models.json",
+        type=path,
+        default=from_here(BUILD / "results.json"),
         metavar="FILE",
         help="what check wrote; default: %(default)s",
     )
     paged.add_argument(
-        "--bench", nargs="*", type=Path, default=[], metavar="FILE", help="what bench wrote"
+        "--bench",
+        nargs="*",
+        action=Joined,
+        type=paths,
+        default=[],
+        metavar="FILE",
+        help="what bench wrote",
     )
-    paged.add_argument("--folder", type=Path, default=BUILD / "report", help="where it goes")
+    paged.add_argument(
+        "--folder",
+        type=path,
+        default=from_here(BUILD / "report"),
+        help="where it goes; default: %(default)s",
+    )
     paged.set_defaults(run=write_report)
 
     compared = commands.add_parser(
         "curves", help="who is fastest where, from bench files of one machine or several"
     )
-    compared.add_argument("files", nargs="+", metavar="FILE", help="what bench wrote")
-    compared.add_argument("--plot", default="", metavar="FILE.svg", help="where the plot goes")
+    compared.add_argument(
+        "files", nargs="+", action=Joined, type=paths, metavar="FILE", help="what bench wrote"
+    )
+    compared.add_argument(
+        "--plot",
+        type=path,
+        default=from_here(BUILD / "curves.svg"),
+        metavar="FILE.svg",
+        help="where the plot goes; default: %(default)s",
+    )
     compared.set_defaults(run=compare_files)
 
     bite = commands.add_parser("teeth", help="measure that bugs are caught and variants are not")
-    bite.add_argument("--cases", type=Path, default=CASES)
-    bite.add_argument("--results", type=Path, default=BUILD / "teeth.json")
+    bite.add_argument("--cases", type=path, default=CASES, metavar="FOLDER", help="default: all")
+    bite.add_argument(
+        "--results",
+        type=path,
+        default=from_here(BUILD / "teeth.json"),
+        metavar="FILE",
+        help="where the margins go; default: %(default)s",
+    )
     bite.set_defaults(run=show_teeth)
     return found
 
@@ -141,20 +151,16 @@ def check_ports(arguments: argparse.Namespace) -> int:
     """Run pytest on the matrix, without the configuration and plugins of what is around."""
     import pytest  # here, since the other commands can spare it
 
-    options = [f"--port={name}" for name in arguments.ports]
-    for name in ("cases", "require", "results", "seed", "shard"):
-        options.append(f"--{name}={getattr(arguments, name)}")
-    if arguments.resume:
-        options.append("--resume")
-    if arguments.no_timing:
-        options.append("--no-timing")
     alone = ["-c", os.devnull, "--rootdir", str(ROOT), "-p", "no:cacheprovider"]
     alone.append("--disable-plugin-autoload")  # Hypothesis alone takes a second at the end
-    if arguments.junit:
-        store.check_writable(Path(arguments.junit))
-        options += [f"--junit-xml={arguments.junit}", "-o", f"junit_suite_name={NAME}"]
     quiet = ["-q", "--no-header", "--tb=short"]
-    return int(pytest.main([str(HERE / "test_ports.py"), *alone, *quiet, *options]))
+    report = []
+    if arguments.junit is not None:
+        store.check_writable(arguments.junit)
+        report = [f"--junit-xml={arguments.junit}", "-o", f"junit_suite_name={NAME}"]
+    # conftest.py takes the options from there, rather than parse them once more.
+    handed = [options.Options.of(arguments)]
+    return int(pytest.main([str(HERE / "test_ports.py"), *alone, *quiet, *report], handed))
 
 
 def bench(arguments: argparse.Namespace) -> int:
@@ -199,12 +205,11 @@ def print_schema(arguments: argparse.Namespace) -> None:
 def show_teeth(arguments: argparse.Namespace) -> int:
     """Measure, print and write the margins; 1 if one is lost."""
     if not IN_CLONE:
-        raise manifest.PortError("teeth: variants are made of the C port, which is in a clone only")
+        raise OptionError("teeth: variants are made of the C port, which is in a clone only")
     from conformance.selftest import teeth  # no wheel has it
 
-    path = arguments.results
-    store.check_writable(path)
-    out = tables.console()
+    store.check_writable(arguments.results)
+    out = console()
     chosen = load_all(arguments.cases)
     measured = track(
         teeth.measure(chosen), "measuring", teeth.count(chosen), console=Console(stderr=True)
@@ -219,7 +224,7 @@ def show_teeth(arguments: argparse.Namespace) -> int:
     for line in lost:
         out.print(f"LOST {line}", style="bold red", soft_wrap=True)
     store.write(
-        path,
+        arguments.results,
         Results(
             complete=True,
             machine=machine(),
@@ -253,7 +258,7 @@ def list_ports(arguments: argparse.Namespace) -> None:
         shown = have if toolchain.ok else absent
         where = Text(device.text, style="" if device.ok else "dim")
         table.add_row(port.name, port.manifest.language, port.manifest.kind, shown, where)
-    tables.console().print(table)
+    console().print(table)
 
 
 def _detect(port: manifest.Port) -> tuple[build.Outcome, build.Outcome]:

@@ -6,12 +6,10 @@ from typing import Any
 
 import pytest
 
-from conformance.places import BUILD
 from conformance.record import merge, tables
 from conformance.session.engine import Outcome, Session
-from conformance.session.options import Options
-from conformance.session.selection import progress
-from conformance.targets import manifest
+from conformance.session.options import Options, add
+from conformance.terminal import OptionError, console, progress, text
 from reference.errors import UserError
 
 HERE = Path(__file__).parent
@@ -23,14 +21,15 @@ INTERRUPTED = 130  # as shells have it: 128 + SIGINT
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("conformance")
-    group.addoption("--port", action="append", default=[], help="names or folders of ports")
-    group.addoption("--cases", default="", help="a case's id or file, or a folder of them")
-    group.addoption("--require", action="append", default=[], help='ports, or "all"')
-    group.addoption("--results", default="", help="the results file")
-    group.addoption("--seed", default="", help='of the random case; "none": leave it out')
-    group.addoption("--shard", default="", help="i/n: only every n-th case, from the i-th on")
-    group.addoption("--resume", action="store_true", help="go on from the results file")
-    group.addoption("--no-timing", action="store_true", help="judge only")
+    group.addoption(
+        "--port",
+        action="append",
+        type=text,
+        default=[],
+        dest="ports",
+        help="names or folders of ports; default: all of ports/",
+    )
+    add(group.addoption)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -39,21 +38,13 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     roots = {Path(str(argument).split("::")[0]).resolve() for argument in config.args}
     if not roots & {HERE, MATRIX}:
         return None
-    option = config.getoption
-    options = Options(
-        ports=[name for value in option("port") for name in value.split()],
-        cases=option("cases"),
-        require=[name for value in option("require") for name in value.split()],
-        results=Path(option("results") or BUILD / "models.json"),
-        seed=option("seed"),
-        shard=option("shard"),
-        resume=option("resume"),
-        timed=not option("no_timing"),
-    )
+    # `python -m conformance check` has parsed them already, and hands them over as a plugin.
+    parsed = [p for p in config.pluginmanager.get_plugins() if isinstance(p, Options)]
+    options = parsed[0] if parsed else Options.of(config.option)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that ports are ended, too
     try:
-        if option("numprocesses", None):
-            raise manifest.PortError("-n: ports are judged in one process; leave it out")
+        if config.getoption("numprocesses", None):
+            raise OptionError("-n: ports are judged in one process; leave it out")
         config.stash[SESSION] = Session(options, progress)
     except (UserError, OSError) as error:
         progress(f"error: {error}")
@@ -107,7 +98,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     if (outcome := config.stash.get(OUTCOME, None)) is None:
         return
-    out = tables.console()
+    out = console()
     tables.show(out, outcome.results)
     for line in merge.elsewhere(outcome.elsewhere):
         out.print(line, soft_wrap=True)

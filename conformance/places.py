@@ -1,9 +1,13 @@
 """Where things are: in a clone, or where pip has installed the harness without the ports."""
 
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from platformdirs import user_cache_path
+
+from reference.errors import UserError
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -16,10 +20,30 @@ NAME = "backprop-conformance"  # of the command that pip installs
 BUILD = ROOT / "build" if IN_CLONE else user_cache_path(NAME)
 
 
+def from_here(path: Path) -> Path:
+    """A path as people like to read it: relative, where it lies below the working folder."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
+@contextmanager
+def writing_build() -> Iterator[None]:
+    """Around whatever writes below BUILD: if that fails, one sentence says what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"{error.filename or BUILD}: cannot be written: {error.strerror or error}; the harness "
+            f"builds and derives in {BUILD}: make that folder writable and not full, or delete it"
+        ) from error
+
+
 def command(port: Path, cases: str, rung: str = "") -> str:
     """What to type for a run of the port in this folder, or a rung of it, on these cases."""
     name = port.name if port.parent == PORTS else str(port)
-    word, cases = shlex.quote(f"{name}:{rung}" if rung else name), shlex.quote(cases)
-    if IN_CLONE:
-        return f"make conformance PORT={word} CASES={cases}"
-    return f"{NAME} check {word} --cases {cases}"
+    word = f"{name}:{rung}" if rung else name
+    if not IN_CLONE:
+        return f"{NAME} check {shlex.quote(word)} --cases {shlex.quote(cases)}"
+    # make takes $ for its own.
+    word, cases = (shlex.quote(text.replace("$", "$$")) for text in (word, cases))
+    return f"make conformance PORT={word} CASES={cases}"

@@ -1,8 +1,127 @@
-"""What a person reads while work is going on."""
+"""What a person types and sees: types of options, lines on stderr, tables on stdout.
 
+The types serve argparse and pytest alike. Each raises ArgumentTypeError for what it cannot be. None
+takes an empty text for an option that is not given.
+"""
+
+import argparse
+import difflib
+import re
 import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from rich.console import Console
+
+from reference.errors import UserError
 
 
 def progress(text: str) -> None:
     """A line about long work, on stderr so that stdout stays for results."""
     print(text, file=sys.stderr, flush=True)
+
+
+def console() -> Console:
+    """Standard output; colour only on a terminal, and never under NO_COLOR."""
+    # No markup: what manifests and ports say is shown as it is.
+    found = Console(highlight=False, markup=False)
+    return found if found.is_terminal else Console(highlight=False, markup=False, width=100)
+
+
+class OptionError(UserError):
+    """An option that fits its type and cannot be met; the message names it as make does."""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that answers a mistake with one sentence on stderr and status 2."""
+
+    def error(self, message: str) -> NoReturn:
+        """End the program."""
+        self.exit(2, f"error: {message}\n")
+
+
+class Joined(argparse.Action):
+    """For several values of a type that makes a list of each: all of them in one list."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,
+    ) -> None:
+        """Keep them."""
+        setattr(namespace, self.dest, [item for value in values or [] for item in value])
+
+
+def text(value: str) -> str:
+    """Anything but nothing."""
+    if not value.strip():
+        raise argparse.ArgumentTypeError("is empty; leave the option out, or give it a value")
+    return value
+
+
+def names(value: str) -> list[str]:
+    """One or several names, with spaces between."""
+    return text(value).split()
+
+
+def path(value: str) -> Path:
+    """One file or folder, there or not; `~` is the home folder, also where no shell says so."""
+    return at(text(value))
+
+
+def paths(value: str) -> list[Path]:
+    """One or several files or folders, with spaces between."""
+    return [at(word) for word in words(text(value), there)]
+
+
+def whole(least: int, most: int | None = None, why: str = "") -> Callable[[str], int]:
+    """The type of whole numbers from `least` on, and to `most`, which is so because of `why`."""
+
+    def number(value: str) -> int:
+        if not re.fullmatch(r"\d{1,18}", value, re.ASCII) or int(value) < least:
+            raise argparse.ArgumentTypeError(f"{value} is not a whole number of {least} or more")
+        if most is not None and int(value) > most:
+            raise argparse.ArgumentTypeError(f"{value} is more than {most}{why}")
+        return int(value)
+
+    return number
+
+
+def near(word: str, known: Iterable[str]) -> str:
+    """The end of a sentence on a name that is unknown: what it may be meant for, if anything."""
+    found = " or ".join(difflib.get_close_matches(word, list(known), 2))
+    return f"; did you mean {found}?" if found else ""
+
+
+def words(value: str, is_one: Callable[[str], bool]) -> list[str]:
+    """The names in a value: each is a word, or the most words in a row of which `is_one` is true.
+
+    So the path of a folder that is there may have spaces in it.
+    """
+    pieces = re.findall(r"\S+\s*", value)
+    found = []
+    while pieces:
+        joined = ["".join(pieces[:count]).strip() for count in range(len(pieces), 0, -1)]
+        name = next((name for name in joined[:-1] if is_one(name)), joined[-1])
+        found.append(name)
+        del pieces[: len(pieces) - joined.index(name)]
+    return found
+
+
+def at(value: str) -> Path:
+    """The path that a user wrote, with a home folder for `~`."""
+    try:
+        return Path(value).expanduser()
+    except RuntimeError:  # nobody has that home folder
+        return Path(value)
+
+
+def there(value: str) -> bool:
+    """True of the path of a file or folder that is there."""
+    try:
+        return at(value).exists()
+    except OSError:  # many words are too long for the name of a file
+        return False

@@ -7,7 +7,9 @@ def main() -> int:
     """Run one command; its status."""
     try:
         from reference import command_line
+        from reference.files import replace_unprintable
 
+        replace_unprintable()
         return command_line.main()
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -1,6 +1,8 @@
-"""Reading files of bounded size, and writing them so that a reader never sees half of one."""
+"""Files: read up to a size, written whole or not at all, and a standard output that cannot fail."""
 
+import io
 import os
+import sys
 import tempfile
 from pathlib import Path
 
@@ -38,3 +40,9 @@ def _write(path: Path, text: str) -> None:
     except BaseException:
         Path(temporary).unlink()
         raise
+
+
+def replace_unprintable() -> None:
+    """Have a `?` printed for what the terminal's encoding lacks; stderr escapes it by itself."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")

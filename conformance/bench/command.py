@@ -1,40 +1,26 @@
-"""The command `bench`: what the user's words mean, and what is printed and written."""
+"""The command `bench`: what is printed and written."""
 
 import argparse
-import os
 import signal
 from collections.abc import Sequence
 from pathlib import Path
-from typing import cast, get_args
 
 from conformance.bench import curves, plot, show
 from conformance.bench.files import Bench
-from conformance.bench.statistics import LEAST_ROUNDS
-from conformance.bench.tournament import Plan, Tournament
-from conformance.bench.workloads import SWEEPS, WORKLOADS, Workload
-from conformance.places import BUILD
-from conformance.record import store, tables
-from conformance.targets.manifest import PortError
-from conformance.terminal import progress
-from reference.cases.tables import DType
-
-ROUNDS = 7
+from conformance.bench.options import Plan
+from conformance.bench.tournament import Tournament
+from conformance.record import store
+from conformance.terminal import console, progress
 
 
 def main(arguments: argparse.Namespace) -> int:
     """Run, print and write; the status is 1 if a port was wrong, or none was timed.
 
-    Raises PortError or ResultsError for a user's mistake.
+    Raises UserError for a user's mistake.
     """
-    plan = Plan(
-        ports=arguments.ports,
-        workloads=_workloads(arguments.workload),
-        dtypes=_dtypes(arguments.dtype),
-        threads=_threads(arguments.threads),
-        rounds=_whole("rounds", arguments.rounds, LEAST_ROUNDS) or ROUNDS,
-    )
-    file = Path(arguments.results or BUILD / "bench.json")
-    picture = Path(arguments.plot or file.with_suffix(".svg"))
+    plan = Plan.of(arguments)
+    file: Path = arguments.results
+    picture: Path = arguments.plot or file.with_suffix(".svg")
     for path in (file, picture):
         store.check_writable(path)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that ports are ended, too
@@ -46,7 +32,7 @@ def main(arguments: argparse.Namespace) -> int:
     finally:
         found = tournament.file(complete=complete)
         store.write(file, found)
-    out = tables.console()
+    out = console()
     show.show(out, found)
     out.print(f"results: {file}", soft_wrap=True)
     if (drawn := plot.draw(found, picture)) is not None:
@@ -61,9 +47,9 @@ def main(arguments: argparse.Namespace) -> int:
 
 def compare(arguments: argparse.Namespace) -> None:
     """Bring files of several machines into one picture. Raises ResultsError for a wrong one."""
-    picture = Path(arguments.plot or BUILD / "curves.svg")
+    picture: Path = arguments.plot
     store.check_writable(picture)
-    files = [store.read(Path(path), Bench, "a file of make bench") for path in arguments.files]
+    files = [store.read(path, Bench, "a file of make bench") for path in arguments.files]
     if not show_curves(files, picture):
         raise store.ResultsError("these files have no two points of a sweep: see bench --help")
 
@@ -71,43 +57,8 @@ def compare(arguments: argparse.Namespace) -> None:
 def show_curves(files: Sequence[Bench], picture: Path) -> bool:
     """Say who is fastest where, and draw it; False where no sweep was timed."""
     found = curves.curves(files)
-    out = tables.console()
+    out = console()
     if found:
         out.print("\n" + "\n".join(curves.sentences(found)), soft_wrap=True)
         out.print(curves.draw(found, picture), soft_wrap=True)
     return bool(found)
-
-
-def _workloads(words: str) -> list[Workload]:
-    """Those of these names, and all of a sweep; without words, the three sizes."""
-    by_word = SWEEPS | {w.name: [w] for sweep in SWEEPS.values() for w in sweep}
-    found: dict[str, Workload] = {}
-    for word in words.split() or [workload.name for workload in WORKLOADS]:
-        if word not in by_word:
-            raise PortError(f"--workload {word}: there are only {', '.join(by_word)}")
-        found |= {workload.name: workload for workload in by_word[word]}
-    return list(found.values())
-
-
-def _dtypes(words: str) -> list[DType]:
-    known = get_args(DType)
-    for word in words.split():
-        if word not in known:
-            raise PortError(f"--dtype {word}: there are only {', '.join(known)}")
-    return cast(list[DType], list(dict.fromkeys(words.split() or known)))
-
-
-def _threads(word: str) -> int | None:
-    cores = len(os.sched_getaffinity(0))
-    threads = _whole("threads", word, 1)
-    if threads is not None and threads > cores:
-        raise PortError(f"--threads {word}: this process may use {cores}, and not more")
-    return threads
-
-
-def _whole(name: str, word: str, least: int) -> int | None:
-    if not word:
-        return None
-    if not word.isdecimal() or int(word) < least:
-        raise PortError(f"--{name} {word}: is not a whole number of {least} or more")
-    return int(word)

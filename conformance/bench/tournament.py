@@ -2,7 +2,6 @@
 
 import os
 import tempfile
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -11,6 +10,7 @@ from pathlib import Path
 from conformance.bench import limits
 from conformance.bench.admission import TOO_SLOW_S, admit
 from conformance.bench.files import Bench, Latency, LeftOut, Roofline, Row, Said, Setting
+from conformance.bench.options import Plan
 from conformance.bench.race import Contender, pinned, race
 from conformance.bench.summary import rows
 from conformance.bench.workloads import Workload
@@ -50,17 +50,6 @@ OTHER_WORK = [
         "and each of its layers has a bias unit",
     ),
 ]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What is to be timed; no ports are all of them, and no threads those of the workload."""
-
-    ports: list[str]
-    workloads: Sequence[Workload]
-    dtypes: Sequence[DType]
-    threads: int | None
-    rounds: int
 
 
 @dataclass

@@ -16,9 +16,9 @@ from conformance.places import IN_CLONE
 from conformance.record import store, tables
 from conformance.record.models import Results, Timing
 from conformance.record.store import ResultsError
-from conformance.session.selection import progress
 from conformance.suite.markers import MarkerError
 from conformance.targets import manifest
+from conformance.terminal import progress
 from reference.golden.derive import FACTOR
 
 PAGE, SUMMARY, BADGES = "index.html", "summary.md", "badges"

@@ -29,6 +29,7 @@ from conformance.record.store import ResultsError, check_writable
 from conformance.statuses import Status
 from conformance.suite import traces
 from conformance.targets.build import files_sha256
+from conformance.terminal import console
 from conformance.verdict.verdict import Model, Verdict
 from reference.cases.case import load
 from reference.errors import UserError
@@ -107,7 +108,7 @@ def main(arguments: argparse.Namespace) -> int:
             raise ResultsError(f"{target}: is one of the files to merge, and is not written over")
         check_writable(target)
         store.write(target, merged)
-    show(tables.console(), merged, notes)
+    show(console(), merged, notes)
     return int(any(c.status.wrong and not c.stale for c in merged.cells))
 
 

@@ -36,7 +36,10 @@ def check_writable(path: Path) -> None:
         with tempfile.TemporaryFile(dir=path.parent):
             pass
     except OSError as error:
-        raise ResultsError(f"{path}: cannot be written: {error.strerror or error}") from error
+        raise ResultsError(
+            f"{path}: cannot be written: {error.strerror or error}; make its folder writable, or "
+            "name another file"
+        ) from error
     if path.is_dir():
         raise ResultsError(f"{path}: cannot be written: it is a folder")
 

@@ -22,13 +22,6 @@ SHORTER = {
 }
 
 
-def console() -> Console:
-    """Standard output; colour only on a terminal, and never under NO_COLOR."""
-    # No markup: what manifests and ports say is shown as it is.
-    found = Console(highlight=False, markup=False)
-    return found if found.is_terminal else Console(highlight=False, markup=False, width=100)
-
-
 def show(out: Console, results: Results) -> None:
     """Print verdicts, the reasons for all that is not a PASS, timings, and totals."""
     verdicts(out, results.results)

@@ -62,11 +62,11 @@ class Session:
         self.options = options
         chosen = manifest.select(options.ports)
         self.cases, self.some = chosen_cases(options.cases)
-        if options.seed or not self.some:  # who names cases means those
+        if options.seed is not None or not self.some:  # who names cases means those
             self.cases += fresh_case(options.seed, chosen)
         check_known_failures(chosen, self.cases)
         self.cases = shard_of(self.cases, options.shard)
-        self.some = self.some or bool(options.shard)
+        self.some = self.some or options.shard is not None
         required = required_targets(options.require, chosen)
         store.check_writable(options.results)
         self.traces = traces.load_all(self.cases)

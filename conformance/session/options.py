@@ -1,18 +1,79 @@
-"""What the user asked for."""
+"""What a run can be asked for: the options of `check`, which are those of `pytest conformance`.
 
-from dataclasses import dataclass
+An option is a field of Options and a line in `add`; the Makefile passes it on.
+"""
+
+import argparse
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Literal
+
+from conformance.places import BUILD, from_here
+from conformance.suite import fresh
+from conformance.terminal import names, path, text
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # each equals itself alone, as plugins of pytest must
 class Options:
     """What the user asked for; README.md says what each means."""
 
-    ports: list[str]
-    cases: str
+    ports: list[str]  # each value may name several; none at all are those of ports/
+    cases: str | None  # None: all of this suite
     require: list[str]
     results: Path
-    seed: str
-    shard: str
+    seed: int | Literal["none"] | None  # None: a new one where whole folders are judged
+    shard: tuple[int, int] | None  # the i-th of n parts, from 1 on
     resume: bool
     timed: bool
+
+    @classmethod
+    def of(cls, arguments: argparse.Namespace) -> "Options":
+        """The options that were parsed, by argparse or by pytest."""
+        return cls(**{field.name: getattr(arguments, field.name) for field in fields(cls)})
+
+
+def add(option: Callable[..., object]) -> None:
+    """Add all but the ports, with what a parser of argparse or a group of pytest has for that."""
+    option("--cases", type=text, help="ids, capabilities, files, or a folder; default: this suite")
+    option(
+        "--require",
+        action="extend",
+        type=names,
+        default=[],
+        metavar="PORTS",
+        help='where a SKIP is a failure; "all": everywhere',
+    )
+    option(
+        "--results",
+        type=path,
+        default=from_here(BUILD / "results.json"),
+        metavar="FILE",
+        help="where the results go; default: %(default)s",
+    )
+    option("--seed", type=seed, help='of the random case; "none" leaves it out')
+    option("--shard", type=shard, metavar="i/n", help="only every n-th case, from the i-th on")
+    option("--resume", action="store_true", help="what passed in the results file stands")
+    option("--no-timing", action="store_false", dest="timed", help="judge only")
+
+
+def seed(value: str) -> int | Literal["none"]:
+    """A number that a random case is drawn from, or "none"."""
+    if value == "none":
+        return "none"
+    if not re.fullmatch(r"\d{1,18}", value, re.ASCII) or int(value) >= fresh.SEEDS:
+        raise argparse.ArgumentTypeError(
+            f'SEED={value} is not a whole number below {fresh.SEEDS}, and not "none"'
+        )
+    return int(value)
+
+
+def shard(value: str) -> tuple[int, int]:
+    """A part of a run and how many there are, as in 1/3, 2/3 and 3/3."""
+    match = re.fullmatch(r"([1-9]\d{0,5})/([1-9]\d{0,5})", value, re.ASCII)
+    if match is None or int(match[1]) > int(match[2]):
+        raise argparse.ArgumentTypeError(
+            f"SHARD={value} is not of the form i/n, as in 1/3, 2/3 and 3/3"
+        )
+    return int(match[1]), int(match[2])

@@ -1,85 +1,77 @@
-"""What the words of a user mean: CASES, SEED and REQUIRE. Each mistake is one sentence."""
+"""What options mean: CASES, SEED, SHARD and REQUIRE. Each mistake is one sentence."""
 
-import difflib
-import re
 import secrets
-import sys
-from pathlib import Path
+from typing import Literal
 
 from conformance.places import CASES
 from conformance.suite import fresh, traces
 from conformance.targets import manifest
+from conformance.terminal import OptionError, at, near, progress, there, words
 from reference.cases.capabilities import CAPABILITIES
 from reference.cases.case import Case, CaseError, load_all
 
 
-def chosen_cases(words: str) -> tuple[list[Case], bool]:
-    """The cases that words name, each an id or a capability of this suite, a file or a folder.
+def chosen_cases(value: str | None) -> tuple[list[Case], bool]:
+    """The cases that a value names: ids and capabilities of this suite, files and folders.
 
-    And whether they are only some: not all of one folder. Raises CaseError.
+    And whether they are only some: not all of one folder. Raises CaseError or OptionError.
     """
-    if not words.strip() or Path(words).is_dir():
-        return load_all(Path(words.strip() or CASES)), False
+    chosen = [str(CASES)] if value is None else words(value, there)
+    if len(chosen) == 1 and at(chosen[0]).is_dir():
+        return load_all(at(chosen[0])), False
     found: dict[str, Case] = {}
-    for word in words.split():
+    for word in chosen:
         if (CASES / f"{word}.toml").exists():
             cases = load_all(CASES / f"{word}.toml")
         elif word in CAPABILITIES:
             cases = [case for case in load_all(CASES) if word in case.needs]
-        elif "/" in word or Path(word).exists():
-            cases = load_all(Path(word))
+        elif "/" in word or there(word):
+            cases = load_all(at(word))
         else:
             names = [*(path.stem for path in CASES.glob("*.toml")), *CAPABILITIES]
-            near = " or ".join(difflib.get_close_matches(word, names, 2))
-            hint = f"; did you mean {near}?" if near else ""
-            raise CaseError(
-                f"CASES={word}: no case, capability, file or folder has that name{hint}"
+            raise OptionError(
+                f"CASES={word}: no case, capability, file or folder has that name"
+                f"{near(word, names)}"
             )
         found |= {case.id: case for case in cases}
     return list(found.values()), True
 
 
-def fresh_case(seed: str, chosen: list[manifest.Port]) -> list[Case]:
+def fresh_case(seed: int | Literal["none"] | None, chosen: list[manifest.Port]) -> list[Case]:
     """The random case of this run, which every selected port can do; none for "none".
 
-    Raises PortError for a seed that is not one, and CaseError if its case cannot be certified.
+    Without a seed, a new one is drawn. Raises CaseError if the case cannot be certified.
     """
     if seed == "none":
         return []
-    if seed and not (seed.isdecimal() and int(seed) < fresh.SEEDS):
-        raise manifest.PortError(
-            f'SEED={seed}: is not a whole number below {fresh.SEEDS}, and not "none"'
-        )
     common = set.intersection(*(set(port.manifest.capabilities) for port in chosen))
     while True:
-        number = int(seed) if seed else secrets.randbelow(fresh.SEEDS)
+        number = secrets.randbelow(fresh.SEEDS) if seed is None else seed
         case = fresh.draw(number, common)
         try:
             traces.load(case)
         except CaseError:  # one in a few hundred has a number that no precision settles
-            if seed:
+            if seed is not None:
                 raise
             continue
         progress(f"fresh case: SEED={number} repeats it")
         return [case]
 
 
-def shard_of(cases: list[Case], word: str) -> list[Case]:
+def shard_of(cases: list[Case], shard: tuple[int, int] | None) -> list[Case]:
     """For SHARD=i/n, every n-th case from the i-th on: that part of the run is this machine's.
 
-    All cases without a word. Raises PortError for a word that is none.
+    All cases without one. Raises OptionError if nothing is left.
     """
-    if not word:
+    if shard is None:
         return cases
-    match = re.fullmatch(r"([1-9]\d{0,5})/([1-9]\d{0,5})", word)
-    if match is None or int(match[1]) > int(match[2]):
-        raise manifest.PortError(f"SHARD={word}: is not of the form i/n, as in 1/3, 2/3 and 3/3")
-    part = cases[int(match[1]) - 1 :: int(match[2])]
-    if not part:
-        raise manifest.PortError(
-            f"SHARD={word}: selects nothing: there are only {len(cases)} cases"
+    part, parts = shard
+    left = cases[part - 1 :: parts]
+    if not left:
+        raise OptionError(
+            f"SHARD={part}/{parts}: selects nothing: there are only {len(cases)} cases"
         )
-    return part
+    return left
 
 
 def check_known_failures(chosen: list[manifest.Port], cases: list[Case]) -> None:
@@ -108,7 +100,7 @@ def required_targets(words: list[str], chosen: list[manifest.Port]) -> list[mani
 
     "all" are all ports and rungs, with an emulation by that where their device is missing, but no
     rungs that need a device of their own.
-    Raises PortError for one that is not selected.
+    Raises OptionError for one that is not selected.
     """
     by_word: dict[str, manifest.Target] = {}
     either = []
@@ -121,12 +113,7 @@ def required_targets(words: list[str], chosen: list[manifest.Port]) -> list[mani
         words = [*either, *(word for word in words if word != "all")]
     for word in words:
         if word not in by_word:
-            raise manifest.PortError(
+            raise OptionError(
                 f"REQUIRE={word}: there is no such port among those selected: {', '.join(by_word)}"
             )
     return [by_word[word] for word in words]
-
-
-def progress(text: str) -> None:
-    """A line about long work, on stderr so that stdout stays for results."""
-    print(text, file=sys.stderr, flush=True)

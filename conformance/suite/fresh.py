@@ -6,7 +6,7 @@ import random
 from collections.abc import Collection
 from typing import Any
 
-from conformance.places import BUILD
+from conformance.places import BUILD, writing_build
 from reference.algorithm.layers import HIDDEN
 from reference.algorithm.settings import Settings
 from reference.cases.capabilities import implied_needs
@@ -20,7 +20,8 @@ SEEDS = 10**6
 def draw(seed: int, capabilities: Collection[str]) -> Case:
     """The random case of this seed, using only these capabilities, as a file under build/."""
     path = FOLDER / f"fresh-{seed}.toml"
-    write_atomically(path, text(seed, capabilities))
+    with writing_build():
+        write_atomically(path, text(seed, capabilities))
     return load(path)
 
 

@@ -1,7 +1,6 @@
 """Loads golden traces; derives and caches those of cases that come without."""
 
 import hashlib
-import sys
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -10,8 +9,9 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field, ValidationError
 
-from conformance.places import BUILD
+from conformance.places import BUILD, writing_build
 from conformance.suite.compare import Expected
+from conformance.terminal import progress
 from reference.algorithm import network
 from reference.arithmetic.float import FLOAT
 from reference.array import Array
@@ -209,9 +209,10 @@ def _derived(case: Case) -> Path:
     """The case's golden file under build/, made now if it is not there."""
     path = _cached(case)
     if not path.exists():
-        print(f"deriving certified golden data for {case.id} ...", file=sys.stderr, flush=True)
+        progress(f"deriving certified golden data for {case.id} ...")
         parts = {dtype: derive.derive(case, dtype) for dtype in derive.DTYPES}
-        derive.write(path, derive.assemble(case, parts))
+        with writing_build():
+            derive.write(path, derive.assemble(case, parts))
     return path
 
 

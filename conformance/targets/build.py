@@ -7,12 +7,14 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from conformance.places import BUILD, CONTRACT, IN_CLONE, PORTS, ROOT
+from conformance.places import BUILD, CONTRACT, IN_CLONE, PORTS, ROOT, writing_build
 from conformance.process import sandbox
 from conformance.process.tree import Tree
+from conformance.targets import placeholders
 from conformance.targets.manifest import Port, Target
 from reference.files import write_atomically
 
@@ -21,6 +23,7 @@ TESTS = "tests"  # the folder in a port's that holds the project's own tests of 
 DETECT_LIMIT_S = 60
 LATENCY_LIMIT_S = 120
 BUILD_LIMIT_S = 900
+STAMP = "built.json"  # in a build folder: what was built there
 
 
 @dataclass(frozen=True)
@@ -100,29 +103,52 @@ def measure_limit(target: Target, limit: list[str]) -> Outcome:
 
 
 def build(target: Target, toolchain: str) -> Outcome:
-    """Run the build commands of a target, unless nothing has changed since they last succeeded.
+    """Run the build commands of a target, unless what they last made is there and still stands.
 
-    The text of a success is what the last command printed first, if anything.
+    The text of a success is what the last command printed first, if anything. Raises UserError
+    where the harness may not write.
     """
     port, folder = target.port, build_folder(target)
     commands = [_fill(target, command) for command in _commands(target)]
-    stamp, key = folder / "built.txt", _key(port, commands, toolchain)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with open(folder.with_name(f"{folder.name}.lock"), "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # until it is closed: another run may build this, too
-        if stamp.exists():
-            built_key, _, said = stamp.read_text(encoding="utf-8").partition("\n")
-            if built_key == key:
+    key = _key(port, commands, toolchain)
+    with writing_build():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with open(folder.with_name(f"{folder.name}.lock"), "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # until it is closed: another run may build this, too
+            if (said := _standing(folder, key)) is not None:
                 return Outcome(True, said)
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
-        outcome = Outcome(True, "")
-        for command in commands:
-            outcome = run_short(command, port, BUILD_LIMIT_S)
-            if not outcome.ok:
-                return outcome
-        write_atomically(stamp, f"{key}\n{outcome.text}")
+            if folder.exists():
+                shutil.rmtree(folder)
+            folder.mkdir()
+            outcome = Outcome(True, "")
+            for command in commands:
+                outcome = run_short(command, port, BUILD_LIMIT_S)
+                if not outcome.ok:
+                    return outcome
+            made = sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+            kept = {"key": key, "said": outcome.text, "outputs": _hashes(folder, made)}
+            write_atomically(folder / STAMP, json.dumps(kept, indent=1))
     return outcome
+
+
+def _standing(folder: Path, key: str) -> str | None:
+    """What the last build said, if it was the same and no file that it made is gone or changed."""
+    try:
+        kept = json.loads((folder / STAMP).read_text(encoding="utf-8"))
+        if kept["key"] == key and kept["outputs"] == _hashes(folder, kept["outputs"]):
+            return str(kept["said"])
+    except (OSError, ValueError, LookupError, TypeError):  # no stamp, or half of one
+        pass
+    return None
+
+
+def _hashes(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    """SHA-256 of each file. Raises OSError if one is gone."""
+    found = {}
+    for name in names:
+        with open(folder / name, "rb") as file:
+            found[name] = hashlib.file_digest(file, "sha256").hexdigest()
+    return found
 
 
 def build_folder(target: Target) -> Path:
@@ -190,15 +216,13 @@ def _commands(target: Target) -> list[list[str]]:
 
 def _fill(target: Target, words: list[str]) -> list[str]:
     """Replace the placeholders that a manifest may use."""
-    places = {
-        "{port}": str(target.port.folder),
-        "{build}": str(build_folder(target)),
-        "{include}": str(HEADER.parent),
-        "{python}": sys.executable,
+    values = {
+        "port": str(target.port.folder),
+        "build": str(build_folder(target)),
+        "include": str(HEADER.parent),
+        "python": sys.executable,
     }
-    for place, value in places.items():
-        words = [word.replace(place, value) for word in words]
-    return words
+    return [placeholders.fill(word, values) for word in words]
 
 
 def _key(port: Port, commands: list[list[str]], toolchain: str) -> str:

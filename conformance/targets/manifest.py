@@ -9,17 +9,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from conformance.places import IN_CLONE, PORTS
 from conformance.statuses import Status
+from conformance.targets import folders, placeholders
 from reference.cases.arrays import read_limited
 from reference.cases.tables import Capability, DType, Strict
 from reference.errors import UserError, first_error
 
 MANIFEST = "port.toml"
 
-Command = Annotated[list[str], Field(min_length=1)]
+Filled = Annotated[str, AfterValidator(placeholders.check)]
+Command = Annotated[list[Filled], Field(min_length=1)]
 Kind = Literal["c-abi", "python", "process"]
 if TYPE_CHECKING:
     WrongStatus = str
@@ -54,8 +56,8 @@ class Emulation(Strict):
     """How to run without the device, on the first `max_iterations` of each case."""
 
     name: str = Field(min_length=1)
-    library: str | None = None  # in place of run.library
-    env: dict[str, str] = {}
+    library: Filled | None = None  # in place of run.library
+    env: dict[str, Filled] = {}
     max_iterations: int | None = Field(default=None, ge=0)
 
 
@@ -72,9 +74,9 @@ class Rung(Strict):
     dtypes: list[DType] = Field(min_length=1)
     capabilities: list[Capability] = []
     build: list[Command] = []  # after the port's own commands
-    library: str | None = None  # in place of run.library
-    module: str | None = None  # in place of run.module
-    env: dict[str, str] = {}
+    library: Filled | None = None  # in place of run.library
+    module: Filled | None = None  # in place of run.module
+    env: dict[str, Filled] = {}
     limit: Command | None = None
     device: Device | None = None  # in place of the port's
     emulated_iterations: int | None = Field(default=None, ge=0)
@@ -83,10 +85,10 @@ class Rung(Strict):
 class Launch(Strict):
     """The table [run]: what to start; which key is needed depends on the port's kind."""
 
-    library: str | None = None
-    module: str | None = None
+    library: Filled | None = None
+    module: Filled | None = None
     command: Command | None = None
-    env: dict[str, str] = {}
+    env: dict[str, Filled] = {}
     time_limit_s: float = Field(default=60.0, gt=0, le=3600)
     memory_limit_mb: int = Field(default=4096, gt=0)
 
@@ -248,19 +250,24 @@ def load(folder: Path) -> Port:
     return Port(folder.name, folder, manifest)
 
 
-def select(names: list[str]) -> list[Port]:
-    """The ports of these names or folders, or all of ports/ where none is named.
+def select(values: list[str]) -> list[Port]:
+    """The ports that these values name, by names or folders, or all of ports/ without any.
 
-    A named port is meant without its rungs; "PORT:RUNG" is one of them. Raises PortError for an
-    unknown name, a folder without manifest, or two ports of a name.
+    A value may name several, with spaces between. A named port is meant without its rungs;
+    "PORT:RUNG" is one of them. Raises PortError for an unknown name, a folder without manifest, or
+    two ports of a name.
     """
-    if not names:
+    if not values:
         if not (here := _here()):
             raise PortError("no ports selected: give the folder of one, as in ./myport")
         return [load(folder) for folder in here]
     ports: dict[str, Port] = {}
-    for name in names:
-        folder, rung = _parts(name)
+    for name in (name for value in values for name in folders.split(value)):
+        if (found := folders.find(name)) is None:
+            known = "" if folders.is_path(name) else ", ".join(folder.name for folder in _here())
+            hint = f"the ports here are {known}" if known else "give a folder"
+            raise PortError(f"PORT={name}: there is no such port; {hint}")
+        folder, rung = found
         port = load(folder).alone()
         target = port.name
         if rung:
@@ -275,18 +282,6 @@ def select(names: list[str]) -> list[Port]:
             raise PortError(f"{folder}: a port named {target!r} is already at {before.folder}")
         ports[port.name] = replace(port, only=already | {target})
     return list(ports.values())
-
-
-def _parts(name: str) -> tuple[Path, str]:
-    """A port's folder, and a rung's name or "". A bare name is a folder of ports/."""
-    a_path = "/" in name or name in (".", "..")
-    bare, _, rung = (name, "", "") if Path(name).is_dir() else name.partition(":")
-    folder = Path(bare).resolve() if a_path else PORTS / bare
-    if not folder.is_dir():
-        known = ", ".join(folder.name for folder in _here())
-        hint = f"the ports here are {known}" if known and not a_path else "give a folder"
-        raise PortError(f"PORT={name}: there is no such port; {hint}")
-    return folder, rung
 
 
 def _here() -> list[Path]:

@@ -5,31 +5,28 @@ import shutil
 import string
 import tempfile
 from pathlib import Path
-from typing import get_args
 
 from conformance.places import CONTRACT, IN_CLONE, command
 from conformance.targets.manifest import Kind, PortError
 
 STARTERS = Path(__file__).parent / "starters"
-KINDS = get_args(Kind)
 FIRST_CASE = "one-step"
 
 
-def write(folder: Path, kind: str) -> str:
+def write(folder: Path, kind: Kind) -> str:
     """Make the folder of a new port, and return what its author should read next.
 
-    Raises PortError for a name, a place or a kind that cannot be.
+    Raises PortError for a name or a place that cannot be.
     """
     folder = folder.resolve()
-    if kind not in KINDS:
-        raise PortError(f"KIND={kind}: there is no such kind; it is {', '.join(KINDS)}")
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.+-]*", folder.name):
+    if not re.fullmatch(r"[^\W_][\w.+-]*", folder.name):
         raise PortError(
             f"NAME={folder.name}: is not a name for a port: letters, digits and _ . + -, please"
         )
     if folder.exists():
         raise PortError(f"{folder}: is there already, and stays as it is; take another name")
     try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
         unfinished = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
         try:
             for path in [STARTERS / "README.md", *sorted((STARTERS / kind).iterdir())]:

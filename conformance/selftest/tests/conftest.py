@@ -72,12 +72,14 @@ def conformance(tmp_path: Path) -> Conformance:
         *ports: Path | str,
         cases: str | Path = CASES / "one-step.toml",
         options: tuple[str, ...] = ("--no-timing",),
+        seed: str | None = "none",
     ) -> Done:
         file = tmp_path / "results.json"
         if "--resume" not in options:
             file.unlink(missing_ok=True)
         command = [sys.executable, "-m", "pytest", "conformance", "-q", "--cases", str(cases)]
-        command += ["--results", str(file), "-p", "no:cacheprovider", "--seed", "none", *options]
+        command += ["--results", str(file), "-p", "no:cacheprovider", *options]
+        command += ["--seed", seed] if seed is not None else []
         if "-n" not in options:  # of a plugin
             command.append("--disable-plugin-autoload")  # as `python -m conformance` does
         for port in ports:

@@ -20,16 +20,24 @@ from conformance.session.engine import execute
 from conformance.session.options import Options
 port, results = sys.argv[1:]
 said = []
-options = Options(ports=[port], cases="one-step smallest", results=Path(results), timed=False)
+options = Options([port], "one-step smallest", [], Path(results), "none", None, False, False)
 outcome = execute(options, said.append)
 assert said[-1] == "2 of 2: right on smallest", said
 sys.exit(outcome.failed)
 """
 
 
-def options(*ports: Path, results: Path, **more: bool) -> Options:
-    named = [str(port) for port in ports]
-    return Options(ports=named, cases="one-step smallest", results=results, timed=False, **more)
+def options(*ports: Path, results: Path) -> Options:
+    return Options(
+        ports=[str(port) for port in ports],
+        cases="one-step smallest",
+        require=[],
+        results=results,
+        seed=None,
+        shard=None,
+        resume=False,
+        timed=False,
+    )
 
 
 def test_a_run_needs_no_pytest(make_port: MakePort, tmp_path: Path) -> None:

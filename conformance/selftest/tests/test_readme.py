@@ -40,7 +40,8 @@ def test_make_commands_and_variables_exist(name: str) -> None:
     for command in re.findall(r"(?:`|^ {4})(make [^`#\n]*)", (ROOT / name).read_text(), re.M):
         for word in command.split()[1:]:
             if (variable := re.match(r"([A-Z]+)=", word)) is not None:
-                assert re.search(rf"^{variable[1]} +[:?]=", makefile, re.M), command
+                [target] = re.findall(r"(?:^| )([a-z-]+)(?= |$)", command.removeprefix("make "))[:1]
+                assert re.search(rf"^{target}:.*##.*\b{variable[1]}=", makefile, re.M), command
             elif re.fullmatch(r"[a-z-]+", word) and "=" not in command.split(word)[0]:
                 assert re.search(rf"^{word}:", makefile, re.M), command
 

@@ -10,8 +10,9 @@ import psutil
 import pytest
 
 from conformance.bench import race
+from conformance.bench.options import Plan
 from conformance.bench.short_race import ROUNDS, short_race
-from conformance.bench.tournament import Plan, Tournament
+from conformance.bench.tournament import Tournament
 from conformance.bench.workloads import Workload
 from conformance.process.channel import Trouble
 from conformance.selftest.tests.conftest import CASES, ROOT, Conformance, MakePort

@@ -1,0 +1,37 @@
+"""Which folder the name of a port means: one of ports/, or a path to anywhere."""
+
+from pathlib import Path
+
+from conformance.places import PORTS
+from conformance.terminal import at, words
+
+
+def is_path(name: str) -> bool:
+    """A bare name is a folder of ports/; all else is a path."""
+    return "/" in name or name in (".", "..")
+
+
+def find(name: str) -> tuple[Path, str] | None:
+    """The folder that is there for NAME or NAME:RUNG, and the rung or ""."""
+    bare, colon, rung = name.rpartition(":")
+    if (folder := _folder(name)).is_dir():
+        return folder, ""
+    if colon and (folder := _folder(bare)).is_dir():
+        return folder, rung
+    return None
+
+
+def split(value: str) -> list[str]:
+    """The names in a value, with spaces between; a folder that is there may have some inside."""
+    return words(value, _is_there)
+
+
+def _folder(name: str) -> Path:
+    return at(name).resolve() if is_path(name) else PORTS / name
+
+
+def _is_there(name: str) -> bool:
+    try:
+        return find(name) is not None
+    except OSError:  # many words are too long for the name of a folder
+        return False
