@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from conformance.selftest.tests.conftest import ROOT, copied
+from conformance.selftest.tests.conftest import copied
 
 MOST_FILES = 6
 ONLY_CASE = "one-step"  # the copy has no other
