@@ -120,7 +120,7 @@ def step(X: Array, y: Array, state: Sequence[Array], *, iteration: int = 0, **gi
     """One update, with every intermediate.
 
     X is (samples, n_0), y is (samples, n_K), both of the dtype of `state`, a list of matrices
-    in the order of `reference.state.names`. `iteration` counts updates from 0: it picks the
+    in the order of `state.names`. `iteration` counts updates from 0: it picks the
     batch, and what is drawn at random; `given` are fields of `Settings`.
     """
     settings = Settings(**given)

@@ -141,10 +141,9 @@ def _checked(hint: Any) -> Any:
     kind, allowed = get_args(hint)
     if not isinstance(allowed, Range):
         return Annotated[str, one_of(allowed)]
-    finite = False if kind is float else None
-    return Annotated[
-        kind, Field(ge=allowed.least, gt=allowed.above, lt=allowed.below, allow_inf_nan=finite)
-    ]
+    least, above, below = allowed
+    not_finite = False if kind is float else None
+    return Annotated[kind, Field(ge=least, gt=above, lt=below, allow_inf_nan=not_finite)]
 
 
 def _with_settings(base: type[Strict], table: str) -> type[Strict]:

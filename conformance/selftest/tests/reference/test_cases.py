@@ -4,6 +4,7 @@ import csv
 import json
 import subprocess
 import sys
+from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +84,19 @@ MISTAKES = [
     ("iterations = 10", "iterations = 10\nphilox_seed = 1", "philox_seed needs"),
     ("iterations = 10", "iterations = 10\ndropout = 0.5", "needs must list 'dropout'"),
     ("[2, 2, 1]", "[2, 2, 1]\nbatch_norm = true", "batch_norm and network.norm_epsilon go"),
+    (
+        "[2, 2, 1]",
+        '[2, 2, 1]\nactivation = "softmax"',
+        "network.activation: input should be 'sigmoid', 'tanh' or 'relu' (found 'softmax')",
+    ),
+    ("iterations = 10", "iterations = 10\nbias = true", "unknown key 'training.bias'"),
+    ("iterations = 10", "iterations = 10\nl1 = -1", "training.l1: input should be greater than or"),
+    (
+        "iterations = 10",
+        "iterations = 10\nl2 = nan",
+        "training.l2: input should be a finite number",
+    ),
+    ("iterations = 10", "iterations = 10\nbatch_size = 1.5", "training.batch_size"),
     ("numpy_seed = 1", "numpy_seed = 1\ndrawn_by_port = [-1]", "init.drawn_by_port[0]"),
     ("numpy_seed = 1", "numpy_seed = 1\ndrawn_by_port = [1]", "needs must list 'numpy-seed'"),
     (
@@ -260,6 +274,18 @@ def test_inputs_are_rounded_to_the_dtype(small: Path) -> None:
     assert case.settings_for("float32") == {"alpha": float(np.float32(0.1))}
     X, y, syn = case.arrays("float32")
     assert {a.dtype.name for a in (X, y, *syn)} == {"float32"}
+
+
+def test_a_case_can_be_arrays_without_a_file(small: Path) -> None:
+    of_file = load(small)
+    case = replace(of_file, weights=[2 * w for w in of_file.weights], file=None)
+    assert (case.arrays("float64")[2][0] == 2 * of_file.arrays("float64")[2][0]).all()
+    assert case.settings_for("float64") == of_file.settings_for("float64")
+    assert of_file.path == small
+    with pytest.raises(AssertionError, match="small was not read from a file"):
+        _ = case.path
+    with pytest.raises(FrozenInstanceError):
+        case.file = of_file.file  # type: ignore[misc]
 
 
 def test_digits_are_those_that_scikit_learn_ships() -> None:
