@@ -27,7 +27,7 @@ option = $(if $($1),$2 "$$$1")
 # Nothing is made where a variable is misspelt, or of no use to what is to be made.
 GIVEN := $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name)$(if $($(name)),,=)))
 ifneq ($(shell $(PYTHON) -IS .ci/variables "$(MAKECMDGOALS)" $(GIVEN) || echo $$?),)
-    $(error nothing was done)
+$(error nothing was done)
 endif
 
 .DEFAULT_GOAL := help

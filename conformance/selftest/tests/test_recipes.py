@@ -123,7 +123,9 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
     """A copy of the clone with one case and one port."""
-    return copied(tmp_path, [ONLY_CASE], "ports/numpy", "Makefile", "pyproject.toml", README)
+    return copied(
+        tmp_path, [ONLY_CASE], "ports/numpy", "Makefile", "pyproject.toml", ".github", README
+    )
 
 
 @pytest.fixture

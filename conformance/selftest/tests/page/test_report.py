@@ -1,15 +1,20 @@
 """What `make report` writes: a page, a summary and badges; and the JUnit file beside them."""
 
+import io
+import math
 import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from conformance.page import command as report
 from conformance.page import verdicts
 from conformance.page.excerpts import STEPS, Program, programs
+from conformance.record import tables
 from conformance.selftest.tests.page.report_files import command, read
+from conformance.statuses import Status
 from conformance.suite.markers import MarkerError, excerpts
 from conformance.targets import manifest
 
@@ -76,7 +81,7 @@ def test_a_large_report_is_smaller_than_3_mb(judged: Path) -> None:
                 "port": port,
                 "case": case,
                 "dtype": dtype,
-                "status": "SKIP" if position % 3 == 2 else "PASS",
+                "status": Status.SKIP if position % 3 == 2 else Status.PASS,
                 "reason": "Why this was not run, in a sentence of the usual length."
                 * (position % 3 == 2),
                 "drift": right.drift if position < 40 and case == "three-layer" else [],
@@ -169,8 +174,14 @@ def test_a_failure_that_is_not_finite_is_not_hidden_by_a_smaller_one(judged: Pat
         first.but(status="FAIL", margin=None),
         second.but(status="FAIL"),
     ]
-    [row] = verdicts.rows(found.model_copy(update={"results": told}))
-    assert row.margin is None
+    infinite = found.model_copy(update={"results": told})
+    [row] = verdicts.rows(infinite)
+    assert row.margin == math.inf
+    # The terminal and the page show the same.
+    out = io.StringIO()
+    tables.verdicts(Console(file=out, width=100), told)
+    assert "FAIL inf" in out.getvalue()
+    assert ">FAIL inf</a>" in report.render(infinite, [])["index.html"]
     [row] = verdicts.rows(found.model_copy(update={"results": [first, second]}))
     assert row.margin == max(first.margin or 0, second.margin or 0) > 0
 
