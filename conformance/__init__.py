@@ -2,7 +2,7 @@
 
 The rooms, lower ones first; none imports one above it:
 
-    places, terminal, statuses          where things are, what a person sees, how a port can do
+    ground/                             what every room stands on
     contract/                           what a port author reads, and C's include path
     process/  targets/  wire/  suite/   programs; ports that run; questions; what is expected
     verdict/                            right or wrong, and why

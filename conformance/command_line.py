@@ -14,13 +14,13 @@ from rich.table import Table
 from rich.text import Text
 
 from conformance.bench import options as bench_options
-from conformance.places import BUILD, CASES, HERE, IN_CLONE, NAME, ROOT, from_here
+from conformance.ground.places import BUILD, CASES, HERE, IN_CLONE, NAME, ROOT, from_here
+from conformance.ground.terminal import Joined, OptionError, Parser, console, path, paths, text
 from conformance.record import merge, models, store, tables
 from conformance.record.machine import machine
 from conformance.record.models import Results
 from conformance.session import options
 from conformance.targets import build, manifest, starter
-from conformance.terminal import Joined, OptionError, Parser, console, path, paths, text
 from reference.cases.case import load_all
 from reference.errors import UserError
 

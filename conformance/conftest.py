@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 
+from conformance.ground.terminal import OptionError, console, progress, text
 from conformance.record import merge, tables
-from conformance.session.engine import Outcome, Session
+from conformance.session.engine import Finished, Session
 from conformance.session.options import Options, add
-from conformance.terminal import OptionError, console, progress, text
 from reference.errors import UserError
 
 HERE = Path(__file__).parent
 MATRIX = HERE / "test_ports.py"
 SESSION = pytest.StashKey[Session]()
-OUTCOME = pytest.StashKey[Outcome]()
+FINISHED = pytest.StashKey[Finished]()
 INTERRUPTED = 130  # as shells have it: 128 + SIGINT
 
 
@@ -84,25 +84,25 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     run = session.config.stash.get(SESSION, None)
     if run is None or session.config.option.collectonly:
         return
-    outcome = run.finish(interrupted=exitstatus == pytest.ExitCode.INTERRUPTED)
-    session.config.stash[OUTCOME] = outcome
-    if not outcome.written:
+    finished = run.finish(interrupted=exitstatus == pytest.ExitCode.INTERRUPTED)
+    session.config.stash[FINISHED] = finished
+    if not finished.written:
         session.exitstatus = 2
-    elif not outcome.results.complete:
+    elif not finished.results.complete:
         progress("interrupted: the results are not complete")
         session.exitstatus = INTERRUPTED
-    elif outcome.failed:
+    elif finished.failed:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    if (outcome := config.stash.get(OUTCOME, None)) is None:
+    if (finished := config.stash.get(FINISHED, None)) is None:
         return
     out = console()
-    tables.show(out, outcome.results)
-    for line in merge.elsewhere(outcome.elsewhere):
+    tables.show(out, finished.results)
+    for line in merge.elsewhere(finished.elsewhere):
         out.print(line, soft_wrap=True)
-    if outcome.written:
+    if finished.written:
         out.print(f"results: {config.stash[SESSION].options.results}", soft_wrap=True)
-    for problem in outcome.problems:
+    for problem in finished.problems:
         progress(f"error: {problem}")

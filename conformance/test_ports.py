@@ -2,8 +2,8 @@
 
 import pytest
 
+from conformance.ground.statuses import Status
 from conformance.session.engine import Session
-from conformance.statuses import Status
 from reference.cases.case import Case
 
 

@@ -22,7 +22,7 @@ from reference.cases.case import Case, CaseError, load, load_all
 from reference.cases.tables import DType
 from reference.errors import UserError
 from reference.golden import checksums, derive
-from reference.golden.checks import Run
+from reference.golden.checks import KEYS, Run
 from reference.golden.parallel import in_parallel
 from reference.golden.start import Start
 
@@ -187,7 +187,7 @@ def _pairs(
 ) -> Iterator[tuple[tuple[DType, str, int, str], dict[str, Any], dict[str, Any]]]:
     """Each tensor of two golden files with equal values, and its place in them."""
     for dtype in derive.DTYPES:
-        for kind in ("checkpoints", "steps", "predictions"):
+        for kind in KEYS:
             for old, new in zip(committed[dtype][kind], derived[dtype][kind], strict=True):
                 for before, after in zip(old["tensors"], new["tensors"], strict=True):
                     yield (dtype, kind, old["iteration"], before["name"]), before, after

@@ -2,7 +2,7 @@
 
 from conformance.bench.race import Contender, pinned
 from conformance.bench.workloads import Workload
-from conformance.statuses import Status
+from conformance.ground.statuses import Status
 
 TOO_SLOW_S = 3.0  # a target that takes longer for its shortest run is not timed
 LONGEST = 1 / 4  # of a turn: the longest run that is chosen

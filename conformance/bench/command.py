@@ -9,8 +9,8 @@ from conformance.bench import curves, plot, show
 from conformance.bench.files import Bench
 from conformance.bench.options import Plan
 from conformance.bench.tournament import Tournament
+from conformance.ground.terminal import console, progress
 from conformance.record import store
-from conformance.terminal import console, progress
 
 
 def main(arguments: argparse.Namespace) -> int:

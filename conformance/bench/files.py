@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from conformance.bench.statistics import Estimate
+from conformance.ground.statuses import Status
 from conformance.record.machine import Machine
 from conformance.record.models import PortInfo
-from conformance.statuses import Status
 from conformance.verdict.verdict import Model
 from reference.cases.tables import DType
 

@@ -37,7 +37,7 @@ from pydantic import ValidationError
 
 from conformance.bench.files import Latency, Roofline, Said
 from conformance.bench.workloads import Workload
-from conformance.places import ROOT
+from conformance.ground.places import ROOT
 from conformance.targets import build
 from conformance.targets.manifest import Target
 from reference.cases.tables import DType

@@ -8,8 +8,8 @@ from typing import get_args
 
 from conformance.bench.statistics import LEAST_ROUNDS
 from conformance.bench.workloads import SWEEPS, WORKLOADS, Workload
-from conformance.places import BUILD, from_here
-from conformance.terminal import near, path, text, whole
+from conformance.ground.places import BUILD, from_here
+from conformance.ground.terminal import near, path, text, whole
 from reference.cases.tables import DType
 
 ROUNDS = 7

@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from conformance.bench.statistics import Fit, fit
+from conformance.ground.statuses import Status
+from conformance.ground.terminal import progress
 from conformance.process.channel import Trouble
-from conformance.statuses import Status
 from conformance.suite.compare import Expected, compare
 from conformance.suite.traces import Trace
-from conformance.terminal import progress
 from conformance.verdict.divergence import one_line
 from conformance.verdict.judge import Judge
 from conformance.verdict.verdict import Verdict, finite

@@ -14,13 +14,13 @@ from conformance.bench.options import Plan
 from conformance.bench.race import Contender, pinned, race
 from conformance.bench.summary import rows
 from conformance.bench.workloads import Workload
+from conformance.ground.statuses import Status
+from conformance.ground.terminal import progress
 from conformance.record import models
 from conformance.record.machine import machine
-from conformance.statuses import Status
 from conformance.suite.traces import Trace
 from conformance.targets import build, manifest
 from conformance.targets.build import NotReady, Ready
-from conformance.terminal import progress
 from conformance.verdict.judge import Judge
 from conformance.verdict.verdict import Verdict
 from conformance.wire.bulk import BulkClient

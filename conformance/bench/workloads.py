@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from conformance.places import CASES
+from conformance.ground.places import CASES
 from conformance.suite import traces
 from conformance.suite.compare import Expected
 from conformance.suite.traces import Due, Trace

@@ -6,7 +6,7 @@ from functools import cache, partial
 
 import numpy as np
 
-from conformance.places import CASES
+from conformance.ground.places import CASES
 from conformance.record.models import Results
 from conformance.suite import known_bugs, traces
 from conformance.suite.compare import Expected, compare, farthest

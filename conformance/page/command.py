@@ -9,16 +9,16 @@ from markupsafe import Markup
 
 from conformance.bench import curves
 from conformance.bench.files import Bench
+from conformance.ground.places import IN_CLONE
+from conformance.ground.terminal import progress
 from conformance.page import article, plots, sides, verdicts
 from conformance.page.excerpts import programs
 from conformance.page.learning import learning
-from conformance.places import IN_CLONE
 from conformance.record import store, tables
 from conformance.record.models import Results, Timing
 from conformance.record.store import ResultsError
 from conformance.suite.markers import MarkerError
 from conformance.targets import manifest
-from conformance.terminal import progress
 from reference.golden.derive import FACTOR
 
 PAGE, SUMMARY, BADGES = "index.html", "summary.md", "badges"

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from conformance.places import PORTS, ROOT
+from conformance.ground.places import PORTS, ROOT
 from conformance.suite import known_bugs
 from conformance.suite.markers import Excerpt, excerpts
 

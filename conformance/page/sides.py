@@ -11,8 +11,8 @@ from pygments.lexers import TextLexer, get_lexer_for_filename
 from pygments.token import Comment, Keyword, Name, Number, String, _TokenType
 from pygments.util import ClassNotFound
 
+from conformance.ground.places import ROOT
 from conformance.page.excerpts import STEPS, Program
-from conformance.places import ROOT
 from conformance.suite.markers import Excerpt
 from reference.cases.tables import Strict
 

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from conformance.ground.statuses import Status, worst
 from conformance.record.cells import Cell, cell, worst_margin
 from conformance.record.models import PortInfo, Results
-from conformance.statuses import Status, worst
 from conformance.verdict.verdict import Verdict
 
 

@@ -15,8 +15,8 @@ import time
 from types import TracebackType
 from typing import IO, Self
 
+from conformance.ground.statuses import Status
 from conformance.process import sandbox, tree
-from conformance.statuses import Status
 from reference import errors
 
 STDERR_KEPT = 4000

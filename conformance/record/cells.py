@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from conformance.statuses import Status, worst
+from conformance.ground.statuses import Status, worst
 from conformance.verdict.verdict import Verdict
 
 V = TypeVar("V", bound=Verdict)

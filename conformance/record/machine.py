@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import AwareDatetime
 
-from conformance.places import IN_CLONE, NAME, ROOT
+from conformance.ground.places import IN_CLONE, NAME, ROOT
 from conformance.verdict.verdict import Model
 
 

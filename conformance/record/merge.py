@@ -21,15 +21,15 @@ from typing import Literal
 
 from rich.console import Console
 
-from conformance.places import CASES, IN_CLONE, PORTS
+from conformance.ground.places import CASES, IN_CLONE, PORTS
+from conformance.ground.statuses import Status
+from conformance.ground.terminal import console
 from conformance.record import store, tables
 from conformance.record.machine import Machine
 from conformance.record.models import CaseInfo, PortInfo, Results
 from conformance.record.store import ResultsError, check_writable
-from conformance.statuses import Status
 from conformance.suite import traces
 from conformance.targets.build import files_sha256
-from conformance.terminal import console
 from conformance.verdict.verdict import Model, Verdict
 from reference.cases.case import load
 from reference.errors import UserError

@@ -8,8 +8,8 @@ from typing import Literal, Self
 
 from pydantic import model_validator
 
+from conformance.ground.statuses import Status
 from conformance.record.machine import Machine
-from conformance.statuses import Status
 from conformance.targets.build import Ready
 from conformance.verdict.judge import Judge
 from conformance.verdict.verdict import CheckKind, Model, Verdict

@@ -7,9 +7,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from conformance.ground.statuses import Status
 from conformance.record.cells import Cell, V, cell
 from conformance.record.models import CapabilityResult, Results, Teeth, Timing
-from conformance.statuses import Status
 from conformance.verdict.verdict import Verdict
 
 NAME_WIDTH = 18

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from conformance.places import CONTRACT, PORTS
+from conformance.ground.places import CONTRACT, PORTS
 from conformance.suite import traces
 from conformance.targets import build
 from conformance.targets.manifest import Device, Emulation, Port, select

@@ -13,10 +13,10 @@ from functools import partial
 
 import numpy as np
 
-from conformance.places import BUILD
+from conformance.ground.places import BUILD
+from conformance.ground.statuses import Status
 from conformance.record.models import Kill, TeethMutant, TeethVariant
 from conformance.selftest import variants
-from conformance.statuses import Status
 from conformance.suite import known_bugs
 from conformance.suite.compare import compare
 from conformance.suite.known_bugs import KnownBug

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from conformance.places import PORTS
+from conformance.ground.places import PORTS
 from conformance.targets.manifest import MANIFEST, Port, load
 from reference.cases.tables import Strict
 

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from conformance.ground.statuses import Status
 from conformance.record.models import CapabilityResult
-from conformance.statuses import Status
 from conformance.verdict.judge import Judge
 from conformance.verdict.verdict import Verdict
 from reference.cases.capabilities import CAPABILITIES

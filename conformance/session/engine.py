@@ -9,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from conformance.bench.short_race import short_race
-from conformance.places import PORTS
+from conformance.ground.places import PORTS
+from conformance.ground.statuses import Status
 from conformance.record import store
 from conformance.record.machine import machine
 from conformance.record.models import CaseInfo, Results, Timing, port_info
@@ -23,7 +24,6 @@ from conformance.session.selection import (
     required_targets,
     shard_of,
 )
-from conformance.statuses import Status
 from conformance.suite import traces
 from conformance.targets import build, manifest
 from conformance.targets.build import NotReady
@@ -38,7 +38,7 @@ Key = tuple[str, str, DType]  # a target, a case and a dtype
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Finished:
     """What a run came to: the results, and why it fails, beside its verdicts."""
 
     results: Results
@@ -107,7 +107,7 @@ class Session:
         assert self._pool is not None
         return self._kept(target, case) or self._pool.verdicts_of(target, case)
 
-    def finish(self, *, interrupted: bool = False) -> Outcome:
+    def finish(self, *, interrupted: bool = False) -> Finished:
         """Time what passed, end all processes, and write the results file.
 
         Of an interrupted run, it has the verdicts that there are by now.
@@ -140,7 +140,7 @@ class Session:
         except store.ResultsError as error:  # the disk is full by now
             written = False
             problems.append(str(error))
-        return Outcome(results, problems, self._elsewhere(), written)
+        return Finished(results, problems, self._elsewhere(), written)
 
     def _kept(self, target: str, case: Case) -> dict[DType, Verdict] | None:
         """The verdicts of an earlier run, if all dtypes have one."""
@@ -210,7 +210,7 @@ class Session:
             judge.close()
 
 
-def execute(options: Options, on_progress: Progress) -> Outcome:
+def execute(options: Options, on_progress: Progress) -> Finished:
     """A whole run; a ^C ends it early. Raises UserError for a user's mistake."""
     session = Session(options, on_progress)
     interrupted = False

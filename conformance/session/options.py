@@ -10,9 +10,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 
-from conformance.places import BUILD, from_here
+from conformance.ground.places import BUILD, from_here
+from conformance.ground.terminal import names, path, text
 from conformance.suite import fresh
-from conformance.terminal import names, path, text
 
 
 @dataclass(frozen=True, eq=False)  # each equals itself alone, as plugins of pytest must

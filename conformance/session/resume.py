@@ -7,10 +7,10 @@ so that each failure is explained.
 
 from collections.abc import Mapping, Sequence
 
+from conformance.ground.statuses import Status
 from conformance.record.machine import Machine, machine
 from conformance.record.models import CaseInfo, Results, port_info
 from conformance.record.store import ResultsError
-from conformance.statuses import Status
 from conformance.verdict.judge import Judge
 from conformance.verdict.verdict import Verdict
 from reference.cases.tables import DType

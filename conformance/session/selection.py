@@ -3,10 +3,10 @@
 import secrets
 from typing import Literal
 
-from conformance.places import CASES
+from conformance.ground.places import CASES
+from conformance.ground.terminal import OptionError, at, near, progress, there, words
 from conformance.suite import fresh, traces
 from conformance.targets import manifest
-from conformance.terminal import OptionError, at, near, progress, there, words
 from reference.cases.capabilities import CAPABILITIES
 from reference.cases.case import Case, CaseError, load_all
 

@@ -6,7 +6,7 @@ import random
 from collections.abc import Collection
 from typing import Any
 
-from conformance.places import BUILD, writing_build
+from conformance.ground.places import BUILD, writing_build
 from reference.algorithm.layers import HIDDEN
 from reference.algorithm.settings import Settings
 from reference.cases.capabilities import implied_needs

@@ -9,9 +9,9 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field, ValidationError
 
-from conformance.places import BUILD, writing_build
+from conformance.ground.places import BUILD, writing_build
+from conformance.ground.terminal import progress
 from conformance.suite.compare import Expected
-from conformance.terminal import progress
 from reference.algorithm import network
 from reference.arithmetic.float import FLOAT
 from reference.array import Array

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from conformance.places import BUILD, CONTRACT, IN_CLONE, PORTS, ROOT, writing_build
+from conformance.ground.places import BUILD, CONTRACT, IN_CLONE, PORTS, ROOT, writing_build
 from conformance.process import sandbox
 from conformance.process.tree import Tree
 from conformance.targets import placeholders

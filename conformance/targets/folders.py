@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from conformance.places import PORTS
-from conformance.terminal import at, words
+from conformance.ground.places import PORTS
+from conformance.ground.terminal import at, words
 
 
 def is_path(name: str) -> bool:

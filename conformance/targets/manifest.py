@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
-from conformance.places import IN_CLONE, PORTS
-from conformance.statuses import Status
+from conformance.ground.places import IN_CLONE, PORTS
+from conformance.ground.statuses import Status
 from conformance.targets import folders, placeholders
 from reference.cases.arrays import read_limited
 from reference.cases.tables import Capability, DType, Strict

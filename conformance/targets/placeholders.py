@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 
-from conformance.terminal import near
+from conformance.ground.terminal import near
 
 PLACEHOLDERS = ("port", "build", "include", "python")
 # Neither `${word}`, which shells and JavaScript have, nor `{{word}}` of templates, nor `{ word }`.

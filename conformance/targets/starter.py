@@ -6,7 +6,7 @@ import string
 import tempfile
 from pathlib import Path
 
-from conformance.places import CONTRACT, IN_CLONE, command
+from conformance.ground.places import CONTRACT, IN_CLONE, command
 from conformance.targets.manifest import Kind, PortError
 
 STARTERS = Path(__file__).parent / "starters"

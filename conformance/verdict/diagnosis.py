@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from conformance.places import ROOT
+from conformance.ground.places import ROOT
 from conformance.suite import known_bugs, markers
 from conformance.suite.compare import Expected
 from conformance.suite.known_bugs import KnownBug

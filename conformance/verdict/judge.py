@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from conformance.places import CASES, command
+from conformance.ground.places import CASES, command
+from conformance.ground.statuses import Status
 from conformance.process.channel import Channel, Trouble
-from conformance.statuses import Status
 from conformance.suite.compare import compare, farthest
 from conformance.suite.traces import Trace
 from conformance.targets.build import NotReady, Ready, files_sha256

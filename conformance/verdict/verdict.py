@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from conformance.statuses import Status
+from conformance.ground.statuses import Status
 from conformance.suite.compare import Deviation
 from reference.cases.tables import DType
 from reference.golden.checks import KINDS, Check

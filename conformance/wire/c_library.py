@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from conformance.wire.requests import SETTINGS, Answer, FailureError, UnsupportedError
+from conformance.wire.requests import SETTINGS, FailureError, Message, UnsupportedError
 from reference.algorithm.batches import batch_slice
 from reference.array import Array
 
@@ -43,7 +43,7 @@ class CLibrary:
             return None
         return [seconds[i] for i in range(3)] if seconds else None
 
-    def train(self, X: Array, y: Array, state: list[Array], request: Answer) -> Answer:
+    def train(self, X: Array, y: Array, state: list[Array], request: Message) -> Message:
         """See Adapter."""
         checkpoints = np.array(request["checkpoints"], dtype=np.int64)
         networks = request.get("networks", 1)
@@ -64,7 +64,7 @@ class CLibrary:
             ]
         }
 
-    def step(self, X: Array, y: Array, state: list[Array], request: Answer) -> Answer:
+    def step(self, X: Array, y: Array, state: list[Array], request: Message) -> Message:
         """See Adapter."""
         batch = batch_slice(len(X), request.get("batch_size", 0), request.get("iteration", 0))
         shapes = [(batch.stop - batch.start, units) for units in request["layers"][1:]]
@@ -80,20 +80,20 @@ class CLibrary:
             "weights": _split(new, [w.shape for w in state]),
         }
 
-    def predict(self, X: Array, state: list[Array], request: Answer) -> Answer:
+    def predict(self, X: Array, state: list[Array], request: Message) -> Message:
         """See Adapter."""
         output = _unwritten(len(X), request["layers"][-1], like=X)
         self._call("predict", request, [X, _flat(state)], [output])
         return {"output": output}
 
-    def initial(self, request: Answer) -> Answer:
+    def initial(self, request: Message) -> Message:
         """See Adapter."""
         shapes = [tuple(shape) for shape in request["shapes"]]
         state = _unwritten(sum(map(math.prod, shapes)), like=np.empty(0, request["dtype"]))
         self._call("initial", request, [], [state])
         return {"weights": _split(state, shapes)}
 
-    def _call(self, name: str, request: Answer, inputs: list[Array], outputs: list[Array]) -> None:
+    def _call(self, name: str, request: Message, inputs: list[Array], outputs: list[Array]) -> None:
         suffix = {"float64": "f64", "float32": "f32"}[request["dtype"]]
         function_name = f"backprop_{name}_{suffix}"
         layers = _fenced(np.array(request["layers"], dtype=np.int64))

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from conformance.ground.statuses import Status
 from conformance.process.channel import Channel, Trouble, printable
-from conformance.statuses import Status
 from reference.array import Array
 from reference.golden.checks import Check, Points
 from reference.golden.start import At, Shape, Spec

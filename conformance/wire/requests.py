@@ -4,7 +4,7 @@ from typing import Any
 
 from reference.algorithm.settings import Settings
 
-Answer = dict[str, Any]
+Message = dict[str, Any]
 # What a request may hold beside sizes and data: the settings, the number of the update in a single
 # step, and how many networks there are.
 SETTINGS = {*Settings._fields, "iteration", "networks"}

@@ -24,7 +24,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from conformance.wire.c_library import CLibrary
-from conformance.wire.requests import SETTINGS, Answer, FailureError, UnsupportedError
+from conformance.wire.requests import SETTINGS, FailureError, Message, UnsupportedError
 from reference.array import Array
 
 FORMAT = 1
@@ -39,16 +39,16 @@ class Adapter(Protocol):
     def device_seconds(self) -> list[float] | None:
         """What the last call took by the device's own clock, if it has one: see backprop.h."""
 
-    def train(self, X: Array, y: Array, state: list[Array], request: Answer) -> Answer:
+    def train(self, X: Array, y: Array, state: list[Array], request: Message) -> Message:
         """The answer to a free run."""
 
-    def step(self, X: Array, y: Array, state: list[Array], request: Answer) -> Answer:
+    def step(self, X: Array, y: Array, state: list[Array], request: Message) -> Message:
         """The answer to one update."""
 
-    def predict(self, X: Array, state: list[Array], request: Answer) -> Answer:
+    def predict(self, X: Array, state: list[Array], request: Message) -> Message:
         """The answer to inference."""
 
-    def initial(self, request: Answer) -> Answer:
+    def initial(self, request: Message) -> Message:
         """The answer to drawing initial weights."""
 
 
@@ -73,7 +73,7 @@ class PythonModule:
         seconds = clock()
         return None if seconds is None else [float(part) for part in seconds]
 
-    def train(self, X: Array, y: Array, state: list[Array], request: Answer) -> Answer:
+    def train(self, X: Array, y: Array, state: list[Array], request: Message) -> Message:
         """See Adapter."""
         run = self._call("train", request, X, y, state, list(request["checkpoints"]))
         return {
@@ -87,23 +87,23 @@ class PythonModule:
             ]
         }
 
-    def step(self, X: Array, y: Array, state: list[Array], request: Answer) -> Answer:
+    def step(self, X: Array, y: Array, state: list[Array], request: Message) -> Message:
         """See Adapter."""
         lists = self._call("step", request, X, y, state)
         keys = ("l", "error", "delta", "weights")
         return {key: [_numbers(a) for a in arrays] for key, arrays in zip(keys, lists, strict=True)}
 
-    def predict(self, X: Array, state: list[Array], request: Answer) -> Answer:
+    def predict(self, X: Array, state: list[Array], request: Message) -> Message:
         """See Adapter."""
         return {"output": _numbers(self._call("predict", request, X, state))}
 
-    def initial(self, request: Answer) -> Answer:
+    def initial(self, request: Message) -> Message:
         """See Adapter."""
         layers, seed, dtype = (request[key] for key in ("layers", "numpy_seed", "dtype"))
         weights = self._call("initial", request, layers, seed, dtype=dtype)
         return {"weights": [_numbers(w) for w in weights]}
 
-    def _call(self, name: str, request: Answer, *arguments: Any, **more: Any) -> Any:
+    def _call(self, name: str, request: Message, *arguments: Any, **more: Any) -> Any:
         before = _content(arguments)
         # How many networks there are, a module sees from the shapes.
         settings = {key: request[key] for key in SETTINGS & request.keys() - {"networks"}}
@@ -133,7 +133,7 @@ def _numbers(value: Any) -> Array:
     return array.astype(np.float64)
 
 
-def answer(adapter: Adapter, request: Answer) -> Answer:
+def answer(adapter: Adapter, request: Message) -> Message:
     """What the port says to one request, whatever happens in it short of a crash."""
     try:
         if request["op"] == "hello":
@@ -160,12 +160,12 @@ def answer(adapter: Adapter, request: Answer) -> Answer:
         return {"failure": f"{type(error).__name__}: {error}"}
 
 
-def encoded(found: Answer) -> str:
+def encoded(found: Message) -> str:
     """An answer as JSON, with nested lists for arrays."""
     return json.dumps(found, default=np.ndarray.tolist)
 
 
-def _train_in_bulk(adapter: Adapter, request: Answer) -> Answer:
+def _train_in_bulk(adapter: Adapter, request: Message) -> Message:
     """The answer to a free run, with files for matrices."""
     folder = Path(request["bulk"])
     X, y, state = _loaded(folder)
@@ -190,7 +190,7 @@ def _loaded(folder: Path) -> tuple[Array, Array, list[Array]]:
 
 
 def main() -> int:
-    """Answer requests until stdin ends."""
+    """Message requests until stdin ends."""
     kind, path = sys.argv[1:]
     requests = os.fdopen(os.dup(0), "r", encoding="utf-8")
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")

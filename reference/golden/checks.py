@@ -262,6 +262,8 @@ class Run(Check):
 
 # In the order in which they are asked: what starts from golden states first, the run last.
 KINDS: tuple[type[Check], ...] = (Drawn, Step, Predict, Run)
+# What golden files hold, for each dtype.
+KEYS = [kind.key for kind in KINDS if kind.key]
 
 
 def checkpoint_tensors(case: Case, state: Sequence[Any], error: Any) -> Tensors:

@@ -27,7 +27,7 @@ from reference.cases.case import Case, CaseError
 from reference.cases.tables import DType
 from reference.files import write_atomically
 from reference.golden import accuracy
-from reference.golden.checks import KINDS, Check, Run, Tensors
+from reference.golden.checks import KEYS, KINDS, Check, Run, Tensors
 from reference.golden.start import Start
 
 FORMAT = 1
@@ -167,7 +167,7 @@ def values_only(golden: dict[str, Any]) -> bytes:
                 }
                 for entry in golden[dtype][kind]
             ]
-            for kind in ("checkpoints", "steps", "predictions")
+            for kind in KEYS
         }
         | {"correct": golden[dtype]["correct"]}
         for dtype in DTYPES

@@ -33,7 +33,7 @@ from collections.abc import Iterable, Iterator
 from rich.console import Console
 from rich.progress import track
 
-from conformance.places import HERE, PORTS
+from conformance.ground.places import HERE, PORTS
 from conformance.record.machine import machine
 from conformance.selftest.mutation.mutants import (
     FOLDER,

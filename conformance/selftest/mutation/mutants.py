@@ -10,7 +10,7 @@ import warnings
 from dataclasses import dataclass, replace
 from types import CodeType
 
-from conformance.places import BUILD, PORTS
+from conformance.ground.places import BUILD, PORTS
 from conformance.targets import build
 from conformance.targets.manifest import Build, Port, Target, load
 

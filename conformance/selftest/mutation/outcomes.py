@@ -15,7 +15,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from conformance.places import PORTS
+from conformance.ground.places import PORTS
 from conformance.selftest.mutation.mutants import FOLDER, SOURCES, Key
 from reference.cases.tables import Strict
 

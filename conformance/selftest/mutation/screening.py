@@ -22,7 +22,7 @@ from typing import Literal
 
 import numpy as np
 
-from conformance.places import CASES
+from conformance.ground.places import CASES
 from conformance.process.channel import Channel, Trouble
 from conformance.selftest.mutation.mutants import FOLDER
 from conformance.suite import traces

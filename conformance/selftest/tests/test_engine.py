@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from conformance.ground.statuses import Status
 from conformance.selftest.tests.conftest import ROOT, Conformance, MakePort
 from conformance.session.engine import Session, execute
 from conformance.session.options import Options
-from conformance.statuses import Status
 
 WITHOUT_PYTEST = """
 import sys

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from conformance.places import HERE, PORTS
+from conformance.ground.places import HERE, PORTS
 from conformance.selftest import variants
 from conformance.selftest.compilers import missing, needed, with_source_location
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from conformance.places import PORTS
+from conformance.ground.places import PORTS
 
 # The ports that ask the driver themselves.
 ASKING = [

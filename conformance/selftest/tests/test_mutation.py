@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from conformance.places import PORTS
+from conformance.ground.places import PORTS
 from conformance.selftest.mutation import mutants
 from conformance.selftest.mutation.mutants import (
     Mutant,

@@ -12,10 +12,10 @@ from typing import get_args
 
 import pytest
 
-from conformance.places import BUILD, from_here
+from conformance.ground.places import BUILD, from_here
+from conformance.ground.terminal import words
 from conformance.selftest.tests.conftest import CASES, MANIFEST, ROOT, Conformance, MakePort
 from conformance.targets.manifest import Kind
-from conformance.terminal import words
 
 MAKEFILE = (ROOT / "Makefile").read_text()
 HELP = dict(re.findall(r"^([a-z-]+):.*?## (.*)", MAKEFILE, re.M))

@@ -10,11 +10,11 @@ import pytest
 from pydantic import BaseModel
 
 from conformance.bench.files import Bench
+from conformance.ground.statuses import Status
 from conformance.record.merge import Merged
 from conformance.record.models import Results
 from conformance.selftest import variants
 from conformance.selftest.tests.conftest import CASES, ROOT
-from conformance.statuses import Status
 from conformance.suite import known_bugs
 from conformance.suite.markers import BEHIND
 from conformance.targets.manifest import Manifest

@@ -25,7 +25,7 @@ FLOORS = (
     "reference.command_line",
     "reference.__main__",
     "conformance",
-    "conformance.places conformance.statuses conformance.terminal",
+    "conformance.ground conformance.contract",
     "conformance.process",
     "conformance.targets conformance.wire conformance.suite",
     "conformance.verdict",
@@ -151,17 +151,19 @@ TREE = {
     "reference/algorithm/__init__.py": '"""Backpropagation."""',
     "reference/algorithm/network.py": "import math, numpy.linalg\nfrom reference import array",
     "conformance/__init__.py": "",
-    "conformance/places.py": "",
+    "conformance/ground/__init__.py": '"""What all stand on."""',
+    "conformance/ground/places.py": "",
     "conformance/wire/__init__.py": '"""Questions and answers."""',
-    "conformance/wire/client.py": "from conformance.places import HERE\nimport reference.array",
+    "conformance/wire/client.py": "from conformance.ground import places\nimport reference.array",
     "conformance/wire/requests.py": "",
     "conformance/wire/worker.py": "def f():\n    from conformance.wire import requests",
     "conformance/suite/__init__.py": '"""What is expected."""',
-    "conformance/suite/traces.py": "import conformance.places",
+    "conformance/suite/traces.py": "import conformance.ground.places",
     "conformance/verdict/__init__.py": '"""Right or wrong."""',
     "conformance/verdict/judge.py": "import rich\nfrom conformance.wire import worker",
 }
 JUDGE = "conformance.verdict.judge"
+PLACES = "conformance.ground.places"
 ALGORITHM_FILE = "reference/algorithm/network"
 FAULTS = [
     ("conformance/suite/traces", f"import {JUDGE}", f"traces imports {JUDGE}"),
@@ -171,8 +173,16 @@ FAULTS = [
         "import conformance.wire.client",
         "traces imports conformance.wire",
     ),
-    ("conformance/places", f"if TYPE_CHECKING:\n  import {JUDGE}", f"places imports {JUDGE}"),
-    ("reference/array", "import conformance.places", "reference.array imports conformance.places"),
+    (
+        "conformance/ground/places",
+        f"if TYPE_CHECKING:\n  import {JUDGE}",
+        f"places imports {JUDGE}",
+    ),
+    (
+        "reference/array",
+        "import conformance.ground.places",
+        "reference.array imports conformance.ground.places",
+    ),
     (
         "conformance/wire/requests",
         "import conformance.wire.worker",

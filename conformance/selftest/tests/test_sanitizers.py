@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from conformance.places import PORTS
+from conformance.ground.places import PORTS
 from conformance.selftest.compilers import (
     MEMORY,
     OWN_CHECKS,

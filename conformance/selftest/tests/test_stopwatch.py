@@ -14,9 +14,9 @@ from conformance.bench.options import Plan
 from conformance.bench.short_race import ROUNDS, short_race
 from conformance.bench.tournament import Tournament
 from conformance.bench.workloads import Workload
+from conformance.ground.statuses import Status
 from conformance.process.channel import Trouble
 from conformance.selftest.tests.conftest import CASES, ROOT, Conformance, MakePort
-from conformance.statuses import Status
 from conformance.suite import traces
 from conformance.verdict.verdict import Verdict
 from conformance.wire.client import Failure, Unsupported

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from conformance.places import CASES, PORTS
+from conformance.ground.places import CASES, PORTS
 from conformance.selftest import variants
 from conformance.selftest.compilers import STRICT, needed
 from conformance.selftest.mutation.screening import Inside

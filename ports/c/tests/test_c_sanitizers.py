@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from conformance.places import PORTS
+from conformance.ground.places import PORTS
 from conformance.selftest import variants
 from conformance.selftest.compilers import MEMORY, THREADS, demand_passes, with_checks
 from conformance.targets.manifest import load

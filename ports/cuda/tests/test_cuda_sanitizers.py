@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from conformance.places import PORTS
+from conformance.ground.places import PORTS
 from conformance.selftest.compilers import MEMORY, demand_passes, with_checks
 from conformance.targets.manifest import Build, Port, Toolchain, load
 from reference.cases.case import Case

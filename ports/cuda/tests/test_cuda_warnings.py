@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from conformance.places import PORTS
+from conformance.ground.places import PORTS
 from conformance.selftest.compilers import (
     CPP,
     STRICT,

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from conformance.ground.statuses import Status
 from conformance.page import command as report
 from conformance.page import verdicts
 from conformance.page.excerpts import STEPS, Program, programs
 from conformance.record import tables
 from conformance.selftest.tests.page.report_files import command, read
-from conformance.statuses import Status
 from conformance.suite.markers import MarkerError, excerpts
 from conformance.targets import manifest
 

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from conformance.places import CASES, ROOT
+from conformance.ground.places import CASES, ROOT
 from reference.algorithm import network
 from reference.algorithm.batches import batch_slice
 from reference.algorithm.initial import initial_state
@@ -165,7 +165,7 @@ WITHOUT_FLINT = """
 import json, sys
 sys.modules["flint"] = None  # an import of it fails
 import numpy as np
-from conformance.places import CASES, ROOT
+from conformance.ground.places import CASES, ROOT
 from reference.algorithm import network
 given = json.load(sys.stdin)
 X, y, state = (given[key] for key in ("X", "y", "state"))

@@ -9,7 +9,7 @@ from platformdirs import user_cache_path
 
 from reference.errors import UserError
 
-HERE = Path(__file__).resolve().parent
+HERE = Path(__file__).resolve().parents[1]
 ROOT = HERE.parent
 CONTRACT = HERE / "contract"
 CASES = HERE / "suite" / "cases"

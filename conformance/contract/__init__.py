@@ -1,0 +1,1 @@
+"""What a port author reads: the specification, the guide, C headers and schemas."""
