@@ -38,7 +38,7 @@ def writing_build() -> Iterator[None]:
         ) from error
 
 
-def command(port: Path, cases: str, rung: str = "") -> str:
+def command(port: Path, cases: str, rung: str | None = None) -> str:
     """What to type for a run of the port in this folder, or a rung of it, on these cases."""
     name = port.name if port.parent == PORTS else str(port)
     word = f"{name}:{rung}" if rung else name

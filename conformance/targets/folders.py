@@ -11,11 +11,11 @@ def is_path(name: str) -> bool:
     return "/" in name or name in (".", "..")
 
 
-def find(name: str) -> tuple[Path, str] | None:
-    """The folder that is there for NAME or NAME:RUNG, and the rung or ""."""
+def find(name: str) -> tuple[Path, str | None] | None:
+    """The folder that is there for NAME or NAME:RUNG, and the rung, if one is named."""
     bare, colon, rung = name.rpartition(":")
     if (folder := _folder(name)).is_dir():
-        return folder, ""
+        return folder, None
     if colon and (folder := _folder(bare)).is_dir():
         return folder, rung
     return None

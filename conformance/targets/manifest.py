@@ -270,7 +270,7 @@ def select(values: list[str]) -> list[Port]:
         folder, rung = found
         port = load(folder).alone()
         target = port.name
-        if rung:
+        if rung is not None:
             target = f"{port.name}:{rung}"
             rungs = [known.name for known in port.manifest.rung]
             if rung not in rungs:

@@ -61,7 +61,7 @@ class Judge:
         if case.file is None:
             return verdict
         own = case.path.resolve().parent == CASES
-        rung = self.target.rung.name if self.target.rung else ""
+        rung = self.target.rung.name if self.target.rung else None
         reproduce = command(self.target.port.folder, case.id if own else str(case.path), rung)
         return verdict.but(explanation=explain(verdict, reproduce))
 
