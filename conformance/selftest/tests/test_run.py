@@ -423,7 +423,7 @@ def test_names_are_shown_as_they_are(make_port: MakePort) -> None:
 
 def test_make_takes_its_variables_from_the_command_line_only() -> None:
     environment = {**os.environ, "PORT": "8080", "CASES": "none"}
-    command = ["make", "--dry-run", "conformance"]
+    command = ["make", "--dry-run", "--no-print-directory", "conformance"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment)
     assert "8080" not in done.stdout
     recipe = done.stdout.partition("-m conformance check")[2]

@@ -165,7 +165,6 @@ WITHOUT_FLINT = """
 import json, sys
 sys.modules["flint"] = None  # an import of it fails
 import numpy as np
-from conformance.ground.places import CASES, ROOT
 from reference.algorithm import network
 given = json.load(sys.stdin)
 X, y, state = (given[key] for key in ("X", "y", "state"))
