@@ -8,20 +8,16 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import get_args
 
 from pydantic import BaseModel
-from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 from rich.text import Text
 
 from conformance.bench import options as bench_options
 from conformance.ground.places import BUILD, CASES, HERE, IN_CLONE, NAME, ROOT, from_here
 from conformance.ground.terminal import Joined, OptionError, Parser, console, path, paths, text
-from conformance.record import merge, models, store, tables
-from conformance.record.machine import machine
+from conformance.record import merge, store
 from conformance.record.models import Results
 from conformance.session import options
 from conformance.targets import build, manifest, starter
-from reference.cases.case import load_all
 from reference.errors import UserError
 
 
@@ -203,40 +199,12 @@ def print_schema(arguments: argparse.Namespace) -> None:
 
 
 def show_teeth(arguments: argparse.Namespace) -> int:
-    """Measure, print and write the margins; 1 if one is lost."""
+    """Measure the margins; 1 if one is lost."""
     if not IN_CLONE:
         raise OptionError("teeth: variants are made of the C port, which is in a clone only")
     from conformance.selftest import teeth  # no wheel has it
 
-    store.check_writable(arguments.results)
-    out = console()
-    chosen = load_all(arguments.cases)
-    measured = track(
-        teeth.measure(chosen), "measuring", teeth.count(chosen), console=Console(stderr=True)
-    )
-    entries = list(measured)
-    found = models.Teeth(
-        mutants=[e for e in entries if isinstance(e, models.TeethMutant)],
-        variants=[e for e in entries if isinstance(e, models.TeethVariant)],
-    )
-    tables.show_teeth(out, found)
-    lost = [f"{e.id} {why}" for e in entries if (why := teeth.lost(e)) is not None]
-    for line in lost:
-        out.print(f"LOST {line}", style="bold red", soft_wrap=True)
-    store.write(
-        arguments.results,
-        Results(
-            complete=True,
-            machine=machine(),
-            ports=[],
-            cases=[],
-            results=[],
-            capabilities=[],
-            timings=[],
-            teeth=found,
-        ),
-    )
-    return 1 if lost else 0
+    return teeth.main(arguments)
 
 
 def list_ports(arguments: argparse.Namespace) -> None:

@@ -1,5 +1,10 @@
 """A user's mistakes: what they raise, and one sentence for the person who made them."""
 
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 from pydantic import ValidationError
 
 LONGEST = 500
@@ -10,6 +15,25 @@ class UserError(ValueError):
 
     Command lines catch it, print it and end with status 2.
     """
+
+
+@contextmanager
+def reading(path: Path, mistake: type[UserError], what: str | None = None) -> Iterator[None]:
+    """Around reading a file: what is wrong with it becomes a `mistake` that names the file.
+
+    `what` it should be, in words, goes before what does not validate.
+    """
+    expected = f"is not {what}: " if what else ""
+    try:
+        yield
+    except OSError as error:
+        raise mistake(f"{path}: cannot be read: {error.strerror or error}") from error
+    except ValidationError as error:
+        raise mistake(f"{path}: {expected}{first_error(error)}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise mistake(f"{path}: is not TOML: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise mistake(f"{path}: {error}") from error
 
 
 def printable(text: str, most: int) -> str:

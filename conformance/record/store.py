@@ -4,10 +4,10 @@ import tempfile
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from conformance.verdict.verdict import Model
-from reference.errors import UserError, first_error
+from reference.errors import UserError, reading
 from reference.files import MAX_JSON_BYTES, read_bounded, write_atomically
 
 M = TypeVar("M", bound=Model)
@@ -19,14 +19,8 @@ class ResultsError(UserError):
 
 def read(path: Path, model: type[M], what: str) -> M:
     """Read a file of this model; `what` it should be, in words. Raises ResultsError."""
-    try:
+    with reading(path, ResultsError, what):
         return model.model_validate_json(read_bounded(path, MAX_JSON_BYTES))
-    except OSError as error:
-        raise ResultsError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except ValidationError as error:
-        raise ResultsError(f"{path}: is not {what}: {first_error(error)}") from error
-    except ValueError as error:
-        raise ResultsError(f"{path}: {error}") from error
 
 
 def check_writable(path: Path) -> None:

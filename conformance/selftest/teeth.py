@@ -5,6 +5,7 @@ recognised there by its name. Margin: every correct variant must stay below MAX_
 tolerance everywhere.
 """
 
+import argparse
 import contextlib
 import itertools
 from collections.abc import Callable, Iterator
@@ -12,10 +13,15 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+from rich.console import Console
+from rich.progress import track
 
 from conformance.ground.places import BUILD
 from conformance.ground.statuses import Status
-from conformance.record.models import Kill, TeethMutant, TeethVariant
+from conformance.ground.terminal import console
+from conformance.record import store, tables
+from conformance.record.machine import machine
+from conformance.record.models import Kill, Results, Teeth, TeethMutant, TeethVariant
 from conformance.selftest import variants
 from conformance.suite import known_bugs
 from conformance.suite.compare import compare
@@ -28,7 +34,7 @@ from conformance.verdict.judge import Judge
 from conformance.verdict.verdict import finite
 from reference.algorithm import network
 from reference.arithmetic.randomised import Randomised
-from reference.cases.case import Case
+from reference.cases.case import Case, load_all
 from reference.cases.tables import DType
 from reference.golden import derive
 from reference.golden.checks import Check, Tensors
@@ -51,11 +57,31 @@ class _Attempt:
     kill: Kill
 
 
+def main(arguments: argparse.Namespace) -> int:
+    """Measure, print and write the margins; 1 if one is lost."""
+    store.check_writable(arguments.results)
+    out, cases = console(), load_all(arguments.cases)
+    measured = track(measure(cases), "measuring", count(cases), console=Console(stderr=True))
+    entries = list(measured)
+    found = Teeth(
+        mutants=[e for e in entries if isinstance(e, TeethMutant)],
+        variants=[e for e in entries if isinstance(e, TeethVariant)],
+    )
+    tables.show_teeth(out, found)
+    gone = [f"{e.id} {why}" for e in entries if (why := lost(e)) is not None]
+    for line in gone:
+        out.print(f"LOST {line}", style="bold red", soft_wrap=True)
+    nothing = dict.fromkeys(("ports", "cases", "results", "capabilities", "timings"), ())
+    whole = {"complete": True, "machine": machine(), "teeth": found, **nothing}
+    store.write(arguments.results, Results.model_validate(whole))
+    return 1 if gone else 0
+
+
 def measure(cases: list[Case]) -> Iterator[TeethMutant | TeethVariant]:
     """All known bugs and variants, as they are done, on all cores."""
     unseen = itertools.product(cases, derive.DTYPES)
     jobs: list[Callable[[], TeethMutant | TeethVariant]] = [
-        *(partial(bug_margin, b.id, cases) for b, _ in known_bugs.catalogue().values()),
+        *(partial(bug_margin, bug.id, cases) for bug in _bugs(cases)),
         *(partial(variant_margin, v.id, cases) for v in variants.catalogue()),
         *(partial(unseen_margin, case, dtype) for case, dtype in unseen),
     ]
@@ -65,13 +91,19 @@ def measure(cases: list[Case]) -> Iterator[TeethMutant | TeethVariant]:
 def count(cases: list[Case]) -> int:
     """How many entries `measure` yields."""
     unseen = len(cases) * len(derive.DTYPES)
-    return len(known_bugs.catalogue()) + len(variants.catalogue()) + unseen
+    return len(_bugs(cases)) + len(variants.catalogue()) + unseen
+
+
+def _bugs(cases: list[Case]) -> list[KnownBug]:
+    """The known bugs that concern any of the cases, in the order of the catalogue."""
+    able = {bug.id for case in cases for bug in known_bugs.concerning(case)}
+    return [bug for bug, _ in known_bugs.catalogue().values() if bug.id in able]
 
 
 def bug_margin(identifier: str, cases: list[Case]) -> TeethMutant:
     """Where a known bug exceeds the tolerance most, and what it is taken for there."""
-    bug, capability = known_bugs.catalogue()[identifier]
-    concerned = [case for case in cases if capability in ("plain", *case.needs)]
+    bug, _ = known_bugs.catalogue()[identifier]
+    concerned = [case for case in cases if bug in known_bugs.concerning(case)]
     attempts = []
     for case in concerned:
         for trace in load(case).values():

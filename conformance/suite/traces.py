@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from conformance.ground.places import BUILD, writing_build
 from conformance.ground.terminal import progress
@@ -17,7 +17,7 @@ from reference.arithmetic.float import FLOAT
 from reference.array import Array
 from reference.cases.case import Case, CaseError
 from reference.cases.tables import DType, Finite, Matrix, Strict
-from reference.errors import first_error
+from reference.errors import reading
 from reference.files import MAX_JSON_BYTES, read_bounded
 from reference.golden import checksums, derive
 from reference.golden.checks import KINDS, Check, Run
@@ -217,14 +217,8 @@ def _derived(case: Case) -> Path:
 
 
 def _read(path: Path) -> _File:
-    try:
+    with reading(path, CaseError, "a golden file"):
         file = _File.model_validate_json(read_bounded(path, MAX_JSON_BYTES))
-    except OSError as error:
-        raise CaseError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except ValidationError as error:
-        raise CaseError(f"{path}: is not a golden file: {first_error(error)}") from error
-    except ValueError as error:
-        raise CaseError(f"{path}: {error}") from error
     if file.format != derive.FORMAT:
         raise CaseError(f"{path}: has format {file.format}, but {derive.FORMAT} is needed")
     return file

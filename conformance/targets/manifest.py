@@ -9,14 +9,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from conformance.ground.places import IN_CLONE, PORTS
 from conformance.ground.statuses import Status
 from conformance.targets import folders, placeholders
 from reference.cases.arrays import read_limited
 from reference.cases.tables import Capability, DType, Strict
-from reference.errors import UserError, first_error
+from reference.errors import UserError, reading
 
 MANIFEST = "port.toml"
 
@@ -235,18 +235,10 @@ class Target:
 def load(folder: Path) -> Port:
     """Read one port's manifest. Raises PortError if that does not work."""
     path = folder / MANIFEST
-    try:
+    if not path.exists():
+        raise PortError(f"{folder}: has no {MANIFEST}, so it is not a port")
+    with reading(path, PortError):
         manifest = Manifest.model_validate(tomllib.loads(read_limited(path)))
-    except FileNotFoundError as error:
-        raise PortError(f"{folder}: has no {MANIFEST}, so it is not a port") from error
-    except OSError as error:
-        raise PortError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except ValidationError as error:
-        raise PortError(f"{path}: {first_error(error)}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise PortError(f"{path}: is not TOML: {error}") from error
-    except (ValueError, RecursionError) as error:
-        raise PortError(f"{path}: {error}") from error
     return Port(folder.name, folder, manifest)
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import ValidationError
 
 from reference.algorithm.batches import batch_slice
 from reference.algorithm.initial import initial_state
@@ -21,7 +20,7 @@ from reference.array import Array
 from reference.cases.arrays import read_limited, samples, weights
 from reference.cases.checks import problems
 from reference.cases.tables import Accuracy, DType, File, Predict, Tables, Timing, Trace, table_of
-from reference.errors import UserError, first_error
+from reference.errors import UserError, reading
 
 _DEFAULTS = Settings()._asdict()
 
@@ -120,20 +119,12 @@ def load(path: Path) -> Case:
 
     Raises CaseError if the file cannot be read, is not TOML or does not describe a case.
     """
-    try:
+    with reading(path, CaseError):
         tables = File.model_validate(tomllib.loads(read_limited(path)))
         for problem in problems(tables):
             raise ValueError(problem)
         case = _case(tables, path)
         _check_range(case)
-    except OSError as error:
-        raise CaseError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except ValidationError as error:
-        raise CaseError(f"{path}: {first_error(error)}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise CaseError(f"{path}: is not TOML: {error}") from error
-    except (ValueError, RecursionError) as error:
-        raise CaseError(f"{path}: {error}") from error
     return case
 
 
