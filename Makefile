@@ -20,11 +20,11 @@ SECONDS  := 60
 PYTHON   ?= python3
 BIN      := .venv/bin
 
-# An option for a variable that has a value. make hands those of its command line to the shell as
-# environment variables, so that no quote or space in a value is taken for one of the recipe.
+# An option for a variable that has a value. make exports the variables of its command line, so the
+# shell expands them, and quotes or spaces in a value do no harm.
 option = $(if $($1),$2 "$$$1")
 
-# Nothing is made where a variable is misspelt, or of no use to what is to be made.
+# Stop if a variable is misspelt, or if the target does not use it.
 GIVEN := $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name)$(if $($(name)),,=)))
 ifneq ($(shell $(PYTHON) -IS .ci/variables "$(MAKECMDGOALS)" $(GIVEN) || echo $$?),)
 $(error nothing was done)
@@ -39,7 +39,7 @@ help: ## this list
 conformance: .venv/installed ## judge the ports, then time those that pass; PORT= CASES= REQUIRE= RESULTS= JUNIT= SEED= SHARD= RESUME=
 	@$(BIN)/python -m conformance check $(call option,PORT) $(call option,CASES,--cases) \
 	    $(call option,REQUIRE,--require) $(call option,RESULTS,--results) $(call option,JUNIT,--junit) \
-	    $(call option,SEED,--seed) $(call option,SHARD,--shard) $(if $(RESUME),--resume)
+	    $(call option,SEED,--seed) $(call option,SHARD,--shard) $(if $(filter-out 0,$(RESUME)),--resume)
 
 report: .venv/installed ## the results as a page to look at, a summary and badges; RESULTS= BENCH= REPORT=
 	@$(BIN)/python -m conformance report $(call option,RESULTS) $(call option,BENCH,--bench) \
@@ -71,7 +71,7 @@ lint: .venv/installed ## lint, types and formats of all sources
 teeth: .venv/installed ## measure that every known bug is caught and no correct variant is
 	@$(BIN)/python -m conformance teeth
 
-fuzz: ## ask c, general and cpp what may be no valid request, or PORT= (also cuda d fortran rust, rungs in C and CUDA: simd tiled); SECONDS=, for each
+fuzz: ## fuzz native ports with valid and invalid requests; PORT= (default c general cpp; also cuda d fortran rust simd tiled) SECONDS= for each
 	@set -e; for port in $(or $(PORT),c general cpp); do \
 	    PYTHON="$(PYTHON)" sh conformance/selftest/fuzz/fuzz.sh "$$port" "$(SECONDS)" build/fuzz; done
 

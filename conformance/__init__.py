@@ -2,12 +2,13 @@
 
 The rooms, lower ones first; none imports one above it:
 
-    ground/                             what every room stands on
-    contract/                           what a port author reads, and C's include path
-    process/  targets/  wire/  suite/   programs; ports that run; questions; what is expected
-    verdict/                            right or wrong, and why
-    record/                             results: files and tables
-    bench/                              the stopwatch
-    session/  page/  selftest/          one run; its HTML report; the suite tested
-    command_line, conftest              what a user types
+    ground/  contract/          what every room stands on; what a port author reads
+    process/                    starts, watches and ends programs
+    targets/  wire/  suite/     ports that can run; questions and answers; what is expected
+    verdict/                    right or wrong, and why
+    record/                     results: files and tables
+    bench/                      the stopwatch
+    session/  page/             one run; its HTML report
+    selftest/                   the suite tested
+    command_line, conftest      what a user types
 """

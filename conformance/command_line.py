@@ -13,6 +13,7 @@ from rich.text import Text
 
 from conformance.bench import options as bench_options
 from conformance.ground.places import BUILD, CASES, HERE, IN_CLONE, NAME, ROOT, from_here
+from conformance.ground.statuses import Status
 from conformance.ground.terminal import Joined, OptionError, Parser, console, path, paths, text
 from conformance.record import merge, store
 from conformance.record.models import Results
@@ -60,12 +61,13 @@ def parser() -> Parser:
     new.add_argument("kind", choices=kinds, metavar="KIND", help=" or ".join(kinds))
     new.set_defaults(run=new_port)
 
+    wrong = ", ".join(status for status in Status if status.wrong)
     joined = commands.add_parser(
         "merge",
         help="join results files of several machines into one table",
         epilog="A verdict is stale (*) if the port's files, the case or its golden data are not "
         "those of this clone now. Of one machine the newest counts that is not stale. The exit "
-        "status is 1 if one of those is FAIL, CRASH, TIMEOUT or GARBAGE, 2 for a file that cannot "
+        f"status is 1 if one of those is {wrong}, 2 for a file that cannot "
         "be used, and else 0.",
     )
     joined.add_argument(

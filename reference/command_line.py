@@ -22,7 +22,7 @@ from reference.cases.case import Case, CaseError, load, load_all
 from reference.cases.tables import DType
 from reference.errors import UserError
 from reference.golden import checksums, derive
-from reference.golden.checks import KEYS, Run
+from reference.golden.checks import KEYS, RunCheck
 from reference.golden.parallel import in_parallel
 from reference.golden.start import Start
 
@@ -50,9 +50,9 @@ def main() -> int:
     )
     train.add_argument("--json", action="store_true", help="print one JSON object instead")
 
-    derive = commands.add_parser("golden", help="derive golden files")
-    derive.add_argument("cases", type=Path, nargs="?", default=CASES, help=f"default: {CASES}")
-    derive.add_argument(
+    made = commands.add_parser("golden", help="derive golden files")
+    made.add_argument("cases", type=Path, nargs="?", default=CASES, help=f"default: {CASES}")
+    made.add_argument(
         "--check",
         action="store_true",
         help="derive into a temporary folder and compare with the golden files that are there",
@@ -100,7 +100,7 @@ def trace(case: Case, name: str) -> Iterator[tuple[int, Array, list[Array]]]:
     do not settle which doubles are nearest.
     """
     arithmetic, dtype = ARITHMETICS[name]
-    check = Run(Start(case, dtype), Run.points_of(case))
+    check = RunCheck(Start(case, dtype), RunCheck.points_of(case))
 
     def run() -> Iterator[tuple[int, Array, list[Array]]]:
         for n, tensors in check.computed(network, arithmetic):

@@ -23,9 +23,9 @@ from conformance.suite.traces import Trace
 from conformance.verdict.divergence import one_line
 from conformance.verdict.judge import Judge
 from conformance.verdict.verdict import Verdict, finite
-from conformance.wire.client import Failure, Unsupported
+from conformance.wire.requests import Failure, Unsupported
 from reference.cases.tables import DType
-from reference.golden.checks import Run
+from reference.golden.checks import RunCheck
 
 SLOW_S = 2.0  # who takes longer for a count is not asked for a higher one in that turn
 
@@ -51,7 +51,7 @@ class Contender:
 
     judge: Judge
     trace: Trace
-    run: Run  # shared by all in a dtype, since its arrays may be large
+    run: RunCheck  # shared by all in a dtype, since its arrays may be large
     turn_s: float
     verdict: Verdict
     counts: list[int] = field(default_factory=list)
@@ -104,7 +104,7 @@ class Contender:
         margin = max(self.verdict.margin or 0.0, comparison.margin)
         self.verdict = self.verdict.but(margin=finite(margin))
         if comparison.first is not None:
-            raise WrongWhenTimed(one_line(Run, n, comparison.first))
+            raise WrongWhenTimed(one_line(RunCheck, n, comparison.first))
         return taken
 
     def _drop(self, status: Status, reason: str) -> None:

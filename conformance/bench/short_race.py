@@ -11,7 +11,7 @@ from conformance.suite.traces import Trace
 from conformance.verdict.judge import Judge
 from conformance.verdict.verdict import Verdict
 from reference.cases.case import Case
-from reference.golden.checks import Run
+from reference.golden.checks import RunCheck
 from reference.golden.start import Start
 
 ROUNDS = 5
@@ -23,12 +23,11 @@ def short_race(
 ) -> tuple[list[Timing], dict[str, Verdict]]:
     """Time targets that passed the case in the dtype of its trace.
 
-    Returns the timings, and by name the new verdicts of targets that went wrong when timed. A slow
-    target is none of these.
+    Returns the timings, and by name the new verdicts of targets that went wrong when timed.
     """
     assert case.timing is not None
     counts = case.timing.iterations
-    run = Run(Start(case, trace.dtype), counts)
+    run = RunCheck(Start(case, trace.dtype), counts)
     contenders = [
         Contender(judge, trace, run, TURN_S, verdict, counts) for judge, verdict in passed
     ]

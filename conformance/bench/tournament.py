@@ -26,7 +26,7 @@ from conformance.verdict.verdict import Verdict
 from conformance.wire.bulk import BulkClient
 from conformance.wire.client import Client
 from reference.cases.tables import DType
-from reference.golden.checks import Run
+from reference.golden.checks import RunCheck
 
 # What libraries read to know how many threads they may have; NPROC is for XLA.
 VARIABLES = (
@@ -169,7 +169,7 @@ class Tournament:
         self, workload: Workload, judges: list[Judge], setting: Setting
     ) -> list[Contender]:
         """Each target in each dtype, but for those of which it is known that they are too slow."""
-        asked: dict[DType, tuple[Trace, Run]] = {}
+        asked: dict[DType, tuple[Trace, RunCheck]] = {}
         found = []
         for judge in judges:
             name, in_json = judge.target.name, judge.target.port.manifest.kind == "process"

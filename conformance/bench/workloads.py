@@ -31,7 +31,7 @@ from reference.array import Array
 from reference.cases import tables
 from reference.cases.case import Case, load
 from reference.cases.tables import DType
-from reference.golden.checks import Run, Tensors, checkpoint_tensors
+from reference.golden.checks import RunCheck, Tensors, checkpoint_tensors
 from reference.golden.derive import tolerance
 from reference.golden.start import Start
 
@@ -88,12 +88,12 @@ class Workload:
             return load(CASES / "three-layer.toml")
         return self._ensemble() if self.networks > 1 else self._generated()
 
-    def run(self, dtype: DType) -> Run:
+    def run(self, dtype: DType) -> RunCheck:
         """The request of a run, without its length."""
         *_, state = self.case.arrays(dtype)
         if self.networks > BASE:
             state = [self._repeated(w) for w in state]
-        return Run(Start(self.case, dtype, state), self.counts)
+        return RunCheck(Start(self.case, dtype, state), self.counts)
 
     def expected(self, tensors: list[Expected]) -> list[Expected]:
         """What is due for all networks, from that for the BASE which are derived."""
@@ -211,7 +211,7 @@ def derived(case: Case, dtype: DType) -> Trace:
         )
         for (n, tensors), found in zip(exact, noise, strict=True)
     ]
-    run = Run(Start(case, dtype), case.trace.checkpoints)
+    run = RunCheck(Start(case, dtype), case.trace.checkpoints)
     return Trace(case, dtype, [Due(run, expected)], diagnosed=False)
 
 

@@ -28,7 +28,7 @@ def from_here(path: Path) -> Path:
 
 @contextmanager
 def writing_build() -> Iterator[None]:
-    """Around whatever writes below BUILD: if that fails, one sentence says what to do."""
+    """Wraps code that writes below BUILD: if that fails, one sentence says what to do."""
     try:
         yield
     except OSError as error:

@@ -1,7 +1,7 @@
 """The statuses of a verdict: what each means, whether it is wrong, and how it is shown.
 
 From harmless to worst: of several verdicts, the worst is shown. A new status is one line here, and
-whatever gives it.
+the code that gives it.
 """
 
 from collections.abc import Iterable

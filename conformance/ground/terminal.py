@@ -42,7 +42,7 @@ class Parser(argparse.ArgumentParser):
 
 
 class Joined(argparse.Action):
-    """For several values of a type that makes a list of each: all of them in one list."""
+    """Joins the lists that several values were parsed into."""
 
     def __call__(
         self,
@@ -56,7 +56,7 @@ class Joined(argparse.Action):
 
 
 def text(value: str) -> str:
-    """Anything but nothing."""
+    """Any text that is not blank."""
     if not value.strip():
         raise argparse.ArgumentTypeError("is empty; leave the option out, or give it a value")
     return value
@@ -78,7 +78,7 @@ def paths(value: str) -> list[Path]:
 
 
 def whole(least: int, most: int | None = None, why: str = "") -> Callable[[str], int]:
-    """The type of whole numbers from `least` on, and to `most`, which is so because of `why`."""
+    """The type of whole numbers from `least` on, and to `most`; `why` ends the message."""
 
     def number(value: str) -> int:
         if not re.fullmatch(r"\d{1,18}", value, re.ASCII) or int(value) < least:

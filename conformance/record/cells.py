@@ -1,4 +1,4 @@
-"""What one target made of one case, over its dtypes: what tables and the page show in a cell."""
+"""How one target did on one case, over its dtypes: what tables and the page show in a cell."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What machine this is, as far as it says."""
+"""The machine of a run: commit, system, processor, versions."""
 
 import datetime
 import os

@@ -236,9 +236,11 @@ def show(out: Console, merged: Merged, notes: list[str]) -> None:
 
 
 def elsewhere(missing: set[str]) -> list[str]:
-    """What committed files say of targets whose device is missing here: to be read, no more."""
+    """Lines on targets whose device is missing here, from the committed files; for reading only."""
+    if not missing:
+        return []
     try:
-        merged, _ = join({path: read(path) for path in committed() if missing})
+        merged, _ = join({path: read(path) for path in committed()})
     except UserError as error:
         return [f"results of other machines are left out: {error}"]
     lines = []

@@ -50,7 +50,7 @@ class CapabilityResult(Model):
 
 
 class Timing(Model):
-    """Time per iteration as a slope, with its 95 % interval, and the cost of a run besides."""
+    """Time per iteration as a slope, with its 95 % interval, and the fixed cost of a run."""
 
     port: str
     case: str

@@ -1,4 +1,4 @@
-"""Reads and writes files of results; what cannot be done is one sentence."""
+"""Reads and writes files of results; a failure is one sentence."""
 
 import tempfile
 from pathlib import Path

@@ -15,7 +15,7 @@ from conformance.verdict.verdict import Verdict
 NAME_WIDTH = 18
 CELL_WIDTH = 14
 
-# What the table of capabilities, or the cases, say more exactly.
+# Shortened here: the table of capabilities and the cases have the details.
 SHORTER = {
     r"^does not list the capability .*": "does not list a capability that is needed",
     r"^first (\d+) of \d+ iterations": r"first \1 iterations",
@@ -69,7 +69,7 @@ def verdicts(
         for start in range(0, len(ports), columns):
             out.print(_verdicts(cells, ports[start : start + columns]))
     if skipped:
-        out.print(f"Cases left out of this table, since each is a SKIP and no more: {len(skipped)}")
+        out.print(f"Not in this table: {len(skipped)} cases that every port skips")
 
 
 def _columns(out: Console, width: int) -> int:
@@ -171,8 +171,8 @@ def show_teeth(out: Console, teeth: Teeth) -> None:
         margin = f"{k.margin:.1g}" if k.margin is not None else "not finite"
         others = len(m.named) - 1
         named = ("yes" if m.id in m.named else "no") + (f", with {others} more" * (others > 0))
-        where = f"{k.check} {k.iteration}: {k.tensor}"
-        table.add_row(m.id, f"{k.case} {k.dtype}", where, margin, named)
+        at = f"{k.check} {k.iteration}: {k.tensor}"
+        table.add_row(m.id, f"{k.case} {k.dtype}", at, margin, named)
     out.print(table)
     out.print("\nCorrect variants: the worst deviation as a multiple of the tolerance")
     table = Table()

@@ -118,7 +118,9 @@ def bug_margin(identifier: str, cases: list[Case]) -> TeethMutant:
 def _attempt(bug: KnownBug, trace: Trace) -> _Attempt:
     case, dtype = trace.case, trace.dtype
     answer = Answer()
-    best = Kill(case=case.id, dtype=dtype, check="step", iteration=0, tensor="", margin=0.0)
+    [first, *_] = trace.due
+    nothing = {"check": first.check.kind, "iteration": 0, "tensor": "", "margin": 0.0}
+    best = Kill.model_validate({"case": case.id, "dtype": dtype, **nothing})
     for due in trace.upto(diagnosis.MAX_ITERATIONS).due:
         answers = known_bugs.answer(bug, due.check)
         for n, wanted in due.expected:

@@ -1,7 +1,7 @@
 """One conformance run, from what the user asked for to the results.
 
-`execute` does all of it. Who shows a run while it goes on (pytest, by conformance/conftest.py)
-takes the same steps: a Session, `begin`, `verdicts_of`, `finish`.
+A run has four steps: a Session, `begin`, `verdicts_of`, `finish`. pytest takes them one by one, by
+conformance/conftest.py; `execute` takes all, for programs that have no pytest.
 """
 
 from collections.abc import Callable
@@ -39,7 +39,7 @@ Key = tuple[str, str, DType]  # a target, a case and a dtype
 
 @dataclass(frozen=True)
 class Finished:
-    """What a run came to: the results, and why it fails, beside its verdicts."""
+    """The end of a run: results, and problems that are not verdicts."""
 
     results: Results
     problems: list[str]
@@ -74,7 +74,7 @@ class Session:
         with ThreadPoolExecutor() as pool:
             prepared = [ready for group in pool.map(build.prepare, chosen) for ready in group]
         names = {p.target.name for p in prepared}
-        # An emulation that cannot run, or need not, leaves the port itself to answer for it.
+        # If an emulation cannot run or is not needed, the requirement falls to the port itself.
         itself = {t.name: replace(t, emulated=False).name for t in required}
         self.required = {name if name in names else itself[name] for name in itself}
         self.judges = {
@@ -86,9 +86,10 @@ class Session:
             self.kept = resume.passed(earlier, self.judges, self.judged_by)
             on_progress(f"resumed: {len(self.kept)} verdicts of {options.results} stand")
         self._pool: Pool | None = None
+        self._wanted: list[tuple[str, Case]] = []
 
     def matrix(self) -> list[tuple[str, Case]]:
-        """What there are verdicts on: ports on all cases, rungs on those that can be theirs."""
+        """All pairs that are judged: ports on all cases, rungs on those that can be theirs."""
         return [
             (name, case)
             for name, judge in self.judges.items()  # target by target, as they are judged
@@ -98,6 +99,7 @@ class Session:
 
     def begin(self, wanted: list[tuple[str, Case]]) -> None:
         """Have these targets and cases judged, several at a time, if no verdict was kept."""
+        self._wanted = wanted
         timed = self.options.timed and any(case.timing for case in self.cases)
         judged = [(self.judges[t], case) for t, case in wanted if self._kept(t, case) is None]
         self._pool = Pool(judged, self.traces, kept=timed)
@@ -110,7 +112,7 @@ class Session:
     def finish(self, *, interrupted: bool = False) -> Finished:
         """Time what passed, end all processes, and write the results file.
 
-        Of an interrupted run, it has the verdicts that there are by now.
+        It has the verdicts that there are by now, and is complete if these are all that was wanted.
         """
         timings: list[Timing] = []
         verdicts = self._verdicts()
@@ -120,13 +122,18 @@ class Session:
         except KeyboardInterrupt:
             interrupted = True
         finally:
-            self._close()
+            self.close()
+        complete = not interrupted and all(
+            (target, case.id, dtype) in verdicts
+            for target, case in self._wanted
+            for dtype in self.judges[target].target.dtypes
+        )
         matrix = Matrix(self.judges, self.cases, verdicts)
-        problems = [] if interrupted else self._not_compared(verdicts)
-        if not interrupted and not self.some:
+        problems = self._not_compared(verdicts) if complete else []
+        if complete and not self.some:
             problems += matrix.empty_claims()
         results = Results(
-            complete=not interrupted,
+            complete=complete,
             machine=machine(),
             ports=[port_info(judge) for judge in self.judges.values()],
             cases=self.judged_by,
@@ -203,7 +210,8 @@ class Session:
             and judge.target.port.folder.parent == PORTS
         }
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """End all processes."""
         if self._pool is not None:
             self._pool.close()
         for judge in self.judges.values():
@@ -221,4 +229,7 @@ def execute(options: Options, on_progress: Progress) -> Finished:
             on_progress(f"{number} of {len(matrix)}: {target} on {case.id}")
     except KeyboardInterrupt:
         interrupted = True
+    except BaseException:
+        session.close()
+        raise
     return session.finish(interrupted=interrupted)

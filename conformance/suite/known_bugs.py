@@ -1,7 +1,7 @@
 """The catalogue of known bugs: each is a small patch of the reference's source text.
 
-With the patch, the reference computes what a port with that bug computes. So known bugs show
-whether the suite would catch them, and give a port's bug its name.
+With the patch, the reference computes what a port with that bug computes. So known bugs measure
+what the suite catches, and give a port's bug its name.
 """
 
 import functools

@@ -8,7 +8,7 @@ ends in a comment with its marker:
     x = l[k] @ syn[k]  # [l]
     // [/forward]
 
-A name may mark several pieces, in several files; pieces may overlap, and lie within one another.
+A name may mark several pieces, in several files; pieces may overlap, and may nest.
 """
 
 import re

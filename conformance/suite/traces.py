@@ -20,7 +20,7 @@ from reference.cases.tables import DType, Finite, Matrix, Strict
 from reference.errors import reading
 from reference.files import MAX_JSON_BYTES, read_bounded
 from reference.golden import checksums, derive
-from reference.golden.checks import KINDS, Check, Run
+from reference.golden.checks import KINDS, Check, RunCheck
 from reference.golden.parallel import in_parallel
 
 CACHE = BUILD / "golden"
@@ -160,35 +160,39 @@ def sha256(case: Case) -> str:
 
 def _check(file: _File, case: Case, path: Path) -> None:
     """Raise CaseError where the file has not what the case asks for, or more."""
-    for part in (file.float64, file.float32):
-        found = {
-            key: [
-                (
-                    e.iteration,
-                    [(t.name, np.shape(np.asarray(t.value, dtype=object))) for t in e.tensors],
-                )
-                for e in entries
-            ]
-            for key, entries in _by_key(part).items()
-        }
-        wanted = {
-            kind.key: [
-                shapes
-                for check in kind.all_of(case, "float64", lambda _: case.arrays("float64")[2])
-                for shapes in check.shapes
-            ]
-            for kind in KINDS
-            if kind.key
-        }
-        if (
-            file.case != case.id
-            or found != wanted
-            or (part.correct is None) != (case.accuracy is None)
-        ):
-            raise CaseError(
-                f"{path}: does not have the tensors of {case.path.name}: "
-                f"run make golden CASES={case.path}"
+    initial = case.arrays("float64")[2]  # its shapes are those of every state
+    wanted = {
+        kind.key: [
+            shapes
+            for check in kind.all_of(case, "float64", lambda _: initial)
+            for shapes in check.shapes
+        ]
+        for kind in KINDS
+        if kind.key
+    }
+    fits = file.case == case.id and all(
+        _shapes(part) == wanted and (part.correct is None) == (case.accuracy is None)
+        for part in (file.float64, file.float32)
+    )
+    if not fits:
+        raise CaseError(
+            f"{path}: does not have the tensors of {case.path.name}: "
+            f"run make golden CASES={case.path}"
+        )
+
+
+def _shapes(part: _Part) -> dict[str, list[tuple[int, list[tuple[str, tuple[int, ...]]]]]]:
+    """The names and shapes of a file's tensors, as Check.shapes has them."""
+    return {
+        key: [
+            (
+                e.iteration,
+                [(t.name, np.shape(np.asarray(t.value, dtype=object))) for t in e.tensors],
             )
+            for e in entries
+        ]
+        for key, entries in _by_key(part).items()
+    }
 
 
 def _committed(case: Case) -> Path:
@@ -239,7 +243,7 @@ def _trace(case: Case, dtype: DType, part: _Part) -> Trace:
         key: {e.iteration: [_expected(t) for t in e.tensors] for e in entries}
         for key, entries in _by_key(part).items()
     }
-    run = by_key[str(Run.key)]
+    run = by_key[str(RunCheck.key)]
     due = [
         Due(
             check,
@@ -257,7 +261,7 @@ def _expected(tensor: _Tensor) -> Expected:
 
 
 def _computed(check: Check) -> list[tuple[int, list[Expected]]]:
-    """What is not in golden files is to be equalled to the last bit."""
+    """Values that golden files do not hold must be equal to the last bit."""
     return [
         (n, [Expected(name, value.astype(np.float64), 0.0) for name, value in tensors])
         for n, tensors in check.computed(network, FLOAT)

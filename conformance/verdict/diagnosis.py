@@ -85,7 +85,8 @@ def _remembered(bug: KnownBug, check: Check) -> dict[int, Tensors]:
 def _distance(port: Sequence[Checked], bug: KnownBug) -> float | None:
     """The mean distance over tensors where either is wrong; None if neither is anywhere.
 
-    Infinite as soon as it is sure to be beyond THRESHOLD, as it is for most bugs.
+    Infinite as soon as it is sure to be beyond THRESHOLD, as it is for most bugs: the mean is at
+    least the sum so far over all tensors that there are.
     """
     distances = []
     most = sum(len(c.expected) for c in port)

@@ -1,4 +1,4 @@
-"""Judges one target: asks it all that a case asks, and says how it did."""
+"""Judges one target: asks it the questions of a case, and compares the answers."""
 
 from collections.abc import Callable
 
@@ -14,13 +14,14 @@ from conformance.targets.manifest import KnownFailure
 from conformance.verdict.diagnosis import Answer, Checked, line_of, probable_bugs
 from conformance.verdict.divergence import element, explain, one_line
 from conformance.verdict.verdict import Divergence, Drift, Verdict, finite
-from conformance.wire.client import Client, Failure, Unsupported
+from conformance.wire.client import Client
+from conformance.wire.requests import Failure, Unsupported
 from reference.cases.case import Case
 from reference.golden.accuracy import correct
-from reference.golden.checks import Predict, Run
+from reference.golden.checks import PredictCheck, RunCheck
 from reference.golden.start import Start
 
-REPEATED = 30  # the most iterations of a case that is asked twice
+REPEATED = 30  # cases of up to this many iterations are asked twice
 
 
 class Judge:
@@ -45,7 +46,7 @@ class Judge:
         self.device: str | None = None
         self._channel: Channel | None = None
         self._client: Client | None = None
-        self._hopeless: Verdict | None = None
+        self._hopeless: Verdict | None = None  # of a failed start, repeated for every case
 
     def again(self) -> "Judge":
         """Another judge of the same target, with a process of its own."""
@@ -96,7 +97,7 @@ class Judge:
         return Verdict.without_numbers(name, case, trace.dtype, status, reason)
 
     def _missing(self, trace: Trace, reason: str) -> Verdict:
-        """What is not here, or does not work here: a SKIP, unless it is required."""
+        """What is missing or does not work on this machine is a SKIP, unless it is required."""
         if self.required:
             return self._verdict(trace, Status.FAIL, f"required, but skipped: {reason}")
         return self._verdict(trace, Status.SKIP, reason)
@@ -155,7 +156,7 @@ class Judge:
         return verdict_of(self.target.name, trace, answer)
 
     def _with_earlier_answers(self, verdict: Verdict, trace: Trace, answer: Answer) -> Verdict:
-        """A wrong answer is not forgotten because the port then gave none."""
+        """A wrong answer still counts if the port stopped answering later."""
         earlier = self._of(trace, answer) if answer.checked else verdict
         if earlier is verdict or earlier.status != Status.FAIL:
             return verdict
@@ -180,10 +181,10 @@ def classified(client: Client, trace: Trace) -> int:
     """How many of the held-out samples the port classifies rightly after its whole run."""
     case, dtype = trace.case, trace.dtype
     last = case.iterations
-    [(_, trained)] = client.answer_to(Run(Start(case, dtype), [last]))
+    [(_, trained)] = client.answer_to(RunCheck(Start(case, dtype), [last]))
     X, y = case.held_out(dtype)
     state = [np.asarray(value, dtype=dtype) for name, value in trained if name != "error"]
-    [(_, [(_, output)])] = client.answer_to(Predict(Start(case, dtype, state), [last], X))
+    [(_, [(_, output)])] = client.answer_to(PredictCheck(Start(case, dtype, state), [last], X))
     return int(correct(output, y))
 
 
@@ -237,8 +238,11 @@ def _drift(answer: Answer) -> list[Drift]:
 
 
 def with_known_failures(verdict: Verdict, known: list[KnownFailure]) -> Verdict:
-    """XFAIL for a failure that the manifest predicts; FAIL if it predicts another."""
-    if not known:
+    """XFAIL for a failure that the manifest predicts; FAIL if it predicts another.
+
+    A SKIP stays one: what was not run could not fail.
+    """
+    if not known or verdict.status == Status.SKIP:
         return verdict
     for failure in known:
         if failure.status == verdict.status and failure.message in verdict.reason:

@@ -17,7 +17,7 @@ WORTH_A_PROCESS = 8  # cases; for fewer, its start takes longer than it saves
 
 
 def _more(judge: Judge, cases: int, cores: int) -> list[Judge]:
-    """Judges of the same target, for as many processes more as so many cases and cores are for.
+    """Judges of the same target, for as many extra processes as the cases and cores justify.
 
     None on a device: one process there may take all of its memory.
     """
@@ -31,6 +31,7 @@ class Pool:
 
     Where targets are fewer than cores, each has more processes, which take its cases in turn. They
     end after the last one; only the first stays if `kept` says that it will be asked again.
+    Each judge belongs to one thread; only `interrupt` is called from another.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class Pool:
             while True:
                 self._judge_one(judge, cases.popleft())
         if not kept:
-            judge.close()  # each process that lives costs time: it is watched
+            judge.close()  # every live process costs time, because it is watched
 
     def _judge_one(self, judge: Judge, case: Case) -> None:
         found = self._found[judge.target.name, case.id]

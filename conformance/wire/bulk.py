@@ -33,7 +33,7 @@ class BulkClient(Client):
         if not folder.exists():
             _save(folder, start)
         self._answers = folder / "answer"
-        # An answer of before cannot be taken for one.
+        # Remove old answers, so that none is read by mistake.
         shutil.rmtree(self._answers, ignore_errors=True)
         self._answers.mkdir()
         asked = {"bulk": str(folder), **start.settings, "checkpoints": list(check.points)}

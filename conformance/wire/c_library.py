@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from conformance.wire.requests import SETTINGS, FailureError, Message, UnsupportedError
+from conformance.wire.requests import SETTINGS, Failure, Message, Unsupported
 from reference.algorithm.batches import batch_slice
 from reference.array import Array
 
@@ -111,20 +111,20 @@ class CLibrary:
         before = [a.tobytes() for a in inputs]
         status = self._invoke(function_name, settings, arguments)
         if [a.tobytes() for a in inputs] != before:
-            raise FailureError(f"{function_name} changed its inputs")
+            raise Failure(f"{function_name} changed its inputs")
         if not all(_guarded(a) for a in (*inputs, *outputs)):
-            raise FailureError(f"{function_name} wrote beyond the end of a buffer, or before it")
+            raise Failure(f"{function_name} wrote beyond the end of a buffer, or before it")
         if status == self.library.BACKPROP_OK:
             return
         reason = self._text("backprop_reason")
         if status == self.library.BACKPROP_UNSUPPORTED:
             said = reason or "the port does not do such a network"
-            raise UnsupportedError(f"{said} (BACKPROP_UNSUPPORTED)")
+            raise Unsupported(f"{said} (BACKPROP_UNSUPPORTED)")
         if status == self.library.BACKPROP_NO_DEVICE:
             said = reason or "the port's device is not here"
-            raise UnsupportedError(f"{said} (BACKPROP_NO_DEVICE)")
+            raise Unsupported(f"{said} (BACKPROP_NO_DEVICE)")
         said = f": {reason}" if reason else ""
-        raise FailureError(f"{function_name} returned status {status}{said}")
+        raise Failure(f"{function_name} returned status {status}{said}")
 
     def _value(self, setting: Any) -> Any:
         """A setting as C has it: for a name, the number that the header gives it."""
@@ -137,7 +137,7 @@ class CLibrary:
         try:
             function = getattr(self.library, function_name)
         except AttributeError as error:
-            raise FailureError(f"the library does not export {function_name}") from error
+            raise Failure(f"the library does not export {function_name}") from error
         pointers = (a if isinstance(a, int) else self._pointer(a) for a in arguments)
         return int(function(settings, *pointers))
 

@@ -13,12 +13,13 @@ import numpy as np
 
 from conformance.ground.statuses import Status
 from conformance.process.channel import Channel, Trouble, printable
+from conformance.wire.requests import Failure, Unsupported
 from reference.array import Array
 from reference.golden.checks import Check, Points
 from reference.golden.start import At, Shape, Spec
 
 FORMAT = 1
-# What an answer may be long, so that no flood fills the memory.
+# The longest answer that is read, so that a flood cannot fill memory.
 BYTES_PER_NUMBER = 64
 BYTES_BESIDES = 2**16
 LONGEST_INTEGER = 400  # digits; no double has more
@@ -26,14 +27,6 @@ LONGEST_INTEGER = 400  # digits; no double has more
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 60
 _SHORT.maxlevel = 3
-
-
-class Unsupported(Exception):
-    """The port says that it does not do this; the message is its reason."""
-
-
-class Failure(Exception):
-    """The port says that it failed; the message is its reason."""
 
 
 class Client:
@@ -61,11 +54,11 @@ class Client:
         return check.tensors(parts)
 
     def request(self, check: Check) -> dict[str, Any]:
-        """The request that asks a check."""
+        """The request that asks a check; BulkClient asks in another form."""
         return check.request()
 
     def array(self, where: str, value: Any, shape: Shape) -> Array:
-        """An array of an answer, which must have this shape."""
+        """An array of an answer, which must have this shape; BulkClient reads it from a file."""
         return _array(where, value, shape)
 
     def device_seconds(self) -> list[float] | None:

@@ -10,9 +10,9 @@ Message = dict[str, Any]
 SETTINGS = {*Settings._fields, "iteration", "networks"}
 
 
-class UnsupportedError(Exception):
+class Unsupported(Exception):
     """The port says that it does not do this."""
 
 
-class FailureError(Exception):
+class Failure(Exception):
     """The port says that it failed, or breaks the contract."""

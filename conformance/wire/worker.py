@@ -24,7 +24,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from conformance.wire.c_library import CLibrary
-from conformance.wire.requests import SETTINGS, FailureError, Message, UnsupportedError
+from conformance.wire.requests import SETTINGS, Failure, Message, Unsupported
 from reference.array import Array
 
 FORMAT = 1
@@ -114,7 +114,7 @@ class PythonModule:
                 (n, np.array(error), [np.array(w) for w in weights]) for n, error, weights in result
             ]
         if _content(arguments) != before:
-            raise FailureError(f"{name} changed its inputs")
+            raise Failure(f"{name} changed its inputs")
         return result
 
 
@@ -129,7 +129,7 @@ def _numbers(value: Any) -> Array:
     """A float64 array from an array of numbers, and of nothing else."""
     array = np.asarray(value)
     if array.dtype.kind not in "fiu":
-        raise FailureError(f"returned {array.dtype} where numbers are due")
+        raise Failure(f"returned {array.dtype} where numbers are due")
     return array.astype(np.float64)
 
 
@@ -152,9 +152,9 @@ def answer(adapter: Adapter, request: Message) -> Message:
         y = np.array(request["y"], dtype=dtype)
         method = adapter.train if request["op"] == "train" else adapter.step
         return method(X, y, state, request)
-    except (UnsupportedError, NotImplementedError) as error:
+    except (Unsupported, NotImplementedError) as error:
         return {"unsupported": str(error)}
-    except FailureError as error:
+    except Failure as error:
         return {"failure": str(error)}
     except Exception as error:
         return {"failure": f"{type(error).__name__}: {error}"}

@@ -9,7 +9,7 @@ time. Each depth and each dtype is compiled once and kept in Numba's cache.
     descent[k]   like syn[k]            what is added to syn[k] after a factor alpha
 
 Updates see the parameters and their descents as 1-D arrays too, one after the other: see
-update.py. So `descents` is all of `descent`, and that of gamma and beta.
+optimise.py. So `descents` is all of `descent`, and that of gamma and beta.
 
 A batch is `rows` samples of X and y, from row `first` on; in all other arrays it has the first
 `rows` rows. So none has to be cut out of another.
@@ -23,9 +23,9 @@ from typing import NamedTuple
 import numpy as np
 from compiling import compiled, inlined
 from layers import LINEAR, descend, hidden_layer, output_layer, outputs
+from optimise import adam, decay, move, shrink
 from random_numbers import permutation
 from stages import INFERENCE, Hidden, Rules, stages_back, stages_forward
-from update import adam, decay, move, shrink
 
 
 class More(NamedTuple):

@@ -7,19 +7,17 @@ them: `@` multiplies and adds objects, and `np.exp` calls their `exp` method.
 """
 
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import Any
 
 import flint
 import numpy as np
 
-from reference.arithmetic.base import BY_KIND, Arithmetic, UndecidedError
+from reference.arithmetic.base import BY_KIND, Arithmetic, Result, UndecidedError
 from reference.array import Array
 
 # 60,000 updates of the article's network lose 480 bits, so the first two precisions are
 # tries that fail early and cheaply for long runs and suffice for short ones.
 PRECISIONS = (192, 384, 768, 1536, 3072)
-
-Result = TypeVar("Result")
 
 
 class Balls(Arithmetic):

@@ -60,6 +60,5 @@ class Arithmetic(ABC):
         """The results of a run, which is begun again with more precision if it is undecided."""
 
 
-# The arithmetic of arrays that do not hold NumPy's own floating-point numbers, by the `kind` of
-# their dtype. The module of an arithmetic enters it here.
+# By the `kind` of an array's dtype; the module of an arithmetic enters it here.
 BY_KIND: dict[str, Arithmetic] = {}

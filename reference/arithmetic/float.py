@@ -1,14 +1,11 @@
 """NumPy's own floating-point numbers, float64 and float32: an array's dtype says which."""
 
 from collections.abc import Callable, Iterable
-from typing import TypeVar
 
 import numpy as np
 
-from reference.arithmetic.base import Arithmetic
+from reference.arithmetic.base import Arithmetic, Result
 from reference.array import Array
-
-Result = TypeVar("Result")
 
 
 class Float(Arithmetic):

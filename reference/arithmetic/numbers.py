@@ -4,10 +4,17 @@ from reference.arithmetic.base import BY_KIND, Arithmetic
 from reference.arithmetic.float import FLOAT
 from reference.array import Array
 
+BY_KIND["f"] = FLOAT
+
 
 def arithmetic_of(x: Array) -> Arithmetic:
-    """The arithmetic of an array's elements."""
-    return BY_KIND.get(x.dtype.kind, FLOAT)
+    """The arithmetic of an array's elements. Raises TypeError if there is none for them."""
+    try:
+        return BY_KIND[x.dtype.kind]
+    except KeyError:
+        raise TypeError(
+            f"no arithmetic for arrays of {x.dtype}: import the module that has it"
+        ) from None
 
 
 def number(value: float, like: Array) -> Array:

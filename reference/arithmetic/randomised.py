@@ -21,7 +21,7 @@ class Randomised(Float):
         self.replicas, self.random = replicas, random
 
     def convert(self, values: Array) -> Array:
-        """Equal copies for all replicas, exact so far. Data need none: replicas share them."""
+        """Equal copies for all replicas, exact so far. Data are shared, not copied."""
         array = np.repeat(values[np.newaxis], self.replicas, axis=0).view(RandomisedArray)
         array.random = self.random
         return array

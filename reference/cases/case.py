@@ -43,8 +43,8 @@ class CaseFile:
 class Case:
     """One case, of arrays in float64. The methods give them in the dtype that is asked for.
 
-    It is either read from a file, all checked, or made of arrays by who knows what they are:
-    then it has no file, and golden data are neither kept of it nor derived.
+    It is either read from a file, all checked, or built in code from arrays: then it has no
+    file and no golden data.
     """
 
     id: str

@@ -1,4 +1,4 @@
-"""What can be wrong between the keys of a case that are each fine alone."""
+"""Rules between the keys of a case that are each fine alone."""
 
 import itertools
 

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from reference.algorithm.network import Step as StepResult
+from reference.algorithm.network import Step
 from reference.arithmetic.base import Arithmetic
 from reference.array import Array
 from reference.cases.case import Case
@@ -30,7 +30,7 @@ class Check(ABC):
     key: ClassVar[str | None] = None  # of golden files that hold what is expected
     where: ClassVar[str]  # in a line; {n} is the point
     story: ClassVar[str]  # in a sentence
-    whole_run: ClassVar[bool] = False  # what is late builds on what is early
+    whole_run: ClassVar[bool] = False  # later points build on earlier ones
 
     def __init__(self, start: Start, points: Sequence[int]) -> None:
         self.start, self.points = start, tuple(points)
@@ -63,7 +63,10 @@ class Check(ABC):
         """What `algorithm` answers: reference.algorithm.network, or a module with a known bug."""
 
     def upto(self, most: int | None) -> Self | None:
-        """The same question on at most so many iterations; None if nothing is left of it."""
+        """The same question on at most so many iterations; None if nothing is left of it.
+
+        A single step is one iteration, whatever its number: it is not cut.
+        """
         return self
 
     def source(self, tensor: str) -> str | None:
@@ -82,7 +85,7 @@ class Check(ABC):
         return sum(math.prod(shape) for _, found in self.shapes for _, shape in found)
 
 
-class Drawn(Check):
+class DrawnCheck(Check):
     """The initial state with weights that a port draws from a seed, equal to the last bit."""
 
     kind = "drawn"
@@ -121,7 +124,7 @@ class Drawn(Check):
         yield from self.tensors({"weights": state})
 
 
-class Step(Check):
+class StepCheck(Check):
     """One update from a golden state, with every intermediate."""
 
     kind, key = "step", "steps"
@@ -148,7 +151,7 @@ class Step(Check):
 
     def tensors(self, answer: dict[str, Any]) -> Points:
         """See Check."""
-        step = StepResult(answer["l"], answer["error"], answer["delta"], answer["weights"])
+        step = Step(answer["l"], answer["error"], answer["delta"], answer["weights"])
         return [(self.points[0], step_tensors(self.case, step))]
 
     def computed(self, algorithm: Any, arithmetic: Arithmetic) -> Iterator[tuple[int, Tensors]]:
@@ -170,7 +173,7 @@ class Step(Check):
         return f"{name}_{kind}" if kind else name
 
 
-class Predict(Check):
+class PredictCheck(Check):
     """Inference with a golden state, on the case's inputs for it or on others, (samples, n_0)."""
 
     kind, key = "predict", "predictions"
@@ -206,7 +209,7 @@ class Predict(Check):
         yield from self.tensors({"output": output})
 
 
-class Run(Check):
+class RunCheck(Check):
     """The free run from the initial state, at its checkpoints."""
 
     kind, key = "run", "checkpoints"
@@ -261,7 +264,7 @@ class Run(Check):
 
 
 # In the order in which they are asked: what starts from golden states first, the run last.
-KINDS: tuple[type[Check], ...] = (Drawn, Step, Predict, Run)
+KINDS: tuple[type[Check], ...] = (DrawnCheck, StepCheck, PredictCheck, RunCheck)
 # What golden files hold, for each dtype.
 KEYS = [kind.key for kind in KINDS if kind.key]
 
@@ -271,7 +274,7 @@ def checkpoint_tensors(case: Case, state: Sequence[Any], error: Any) -> Tensors:
     return [*zip(case.state_names, state, strict=True), ("error", np.asarray(error))]
 
 
-def step_tensors(case: Case, step: StepResult) -> Tensors:
+def step_tensors(case: Case, step: Step) -> Tensors:
     """What is compared in a single step, in dataflow order."""
     state = dict(zip(case.state_names, step.state, strict=True))
     last = len(step.l)

@@ -27,7 +27,7 @@ from reference.cases.case import Case, CaseError
 from reference.cases.tables import DType
 from reference.files import write_atomically
 from reference.golden import accuracy
-from reference.golden.checks import KEYS, KINDS, Check, Run, Tensors
+from reference.golden.checks import KEYS, KINDS, Check, RunCheck, Tensors
 from reference.golden.start import Start
 
 FORMAT = 1
@@ -48,12 +48,12 @@ def derive(case: Case, dtype: DType) -> dict[str, Any]:
     Raises CaseError if the highest precision cannot settle a rounding, or if a run in the
     dtype overflows.
     """
-    run = Run(Start(case, dtype), Run.points_of(case))
+    run = RunCheck(Start(case, dtype), RunCheck.points_of(case))
     exact, bits = certified(run)
     states = {n: [v.astype(dtype) for _, v, _ in tensors[:-1]] for n, tensors in exact}
     random = np.random.Generator(np.random.SFC64([SEED, DTYPES.index(dtype)]))
     randomised = Randomised(REPLICAS, random)
-    entries = {str(Run.key): _entries(run, exact, randomised)}
+    entries = {str(RunCheck.key): _entries(run, exact, randomised)}
     for kind in KINDS:
         if kind.key and not kind.whole_run:
             checks = kind.all_of(case, dtype, states.__getitem__)
@@ -84,7 +84,7 @@ def certified(check: Check) -> tuple[list[tuple[int, Certified]], int]:
 
 
 def uncertified(case: Case, error: UndecidedError) -> CaseError:
-    """What the author of a case is told whose values no precision settles."""
+    """The error for a case whose values no precision settles."""
     advice = "change a weight, an input or a setting a little"
     return CaseError(f"{case.path}: cannot be certified: {error}: {advice}")
 

@@ -6,6 +6,7 @@
 #     BUILD/fuzz-c -merge=1 conformance/selftest/fuzz/corpus BUILD/new-c
 set -e
 port=$1 seconds=$2
+case $seconds in '' | *[!0-9]*) echo "fuzz.sh: SECONDS=$seconds is not a whole number" >&2 && exit 2 ;; esac
 here=$(cd "$(dirname "$0")" && pwd)
 ports=$(cd "${PORTS:-$here/../../../ports}" && pwd)
 mkdir -p "$3/$port" "$3/new-$port"

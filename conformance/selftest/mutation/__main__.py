@@ -34,6 +34,7 @@ from rich.console import Console
 from rich.progress import track
 
 from conformance.ground.places import HERE, PORTS
+from conformance.ground.statuses import Status
 from conformance.record.machine import machine
 from conformance.selftest.mutation.mutants import (
     FOLDER,
@@ -178,8 +179,9 @@ def table(outcomes: list[Outcome]) -> Iterator[str]:
     fates, statuses = Counter(o.fate for o in outcomes), Counter(o.status for o in outcomes)
     yield from ("| | |", "|---|---:|", f"| mutants | {len(outcomes)} |")
     yield from (f"| {FATES[fate]} | {fates[fate]} |" for fate in FATES)
-    for name in ("FAIL", "CRASH", "TIMEOUT", "GARBAGE", "SKIP"):
-        yield f"| caught as {name} | {statuses[name]} |"
+    for status in reversed(Status):
+        if status not in (Status.PASS, Status.XFAIL):
+            yield f"| caught as {status} | {statuses[status]} |"
     yield f"| minutes | {sum(o.seconds for o in outcomes) / 60:.0f} |"
 
 

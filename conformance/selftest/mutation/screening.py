@@ -33,7 +33,8 @@ from conformance.verdict.diagnosis import Answer
 from conformance.verdict.judge import Judge, ask
 from conformance.wire import worker
 from conformance.wire.c_library import CLibrary
-from conformance.wire.client import Client, Failure, Unsupported
+from conformance.wire.client import Client
+from conformance.wire.requests import Failure, Unsupported
 from reference.cases.case import Case, load_all
 
 MEMORY_BYTES = 4 * 2**30

@@ -129,6 +129,20 @@ def test_known_failures_match_status_and_message(
     assert done.returncode == (0 if status == "XFAIL" else 1)
 
 
+def test_a_skip_is_no_known_failure_that_did_not_occur(
+    conformance: Conformance, make_port: MakePort
+) -> None:
+    away = "if op == 'hello': answer = {'id': answer['id'], 'unsupported': 'no GPU here'}"
+    folder = make_port("p", away)
+    with (folder / "port.toml").open("a") as file:
+        file.write('\n[[known_failure]]\ncase = "one-step"\nreason = "flaky"\n')
+        file.write('status = "CRASH"\nmessage = "SIGABRT"\n')
+    done = conformance(folder, make_port("healthy"))
+    assert done.returncode == 0
+    [verdict] = done.verdicts("p")
+    assert (verdict["status"], verdict["reason"]) == ("SKIP", "on start: no GPU here")
+
+
 def test_a_wrong_step_is_not_forgotten(conformance: Conformance, make_port: MakePort) -> None:
     wrong = "if op == 'step': answer['l'][0][0][0] += 1\nif op == 'train': "
     evasive = make_port(

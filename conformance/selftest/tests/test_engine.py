@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from conformance.ground.statuses import Status
@@ -101,3 +102,21 @@ def test_a_fault_of_the_harness_is_no_verdict(
     monkeypatch.setattr("conformance.verdict.judge.compare", broken)
     with pytest.raises(ZeroDivisionError):
         execute(options(make_port("right"), results=tmp_path / "r.json"), lambda _: None)
+    assert not psutil.Process().children(recursive=True)
+    session = Session(options(make_port("again"), results=tmp_path / "r.json"), lambda _: None)
+    session.begin(session.matrix())
+    with pytest.raises(ZeroDivisionError):
+        session.verdicts_of(*session.matrix()[0])
+    assert not session.finish().results.complete
+
+
+def test_a_run_that_stops_at_a_failure_is_not_complete(
+    conformance: Conformance, make_port: MakePort
+) -> None:
+    wrong = make_port("wrong", "answer.pop('l', None)")
+    slow = make_port("slow", "time.sleep(0.3)")
+    done = conformance(wrong, slow, cases="one-step smallest", options=("--no-timing", "-x"))
+    assert done.returncode == 1
+    assert "the results are not complete" in done.stderr
+    assert done.results is not None
+    assert not done.results["complete"]

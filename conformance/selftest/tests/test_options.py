@@ -68,9 +68,9 @@ def test_each_variable_is_told_where_it_is_used_and_used_where_it_is_told() -> N
         ("conformance port=c", "there is no variable port; did you mean PORT?"),
         ("conformance RESULT=", "there is no variable RESULT; did you mean RESULTS?"),
         ("conformance COLOUR=1", "there is no variable COLOUR; make help lists all"),
-        ("teeth PORT=c", "PORT would change nothing in make teeth; no variable would"),
-        ("PORT=c", "PORT would change nothing in make help; no variable would"),
-        ("merge PORT=c", "PORT would change nothing in make merge; only FILES, RESULTS would"),
+        ("teeth PORT=c", "make teeth does not use PORT; it uses no variable"),
+        ("PORT=c", "make help does not use PORT; it uses no variable"),
+        ("merge PORT=c", "make merge does not use PORT; it uses FILES, RESULTS"),
     ],
 )
 def test_a_variable_that_changes_nothing_is_refused_before_anything_is_done(

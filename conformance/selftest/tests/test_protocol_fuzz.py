@@ -17,7 +17,8 @@ from conformance.suite import traces
 from conformance.suite.compare import Expected
 from conformance.verdict.diagnosis import Answer
 from conformance.verdict.judge import ask, verdict_of
-from conformance.wire.client import Client, Failure, Unsupported
+from conformance.wire.client import Client
+from conformance.wire.requests import Failure, Unsupported
 from reference.cases.case import load
 
 CASE = load(CASES / "one-step.toml")

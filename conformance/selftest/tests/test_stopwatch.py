@@ -19,9 +19,9 @@ from conformance.process.channel import Trouble
 from conformance.selftest.tests.conftest import CASES, ROOT, Conformance, MakePort
 from conformance.suite import traces
 from conformance.verdict.verdict import Verdict
-from conformance.wire.client import Failure, Unsupported
+from conformance.wire.requests import Failure, Unsupported
 from reference.cases.case import load
-from reference.golden.checks import Run
+from reference.golden.checks import RunCheck
 
 
 def test_a_run_needs_no_scipy() -> None:
@@ -61,7 +61,7 @@ class Fake:
     def close(self) -> None:
         self.closed = True
 
-    def answer_to(self, run: Run) -> Any:
+    def answer_to(self, run: RunCheck) -> Any:
         [n] = run.points
         self.log.append((self.name, n))
         self.clock.now += self.clock.round_s * (self.fixed + self.slope * n)

@@ -170,5 +170,5 @@ def test_without_cublas_it_says_what_to_install(
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode != 0
     said = done.stderr.splitlines()[-1]
-    assert "UnsupportedError: cuBLAS is not here (libcublas.so.13 or .12): " in said
+    assert "Unsupported: cuBLAS is not here (libcublas.so.13 or .12): " in said
     assert "pip install nvidia-cublas" in said

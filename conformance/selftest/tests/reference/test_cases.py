@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from reference.algorithm.layers import HIDDEN
 from reference.cases.case import CaseError, load, load_all
 from reference.golden import derive
 
@@ -35,6 +36,8 @@ checkpoints = [0, 10]
 """
 
 # What is replaced, by what, and what the message must say.
+# As pydantic lists them.
+KNOWN = ", ".join(map(repr, HIDDEN[:-1])) + f" or {HIDDEN[-1]!r}"
 MISTAKES = [
     ("[network]", "colour = 3\n[network]", "unknown key 'colour'"),
     ("numpy_seed = 1", "numpy_seed = 1\nseed = 1", "unknown key 'init.seed'"),
@@ -87,7 +90,7 @@ MISTAKES = [
     (
         "[2, 2, 1]",
         '[2, 2, 1]\nactivation = "softmax"',
-        "network.activation: input should be 'sigmoid', 'tanh' or 'relu' (found 'softmax')",
+        f"network.activation: input should be {KNOWN} (found 'softmax')",
     ),
     ("iterations = 10", "iterations = 10\nbias = true", "unknown key 'training.bias'"),
     ("iterations = 10", "iterations = 10\nl1 = -1", "training.l1: input should be greater than or"),

@@ -177,6 +177,18 @@ assert not third_party, third_party
 """
 
 
+def test_numbers_without_an_arithmetic_are_refused() -> None:
+    """Without its module, a ball must not be taken for a float that is not positive."""
+    program = (
+        "import flint, numpy as np; from reference.algorithm.layers import relu\n"
+        "relu(np.array([flint.arb(0, 1)], dtype=object))"
+    )
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 1
+    assert "no arithmetic for arrays of object" in done.stderr
+
+
 @pytest.mark.parametrize("name", ["everything", "everything-else", "relu-step", "softmax-step"])
 def test_the_algorithm_needs_nothing_but_numpy(name: str) -> None:
     case = load(CASES / f"{name}.toml")
