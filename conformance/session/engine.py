@@ -61,12 +61,12 @@ class Session:
     def __init__(self, options: Options, on_progress: Progress) -> None:
         self.options = options
         chosen = manifest.select(options.ports)
-        self.cases, self.some = chosen_cases(options.cases)
-        if options.seed is not None or not self.some:  # who names cases means those
+        self.cases, self.partial = chosen_cases(options.cases)
+        if options.seed is not None or not self.partial:  # who names cases means those
             self.cases += fresh_case(options.seed, chosen)
         check_known_failures(chosen, self.cases)
         self.cases = shard_of(self.cases, options.shard)
-        self.some = self.some or options.shard is not None
+        self.partial = self.partial or options.shard is not None
         required = required_targets(options.require, chosen)
         store.check_writable(options.results)
         self.traces = traces.load_all(self.cases)
@@ -130,7 +130,7 @@ class Session:
         )
         matrix = Matrix(self.judges, self.cases, verdicts)
         problems = self._not_compared(verdicts) if complete else []
-        if complete and not self.some:
+        if complete and not self.partial:
             problems += matrix.empty_claims()
         results = Results(
             complete=complete,
@@ -196,7 +196,7 @@ class Session:
         return [
             f"{target} is required, and nothing of it was compared"
             for target in sorted(self.required)
-            if not (counted[target] or (self.some and self.judges[target].target.rung))
+            if not (counted[target] or (self.partial and self.judges[target].target.rung))
         ]
 
     def _elsewhere(self) -> set[str]:

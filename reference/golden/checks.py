@@ -2,7 +2,8 @@
 
 A check is one question about a case in one dtype. All that differs between kinds is in their
 classes here: whoever derives, asks, judges or explains has a loop over checks. A new kind is one
-class in KINDS, and the function of the contract that answers it.
+class in KINDS, the function of the contract that answers it, and its list in golden files if it has
+one.
 """
 
 import math

@@ -163,7 +163,7 @@ def test_what_did_not_pass_is_not_called_so(
     written = report.render(some, [])
     assert written["summary.md"].startswith(f"## Conformance of backpropagation: {heading}\n")
     assert ('class="verdict right"' in written["index.html"]) == (heading == "PASS")
-    assert ("All that ran is right" in written["index.html"]) == (status == "PASS")
+    assert ("Everything that ran passed" in written["index.html"]) == (status == "PASS")
     assert f'aria-label="{badge}"' in written["badges/c.svg"]
 
 
