@@ -78,10 +78,10 @@ def test_it_has_all_but_what_is_of_use_in_a_clone_only(wheel: Path) -> None:
 
 
 def test_it_needs_no_numba_since_it_has_no_port(scripts: Path) -> None:
-    found = [sys.executable, "-m", "pip", "--python", str(scripts.parent), "list", "--format=json"]
-    packages = subprocess.run(found, capture_output=True, text=True, check=True).stdout
-    assert '"backprop-conformance"' in packages
-    assert "numba" not in packages
+    packages = (scripts.parent / "lib").glob("python*/site-packages/*.dist-info")
+    names = {path.name.partition("-")[0] for path in packages}
+    assert "backprop_conformance" in names
+    assert "numba" not in names
 
 
 def test_it_judges_a_folder_and_writes_nothing_but_into_the_cache(
