@@ -145,6 +145,16 @@ def parser() -> Parser:
     return found
 
 
+class Interrupt:
+    """A plugin of pytest that sees a ^C. Before the first test, pytest itself would end with 2."""
+
+    seen = False
+
+    def pytest_keyboard_interrupt(self) -> None:
+        """See the hook of that name."""
+        self.seen = True
+
+
 def check_ports(arguments: argparse.Namespace) -> int:
     """Run pytest on the matrix, without the configuration and plugins of what is around."""
     import pytest  # here, since the other commands can spare it
@@ -157,8 +167,10 @@ def check_ports(arguments: argparse.Namespace) -> int:
         store.check_writable(arguments.junit)
         report = [f"--junit-xml={arguments.junit}", "-o", f"junit_suite_name={NAME}"]
     # conftest.py takes the options from there, rather than parse them once more.
-    handed = [options.Options.of(arguments)]
-    return int(pytest.main([str(HERE / "test_ports.py"), *alone, *quiet, *report], handed))
+    interrupt = Interrupt()
+    handed = [options.Options.of(arguments), interrupt]
+    status = int(pytest.main([str(HERE / "test_ports.py"), *alone, *quiet, *report], handed))
+    return 130 if interrupt.seen else status
 
 
 def bench(arguments: argparse.Namespace) -> int:

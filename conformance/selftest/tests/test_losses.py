@@ -176,3 +176,29 @@ def test_a_full_disk_leaves_the_golden_data_that_was_there(
     assert "Traceback" not in done.stderr
     assert (small_disk / "one-step.json").read_bytes() == before
     assert {path.name for path in small_disk.iterdir()} == {"one-step.json", "results.json"}
+
+
+EARLY = """
+import sys
+import pytest
+from conformance import command_line
+
+class Early:
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self):
+        raise KeyboardInterrupt
+
+whole = pytest.main
+pytest.main = lambda arguments, plugins: whole(arguments, [*plugins, Early()])
+sys.exit(command_line.main())
+"""
+
+
+def test_an_interrupt_before_the_first_test_is_one_too(tmp_path: Path) -> None:
+    """Of pytest itself the status would be 2, which is that of a user's mistake."""
+    file = tmp_path / "results.json"
+    words = ["check", "c", "--cases", "one-step", "--results", str(file)]
+    command = [sys.executable, "-c", EARLY, *words]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 130
+    assert not file.exists()
