@@ -66,7 +66,7 @@ lint: .venv/installed ## lint, types and formats of all sources
 	$(BIN)/mypy
 	$(BIN)/clang-format --dry-run --Werror $$(git ls-files '*.c' '*.h' '*.cpp' '*.hpp' '*.cu' '*.cuh')
 	@# Formatters that come with a toolchain, where it is here.
-	@! command -v gofmt >/dev/null || { gofmt -d $$(git ls-files '*.go') | tee /dev/stderr | cmp -s - /dev/null; }
+	@! command -v gofmt >/dev/null || { said=$$(gofmt -d $$(git ls-files '*.go')); [ -z "$$said" ] || { echo "$$said"; false; }; }
 
 teeth: .venv/installed ## measure that every known bug is caught and no correct variant is
 	@$(BIN)/python -m conformance teeth
