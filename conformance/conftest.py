@@ -88,7 +88,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     session.config.stash[FINISHED] = finished
     if not finished.written:
         session.exitstatus = 2
-    elif exitstatus == pytest.ExitCode.INTERRUPTED or not finished.results.complete:
+    elif not finished.results.complete:
         interrupted = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.INTERRUPTED)
         progress(f"{'interrupted: ' * interrupted}the results are not complete")
         session.exitstatus = INTERRUPTED if interrupted else exitstatus

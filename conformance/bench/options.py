@@ -68,7 +68,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--rounds",
-        type=rounds,
+        type=whole(LEAST_ROUNDS),
         default=ROUNDS,
         metavar="N",
         help="interleaved ones; default: %(default)s",
@@ -95,8 +95,3 @@ def workloads(value: str) -> list[Workload]:
             )
         found += BY_WORD[word]
     return found
-
-
-def rounds(value: str) -> int:
-    """How often each port has its turn."""
-    return whole(LEAST_ROUNDS)(value)

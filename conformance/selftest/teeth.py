@@ -96,14 +96,17 @@ def count(cases: list[Case]) -> int:
 
 def _bugs(cases: list[Case]) -> list[KnownBug]:
     """The known bugs that concern any of the cases, in the order of the catalogue."""
-    able = {bug.id for case in cases for bug in known_bugs.concerning(case)}
-    return [bug for bug, _ in known_bugs.catalogue().values() if bug.id in able]
+    return [
+        bug
+        for bug, capability in known_bugs.catalogue().values()
+        if any(known_bugs.concerns(capability, case) for case in cases)
+    ]
 
 
 def bug_margin(identifier: str, cases: list[Case]) -> TeethMutant:
     """Where a known bug exceeds the tolerance most, and what it is taken for there."""
-    bug, _ = known_bugs.catalogue()[identifier]
-    concerned = [case for case in cases if bug in known_bugs.concerning(case)]
+    bug, capability = known_bugs.catalogue()[identifier]
+    concerned = [case for case in cases if known_bugs.concerns(capability, case)]
     attempts = []
     for case in concerned:
         for trace in load(case).values():

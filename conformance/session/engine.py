@@ -200,7 +200,7 @@ class Session:
         ]
 
     def _elsewhere(self) -> set[str]:
-        """The targets in ports/ that were skipped since their device is not here."""
+        """The targets in ports/ that were skipped because this machine lacks their device."""
         return {
             name
             for name, judge in self.judges.items()
@@ -223,8 +223,8 @@ def execute(options: Options, on_progress: Progress) -> Finished:
     session = Session(options, on_progress)
     interrupted = False
     try:
-        session.begin(session.matrix())
-        for number, (target, case) in enumerate(matrix := session.matrix(), start=1):
+        session.begin(matrix := session.matrix())
+        for number, (target, case) in enumerate(matrix, start=1):
             session.verdicts_of(target, case)
             on_progress(f"{number} of {len(matrix)}: {target} on {case.id}")
     except KeyboardInterrupt:

@@ -64,8 +64,12 @@ def catalogue() -> dict[str, tuple[KnownBug, str]]:
 
 def concerning(case: Case) -> list[KnownBug]:
     """The bugs of every network and of the capabilities that the case uses."""
-    used = {"plain", *case.needs}
-    return [bug for bug, capability in catalogue().values() if capability in used]
+    return [bug for bug, capability in catalogue().values() if concerns(capability, case)]
+
+
+def concerns(capability: str, case: Case) -> bool:
+    """Whether bugs of this capability can show in the case: those that are "plain" always can."""
+    return capability == "plain" or capability in case.needs
 
 
 def source(bug: KnownBug) -> str:

@@ -96,7 +96,7 @@ class Timing(Strict):
 
 
 class Tables(Strict):
-    """A whole case file. Read one with `File`, which knows the settings, too."""
+    """A whole case file. Read one with `File`: it adds the settings."""
 
     format: Literal[1]
     id: str = Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=64)

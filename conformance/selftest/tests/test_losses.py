@@ -195,7 +195,7 @@ sys.exit(command_line.main())
 
 
 def test_an_interrupt_before_the_first_test_is_one_too(tmp_path: Path) -> None:
-    """Of pytest itself the status would be 2, which is that of a user's mistake."""
+    """pytest alone would end with 2, the status of a user's mistake."""
     file = tmp_path / "results.json"
     words = ["check", "c", "--cases", "one-step", "--results", str(file)]
     command = [sys.executable, "-c", EARLY, *words]

@@ -86,7 +86,7 @@ def log() -> list[tuple[str, int]]:
 
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch, log: list[tuple[str, int]]) -> MakeFake:
-    """Make fakes that share a clock, which is that of the race."""
+    """Make fakes that share the clock of the race."""
     clock = Clock()
     monkeypatch.setattr("time.perf_counter", clock)
 
