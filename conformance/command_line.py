@@ -47,6 +47,9 @@ def parser() -> Parser:
     check = commands.add_parser("check", help="judge ports, then time those that pass")
     check.add_argument("ports", nargs="*", type=text, metavar="PORT", help=ports)
     options.add(check.add_argument)
+    check.add_argument(
+        "-v", "--verbose", action="store_true", help="all verdicts and times besides"
+    )
     check.add_argument("--junit", type=path, metavar="FILE", help="a JUnit report besides")
     check.set_defaults(run=check_ports)
 

@@ -1,7 +1,6 @@
-"""What a run is doing now: one line that changes on a terminal, and a plain line now and then in a log.
+"""What goes on: one line that changes on a terminal; in a log, a line now and then.
 
-Work that takes a while is a Task: any thread may start one, and all share the line. It goes to
-stderr, so that stdout stays for results.
+It goes to stderr, so that stdout stays for results.
 """
 
 import os
@@ -9,110 +8,130 @@ import shutil
 import sys
 import threading
 import time
+from collections import Counter
 from types import TracebackType
 
-from rich.cells import set_cell_size
-
 TICK_S = 0.2
-PLAIN_S = 10.0  # where it is no terminal: at most one line in this time
+PLAIN_S = 10.0  # between lines where there is no terminal
 CLEAR = "\r\x1b[K"
 
 
 class Task:
-    """Something that takes a while, as in "building zig 12 s" or "judging c: 34 of 77".
+    """Work that takes a while, as in "building zig 12 s" or "judging c: 34 of 77".
 
-    `names` are what it is busy with, in order; with `of`, `done` counts how far it has come.
+    `of` is how many steps there are, if they are counted, and `done` how many are behind us. Any
+    thread may change a task; each name is there as long as one of them is busy with it.
     """
 
-    def __init__(self, verb: str, *names: str, of: int | None = None) -> None:
+    def __init__(self, verb: str, name: str | None = None, of: int | None = None) -> None:
         self.verb, self.of, self.done = verb, of, 0
-        self.names = dict.fromkeys(names)
-        self.started = time.monotonic()
+        self._names = Counter([name] if name is not None else [])
+        self._started = time.monotonic()
+        self._lock = threading.Lock()
 
     def __enter__(self) -> "Task":
-        """Show it."""
+        """Show it from now on."""
         LIVE.start(self)
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
     ) -> None:
         """Show it no more."""
         LIVE.end(self)
 
+    def begin(self, name: str) -> None:
+        """A step with this name begins."""
+        with self._lock:
+            self._names[name] += 1
+
+    def finish(self, name: str) -> None:
+        """A step with this name is done; after the last one, the task is not shown any more."""
+        with self._lock:
+            self._names -= Counter([name])
+            self.done += 1
+        if self.done == self.of:
+            LIVE.end(self)
+
     @property
     def text(self) -> str:
         """The task as a person reads it."""
-        said = f"{self.verb} {', '.join([*self.names])}".strip()
+        with self._lock:
+            names = ", ".join(self._names)
+        said = f"{self.verb} {names}" if names else self.verb
         if self.of is not None:
-            return f"{said}: {self.done} of {self.of}" if self.names else f"{said} {self.done} of {self.of}"
-        seconds = int(time.monotonic() - self.started)
+            return f"{said}{':' * bool(names)} {self.done} of {self.of}"
+        seconds = int(time.monotonic() - self._started)
         return f"{said} {seconds} s" if seconds else said
 
 
 class Live:
-    """All tasks that go on, and the line that shows them. Each method may be called by any thread."""
+    """The line that shows all tasks. Any thread may call any method."""
 
-    def __init__(self, tick_s: float = TICK_S, plain_s: float = PLAIN_S) -> None:
-        self._tick_s, self._plain_s = tick_s, plain_s
+    def __init__(self) -> None:
         self._lock = threading.RLock()
         self._tasks: list[Task] = []
-        self._drawn = False  # the line is on the terminal
-        self._ticking = False
-        self._last_plain = time.monotonic()
+        self._ticker: threading.Thread | None = None
+        self._drawn = ""  # what is on the terminal now
+        self._last_plain = 0.0
 
     def say(self, text: str) -> None:
-        """A line that stays."""
+        """Print a line that stays."""
         with self._lock:
             self._clear()
             print(text, file=sys.stderr, flush=True)
-            self._last_plain = time.monotonic()
+
+    def note(self, text: str) -> None:
+        """Say what goes on where there is no terminal, on which the tasks say it."""
+        if not on_terminal():
+            self.say(text)
 
     def start(self, task: Task) -> None:
         """Show a task from now on."""
         with self._lock:
             if not self._tasks:
-                self._last_plain = max(self._last_plain, time.monotonic())
+                self._last_plain = time.monotonic()
             self._tasks.append(task)
-            if not self._ticking:
-                self._ticking = True
-                threading.Thread(target=self._tick, daemon=True).start()
+            if self._ticker is None:
+                self._ticker = threading.Thread(target=self._tick, daemon=True)
+                self._ticker.start()
 
     def end(self, task: Task) -> None:
-        """Show it no more; without tasks there is no line."""
+        """Show it no more; once there are no tasks, there is no line."""
         with self._lock:
-            if task in self._tasks:
-                self._tasks.remove(task)
+            self._tasks = [other for other in self._tasks if other is not task]
             if not self._tasks:
                 self._clear()
 
     def _tick(self) -> None:
         while True:
-            time.sleep(self._tick_s)
+            time.sleep(TICK_S)
             with self._lock:
                 if not self._tasks:
-                    self._ticking = False
+                    self._ticker = None
                     return
-                try:
-                    self._draw("; ".join(task.text for task in self._tasks))
-                except (OSError, ValueError):  # stderr is closed: nobody reads
-                    self._ticking = False
-                    return
+                self._draw("; ".join(task.text for task in self._tasks))
 
     def _draw(self, text: str) -> None:
         now = time.monotonic()
-        if on_terminal():
+        if not on_terminal():
+            if now >= self._last_plain + PLAIN_S:
+                self._last_plain = now
+                print(text, file=sys.stderr, flush=True)
+        elif text != self._drawn:  # timing is disturbed no more than needed
+            from rich.cells import set_cell_size  # here, since a log can spare it
+
             width = shutil.get_terminal_size().columns - 1
             sys.stderr.write(CLEAR + set_cell_size(text, width).rstrip())
             sys.stderr.flush()
-            self._drawn = True
-        elif now - self._last_plain >= self._plain_s:
-            self._last_plain = now
-            print(text, file=sys.stderr, flush=True)
+            self._drawn = text
 
     def _clear(self) -> None:
         if self._drawn:
-            self._drawn = False
+            self._drawn = ""
             sys.stderr.write(CLEAR)
             sys.stderr.flush()
 

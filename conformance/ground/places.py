@@ -4,7 +4,6 @@ import shlex
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import metadata
 from pathlib import Path
 
 from platformdirs import user_cache_path
@@ -25,6 +24,8 @@ BUILD = ROOT / "build" if IN_CLONE else user_cache_path(NAME)
 def version() -> str:
     """This suite's version; a clone need not be installed."""
     if not IN_CLONE:
+        from importlib import metadata  # here, since a clone can spare it
+
         return metadata.version(NAME)
     with open(ROOT / "pyproject.toml", "rb") as file:
         return str(tomllib.load(file)["project"]["version"])

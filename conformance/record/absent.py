@@ -2,12 +2,11 @@
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from typing import Literal
 
 from conformance.ground.places import IN_CLONE, NAME
+from conformance.targets.build import Lack
 from conformance.verdict.verdict import Verdict
 
-Lack = Literal["toolchain", "packages", "device"]  # what a target is not ready without
 FEW = 2  # targets: their reasons are told in their own words
 LONGEST = 150  # of such a reason
 PORTS = "make ports" if IN_CLONE else f"{NAME} ports"
@@ -33,23 +32,22 @@ def lines(
     """Lines on targets that did not run. `ran` are those that did."""
     own = [name for name in idle if owner(name, idle) == name]
     if len(own) <= FEW:
-        return [f"not run: {_names([n], idle)}: {_own_words(idle[n])}" for n in own]
+        return [f"not run: {n}: {_own_words(idle[n])}" for n in own]
     grouped: dict[str, list[str]] = {}
     for name in own:
         grouped.setdefault(_reason(name, idle[name], missing.get(name), ran), []).append(name)
-    said = [f"{_names(names, idle)} ({reason})" for reason, names in grouped.items()]
+    said = [f"{_names(names)} ({reason})" for reason, names in grouped.items()]
     return [f"not run: {', '.join(said)}"]
 
 
-def _names(names: Sequence[str], idle: Mapping[str, Sequence[Verdict]]) -> str:
+def _names(names: Sequence[str]) -> str:
     """Names with spaces between; several rungs of one port are counted."""
     rungs: dict[str, list[str]] = {}
     for name in names:
         port, rung, emulation = parts(name)
-        rungs.setdefault(f"{port}{emulation}:{bool(rung)}", []).append(name)
+        rungs.setdefault(f"rungs of {port}{emulation}" if rung else name, []).append(name)
     return " ".join(
-        group[0] if len(group) == 1 else f"{parts(group[0])[0]}:({' '.join(parts(n)[1] for n in group)})"
-        for group in rungs.values()
+        group[0] if len(group) == 1 else f"{len(group)} {said}" for said, group in rungs.items()
     )
 
 
@@ -63,9 +61,7 @@ def _own_words(verdicts: Sequence[Verdict]) -> str:
     return said if len(said) <= LONGEST else f"{said[:LONGEST].rstrip()}…"
 
 
-def _reason(
-    name: str, verdicts: Sequence[Verdict], lack: Lack | None, ran: Collection[str]
-) -> str:
+def _reason(name: str, verdicts: Sequence[Verdict], lack: Lack | None, ran: Collection[str]) -> str:
     """The kind of a target's reason."""
     port, rung, _ = parts(name)
     if lack == "device":

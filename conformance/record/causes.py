@@ -24,6 +24,10 @@ class Cause:
         """The status that they have in common."""
         return self.verdicts[0].status
 
+    def __str__(self) -> str:
+        """The status and the cause."""
+        return f"{self.status}: {self.text}"
+
     @property
     def text(self) -> str:
         """The cause in a few words, as in "first at l2_delta: probable bug bias-not-updated"."""

@@ -1,4 +1,4 @@
-"""The command `check`: a run, its tables and its exit status.
+"""The command `check`: a run, its screen and its exit status.
 
 `pytest conformance` is the same run, taken step by step by conformance/conftest.py.
 """
@@ -6,7 +6,7 @@
 import signal
 
 from conformance.ground.terminal import console, progress
-from conformance.record import merge, tables
+from conformance.record import screen, tables
 from conformance.session.engine import Finished, execute
 from conformance.session.options import Options
 
@@ -17,11 +17,6 @@ def main(options: Options) -> int:
     """Judge, time, show, and return the exit status. Raises UserError for a user's mistake."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that ports are ended as well
     finished = execute(options, progress)
-    for verdict in finished.results.results:
-        if verdict.status.wrong:
-            console().print(verdict.explanation or verdict.reason, soft_wrap=True)
-    if finished.written and not finished.results.complete:
-        progress("interrupted: the results are not complete")
     show(finished, options)
     return status(finished)
 
@@ -37,11 +32,20 @@ def status(finished: Finished) -> int:
 
 def show(finished: Finished, options: Options) -> None:
     """Print what a person reads at the end of a run."""
-    out = console()
-    tables.show(out, finished.results)
-    for line in merge.elsewhere(finished.elsewhere):
-        out.print(line, soft_wrap=True)
-    if finished.written:
-        out.print(f"results: {options.results}", soft_wrap=True)
-    for problem in finished.problems:
-        progress(f"error: {problem}")
+    out, elsewhere = console(), []
+    if finished.elsewhere:
+        from conformance.record import merge  # here, since most runs can spare it
+
+        elsewhere = merge.elsewhere(finished.elsewhere)
+    run = screen.Run(
+        file=options.results if finished.written else None,
+        seconds=finished.seconds,
+        wanted=finished.wanted,
+        chosen=options.narrowing(),
+        missing=finished.missing,
+        elsewhere=elsewhere,
+        problems=finished.problems,
+    )
+    screen.show(out, finished.results, run)
+    if options.verbose:
+        tables.show(out, finished.results)
