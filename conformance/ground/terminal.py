@@ -7,11 +7,11 @@ takes an empty text for an option that is not given.
 import argparse
 import difflib
 import re
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from conformance.ground.live import LIVE
 from reference.errors import UserError
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def progress(text: str) -> None:
     """A line about long work, on stderr so that stdout stays for results."""
-    print(text, file=sys.stderr, flush=True)
+    LIVE.say(text)
 
 
 def console() -> "Console":

@@ -1,4 +1,4 @@
-"""The command `check`: a run, its tables and its exit status.
+"""The command `check`: a run, its screen and its exit status.
 
 `pytest conformance` is the same run, taken step by step by conformance/conftest.py.
 """
@@ -16,11 +16,6 @@ def main(options: Options) -> int:
     """Judge, time, show, and return the exit status. Raises UserError for a user's mistake."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that ports are ended as well
     finished = execute(options, progress)
-    for verdict in finished.results.results:
-        if verdict.status.wrong:
-            console().print(verdict.explanation or verdict.reason, soft_wrap=True)
-    if finished.written and not finished.results.complete:
-        progress("interrupted: the results are not complete")
     show(finished, options)
     return status(finished)
 
@@ -36,16 +31,25 @@ def status(finished: Finished) -> int:
 
 def show(finished: Finished, options: Options) -> None:
     """Print what a person reads at the end of a run."""
-    from conformance.record import tables
+    from conformance.record import screen
 
-    out = console()
-    tables.show(out, finished.results)
+    out, elsewhere = console(), []
     if finished.elsewhere:
-        from conformance.record import merge
+        from conformance.record import merge  # here, since most runs can spare it
 
-        for line in merge.elsewhere(finished.elsewhere):
-            out.print(line, soft_wrap=True)
-    if finished.written:
-        out.print(f"results: {options.results}", soft_wrap=True)
-    for problem in finished.problems:
-        progress(f"error: {problem}")
+        elsewhere = merge.elsewhere(finished.elsewhere)
+    run = screen.Run(
+        file=options.results if finished.written else None,
+        seconds=finished.seconds,
+        wanted=finished.wanted,
+        chosen=options.narrowing(),
+        missing=finished.missing,
+        elsewhere=elsewhere,
+        hints=finished.hints,
+        problems=finished.problems,
+    )
+    screen.show(out, finished.results, run)
+    if options.verbose:
+        from conformance.record import tables
+
+        tables.show(out, finished.results)

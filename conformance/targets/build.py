@@ -9,7 +9,9 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
+from conformance.ground.live import LIVE, Task
 from conformance.ground.places import writing_build
 from conformance.ground.terminal import progress
 from conformance.process.tree import Tree
@@ -23,6 +25,8 @@ LONGEST_COMMAND = 40  # characters of one that are shown
 LATENCY_LIMIT_S = 120
 BUILD_LIMIT_S = 900
 STAMP = "built.json"  # in a build folder: what was built there
+
+Lack = Literal["toolchain", "packages", "device"]  # what a target cannot be started without
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,7 @@ class NotReady:
 
     target: Target
     reason: str
-    missing: bool = True
+    missing: Lack | None
 
 
 @dataclass(frozen=True)
@@ -60,15 +64,22 @@ def prepare(port: Port) -> list[Ready | NotReady]:
     A device that is not here gives a SKIP for the port and its rungs, and the emulation of each
     if there is one.
     """
+    with Task("preparing", port.name):
+        return _prepared(port)
+
+
+def _prepared(port: Port) -> list[Ready | NotReady]:
     toolchain = detect_toolchain(port)
     if not toolchain.ok:
-        return [NotReady(target, lack(port, toolchain)) for target in port.targets()]
+        reason = not_found(port, toolchain)
+        lack: Lack = "packages" if port.manifest.kind == "python" else "toolchain"
+        return [NotReady(target, reason, lack) for target in port.targets()]
     found: list[Ready | NotReady] = []
     devices: dict[str, Outcome] = {}  # looked for once, not for each rung again
     for target in port.targets():
         built = build(target, toolchain.text)
         if not built.ok:
-            found.append(NotReady(target, f"does not build: {built.text}", missing=False))
+            found.append(NotReady(target, f"does not build: {built.text}", None))
             continue
         key = repr(target.device)
         device = devices[key] = devices.get(key) or detect_device(target)
@@ -77,7 +88,7 @@ def prepare(port: Port) -> list[Ready | NotReady]:
             found.append(_ready(target, toolchain.text, driver))
             continue
         reason = f"{device.text}; but it builds: {built.text}" if built.text else device.text
-        found.append(NotReady(target, reason))
+        found.append(NotReady(target, reason, "device"))
         if target.stand_in:
             found.append(_ready(target.stand_in, toolchain.text, None))
     return found
@@ -90,7 +101,7 @@ def detect_toolchain(port: Port) -> Outcome:
     )
 
 
-def lack(port: Port, toolchain: Outcome) -> str:
+def not_found(port: Port, toolchain: Outcome) -> str:
     """What was tried in vain to find a port's toolchain, what that said, and what installs it."""
     tried = " ".join(placeholders.named(word) for word in port.manifest.toolchain.detect)
     if len(tried) > LONGEST_COMMAND:
@@ -150,12 +161,13 @@ def _run_all(commands: list[list[str]], target: Target) -> Outcome:
     outcome = Outcome(True, "")
     if not commands:
         return outcome
-    progress(f"building {target.name}")
+    LIVE.note(f"building {target.name}")
     started = time.monotonic()
-    for command in commands:
-        outcome = run_short(command, target.port, BUILD_LIMIT_S)
-        if not outcome.ok:
-            break
+    with Task("building", target.name):
+        for command in commands:
+            outcome = run_short(command, target.port, BUILD_LIMIT_S)
+            if not outcome.ok:
+                break
     done = "built" if outcome.ok else "could not build"
     seconds = time.monotonic() - started
     progress(f"{done} {target.name} in {seconds:.{0 if seconds >= 9.95 else 1}f} s")
