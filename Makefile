@@ -1,5 +1,5 @@
-# Variables, taken from the command line of make and not from the environment; README.md says what
-# each does. A target's line of help names those that it uses, and .ci/variables holds them to it.
+# Variables, taken from the command line of make and not from the environment; conformance/README.md
+# says what each does. A target's line of help names those that it uses, and .ci/variables holds them to it.
 PORT     :=
 CASES    :=
 REQUIRE  :=

@@ -18,7 +18,7 @@ LONGEST = 40  # of a value that is repeated to the user
 
 @dataclass(frozen=True, eq=False)  # each equals itself alone, as plugins of pytest must
 class Options:
-    """What the user asked for; README.md says what each means."""
+    """What the user asked for; conformance/README.md says what each means."""
 
     ports: list[str]  # each value may name several; none at all are those of ports/
     cases: str | None  # None: all of this suite
