@@ -76,7 +76,7 @@ def one(x: float) -> Any:
 
 @pytest.mark.parametrize("section", SECTIONS)
 def test_each_section_has_an_example(section: str) -> None:
-    assert section == "2. The algorithm" or re.search(r"```(python|toml)\n", SECTIONS[section])
+    assert re.search(r"```(python|toml)\n", SECTIONS[section])
 
 
 def test_terms(shown: dict[str, list[Any]]) -> None:
