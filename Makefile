@@ -1,5 +1,5 @@
-# Variables, taken from the command line of make and not from the environment; README.md says what
-# each does. A target's line of help names those that it uses, and .ci/variables holds them to it.
+# Variables, taken from the command line of make and not from the environment; conformance/README.md
+# says what each does. A target's line of help names those that it uses, and .ci/variables holds them to it.
 PORT     :=
 CASES    :=
 REQUIRE  :=
@@ -8,6 +8,7 @@ JUNIT    :=
 SEED     :=
 SHARD    :=
 RESUME   :=
+VERBOSE  :=
 NAME     :=
 KIND     :=
 WORKLOAD :=
@@ -36,10 +37,11 @@ endif
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
 
-conformance: .venv/installed ## judge the ports, then time those that pass; PORT= CASES= REQUIRE= RESULTS= JUNIT= SEED= SHARD= RESUME=
+conformance: .venv/installed ## judge the ports, then time those that pass; PORT= CASES= REQUIRE= RESULTS= JUNIT= SEED= SHARD= RESUME= VERBOSE=
 	@$(BIN)/python -m conformance check $(call option,PORT) $(call option,CASES,--cases) \
 	    $(call option,REQUIRE,--require) $(call option,RESULTS,--results) $(call option,JUNIT,--junit) \
-	    $(call option,SEED,--seed) $(call option,SHARD,--shard) $(if $(filter-out 0,$(RESUME)),--resume)
+	    $(call option,SEED,--seed) $(call option,SHARD,--shard) $(if $(filter-out 0,$(RESUME)),--resume) \
+	    $(if $(filter-out 0,$(VERBOSE)),--verbose)
 
 report: .venv/installed ## the results as a page to look at, a summary and badges; RESULTS= BENCH= REPORT=
 	@$(BIN)/python -m conformance report $(call option,RESULTS) $(call option,BENCH,--bench) \

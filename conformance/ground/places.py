@@ -1,6 +1,7 @@
 """Where things are: in a clone, or where pip has installed the harness without the ports."""
 
 import shlex
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,16 @@ IN_CLONE = (ROOT / "Makefile").exists() and PORTS.is_dir()
 NAME = "backprop-conformance"  # of the command that pip installs
 # What is built, derived and reported. Nothing is written beside installed packages.
 BUILD = ROOT / "build" if IN_CLONE else user_cache_path(NAME)
+
+
+def version() -> str:
+    """This suite's version; a clone need not be installed."""
+    if not IN_CLONE:
+        from importlib import metadata  # here, since a clone can spare it
+
+        return metadata.version(NAME)
+    with open(ROOT / "pyproject.toml", "rb") as file:
+        return str(tomllib.load(file)["project"]["version"])
 
 
 def from_here(path: Path) -> Path:

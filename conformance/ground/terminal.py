@@ -7,19 +7,19 @@ takes an empty text for an option that is not given.
 import argparse
 import difflib
 import re
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from rich.console import Console
 
+from conformance.ground.live import LIVE
 from reference.errors import UserError
 
 
 def progress(text: str) -> None:
     """A line about long work, on stderr so that stdout stays for results."""
-    print(text, file=sys.stderr, flush=True)
+    LIVE.say(text)
 
 
 def console() -> Console:

@@ -1,10 +1,11 @@
 """One conformance run, from what the user asked for to the results.
 
-A run has four steps: a Session, `begin`, `verdicts_of`, `finish`. pytest takes them one by one, by
-conformance/conftest.py; `execute` takes all, for programs that have no pytest.
+A run has four steps: a Session, `begin`, `verdicts_of`, `finish`. `execute` takes them all. pytest
+takes them one by one, by conformance/conftest.py.
 """
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -26,12 +27,13 @@ from conformance.session.selection import (
 )
 from conformance.suite import traces
 from conformance.targets import build, manifest
-from conformance.targets.build import NotReady
+from conformance.targets.build import Lack
 from conformance.verdict.judge import Judge
 from conformance.verdict.pool import Pool
 from conformance.verdict.verdict import Verdict
 from reference.cases.case import Case
 from reference.cases.tables import DType
+from reference.errors import UserError
 
 Progress = Callable[[str], None]
 Key = tuple[str, str, DType]  # a target, a case and a dtype
@@ -45,6 +47,9 @@ class Finished:
     problems: list[str]
     elsewhere: set[str]  # targets that were skipped since their device is not on this machine
     written: bool  # to the results file; if not, a problem says why
+    missing: Mapping[str, Lack]  # what targets could not be started without
+    wanted: int  # how many verdicts there are if it is complete
+    seconds: float
 
     @property
     def failed(self) -> bool:
@@ -59,7 +64,7 @@ class Session:
     """
 
     def __init__(self, options: Options, on_progress: Progress) -> None:
-        self.options = options
+        self.options, self._started = options, time.monotonic()
         chosen = manifest.select(options.ports)
         self.cases, self.partial = chosen_cases(options.cases)
         if options.seed is not None or not self.partial:  # who names cases means those
@@ -147,7 +152,15 @@ class Session:
         except store.ResultsError as error:  # the disk is full by now
             written = False
             problems.append(str(error))
-        return Finished(results, problems, self._elsewhere(), written)
+        return Finished(
+            results,
+            problems,
+            self._elsewhere(),
+            written,
+            {name: lack for name, j in self.judges.items() if (lack := j.missing)},
+            sum(len(self.judges[target].target.dtypes) for target, _ in self._wanted),
+            time.monotonic() - self._started,
+        )
 
     def _kept(self, target: str, case: Case) -> dict[DType, Verdict] | None:
         """The verdicts of an earlier run, if all dtypes have one."""
@@ -204,8 +217,7 @@ class Session:
         return {
             name
             for name, judge in self.judges.items()
-            if isinstance(judge.prepared, NotReady)
-            and judge.prepared.missing
+            if judge.missing
             and judge.target.device is not None
             and judge.target.port.folder.parent == PORTS
         }
@@ -220,13 +232,15 @@ class Session:
 
 def execute(options: Options, on_progress: Progress) -> Finished:
     """A whole run; a ^C ends it early. Raises UserError for a user's mistake."""
-    session = Session(options, on_progress)
+    try:
+        session = Session(options, on_progress)
+    except OSError as error:  # a file of a port that cannot be read, for example
+        raise UserError(str(error)) from error
     interrupted = False
     try:
         session.begin(matrix := session.matrix())
-        for number, (target, case) in enumerate(matrix, start=1):
+        for target, case in matrix:
             session.verdicts_of(target, case)
-            on_progress(f"{number} of {len(matrix)}: {target} on {case.id}")
     except KeyboardInterrupt:
         interrupted = True
     except BaseException:

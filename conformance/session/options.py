@@ -10,14 +10,16 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 
-from conformance.ground.places import BUILD, from_here
+from conformance.ground.places import BUILD, IN_CLONE, from_here
 from conformance.ground.terminal import names, path, text
 from conformance.suite import fresh
+
+LONGEST = 40  # of a value that is repeated to the user
 
 
 @dataclass(frozen=True, eq=False)  # each equals itself alone, as plugins of pytest must
 class Options:
-    """What the user asked for; README.md says what each means."""
+    """What the user asked for; conformance/README.md says what each means."""
 
     ports: list[str]  # each value may name several; none at all are those of ports/
     cases: str | None  # None: all of this suite
@@ -27,11 +29,31 @@ class Options:
     shard: tuple[int, int] | None  # the i-th of n parts, from 1 on
     resume: bool
     timed: bool
+    verbose: bool  # all tables besides the one screen
 
     @classmethod
     def of(cls, arguments: argparse.Namespace) -> "Options":
         """The options that were parsed, by argparse or by pytest."""
-        return cls(**{field.name: getattr(arguments, field.name) for field in fields(cls)})
+        given = {field.name: getattr(arguments, field.name) for field in fields(cls)}
+        return cls(**given | {"verbose": arguments.verbose > 0})  # pytest counts it, from -1 on
+
+    def narrowing(self) -> list[str]:
+        """The options that leave something out of the run, as they were given."""
+        parts = [
+            (self.cases, "CASES", "--cases"),
+            (self.shard and f"{self.shard[0]}/{self.shard[1]}", "SHARD", "--shard"),
+        ]
+        return [
+            f"{variable}={_word(value)}" if IN_CLONE else f"{option} {_word(value)}"
+            for value, variable, option in parts
+            if value
+        ]
+
+
+def _word(value: str) -> str:
+    """A value as one word of a command, cut if it is long."""
+    cut = value if len(value) <= LONGEST else f"{value[: LONGEST - 1]}…"
+    return f'"{cut}"' if " " in cut else cut
 
 
 def add(option: Callable[..., object]) -> None:

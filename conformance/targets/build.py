@@ -10,7 +10,9 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
+from conformance.ground.live import Task
 from conformance.ground.places import BUILD, CONTRACT, IN_CLONE, PORTS, ROOT, writing_build
 from conformance.process import sandbox
 from conformance.process.tree import Tree
@@ -24,6 +26,8 @@ DETECT_LIMIT_S = 60
 LATENCY_LIMIT_S = 120
 BUILD_LIMIT_S = 900
 STAMP = "built.json"  # in a build folder: what was built there
+
+Lack = Literal["toolchain", "packages", "device"]  # what a target cannot be started without
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ class NotReady:
 
     target: Target
     reason: str
-    missing: bool = True
+    missing: Lack | None
 
 
 @dataclass(frozen=True)
@@ -61,16 +65,22 @@ def prepare(port: Port) -> list[Ready | NotReady]:
     A device that is not here gives a SKIP for the port and its rungs, and the emulation of each
     if there is one.
     """
+    with Task("preparing", port.name):
+        return _prepared(port)
+
+
+def _prepared(port: Port) -> list[Ready | NotReady]:
     toolchain = detect_toolchain(port)
     if not toolchain.ok:
         reason = f"{port.manifest.language} is not here: {port.manifest.toolchain.install}"
-        return [NotReady(target, reason) for target in port.targets()]
+        lack: Lack = "packages" if port.manifest.kind == "python" else "toolchain"
+        return [NotReady(target, reason, lack) for target in port.targets()]
     found: list[Ready | NotReady] = []
     devices: dict[str, Outcome] = {}  # looked for once, not for each rung again
     for target in port.targets():
         built = build(target, toolchain.text)
         if not built.ok:
-            found.append(NotReady(target, f"does not build: {built.text}", missing=False))
+            found.append(NotReady(target, f"does not build: {built.text}", None))
             continue
         key = repr(target.device)
         device = devices[key] = devices.get(key) or detect_device(target)
@@ -79,7 +89,7 @@ def prepare(port: Port) -> list[Ready | NotReady]:
             found.append(_ready(target, toolchain.text, driver))
             continue
         reason = f"{device.text}; but it builds: {built.text}" if built.text else device.text
-        found.append(NotReady(target, reason))
+        found.append(NotReady(target, reason, "device"))
         if target.stand_in:
             found.append(_ready(target.stand_in, toolchain.text, None))
     return found
@@ -121,10 +131,11 @@ def build(target: Target, toolchain: str) -> Outcome:
                 shutil.rmtree(folder)
             folder.mkdir()
             outcome = Outcome(True, "")
-            for command in commands:
-                outcome = run_short(command, port, BUILD_LIMIT_S)
-                if not outcome.ok:
-                    return outcome
+            with Task("building", target.name):
+                for command in commands:
+                    outcome = run_short(command, port, BUILD_LIMIT_S)
+                    if not outcome.ok:
+                        return outcome
             made = sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
             kept = {"key": key, "said": outcome.text, "outputs": _hashes(folder, made)}
             write_atomically(folder / STAMP, json.dumps(kept, indent=1))

@@ -9,7 +9,7 @@ from conformance.ground.statuses import Status
 from conformance.process.channel import Channel, Trouble
 from conformance.suite.compare import compare, farthest
 from conformance.suite.traces import Trace
-from conformance.targets.build import NotReady, Ready, files_sha256
+from conformance.targets.build import Lack, NotReady, Ready, files_sha256
 from conformance.targets.manifest import KnownFailure
 from conformance.verdict.diagnosis import Answer, Checked, line_of, probable_bugs
 from conformance.verdict.divergence import element, explain, one_line
@@ -80,6 +80,11 @@ class Judge:
             self.device = client.hello()
             self._client = client
         return self._client
+
+    @property
+    def missing(self) -> Lack | None:
+        """What the target could not be started without."""
+        return self.prepared.missing if isinstance(self.prepared, NotReady) else None
 
     def interrupt(self) -> None:
         """End the process from another thread; what asks it finds that out."""
