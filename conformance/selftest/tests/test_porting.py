@@ -1,5 +1,6 @@
 """PORTING.md: its commands are run, its messages are the real ones, and its tables are true."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -173,8 +174,9 @@ def test_the_settings_of_c_are_as_large_as_it_says() -> None:
     fields = ffi.typeof("backprop_settings").fields
     assert [field.offset for _, field in fields] == [8 * i for i in range(len(fields))]
     size = ffi.sizeof("backprop_settings")
-    assert f"{len(fields)} fields of 8 bytes each" in GUIDE
-    assert f"without gaps, {size} bytes in all" in " ".join(GUIDE.split())
+    text = " ".join(GUIDE.split())
+    assert f"{len(fields)} fields of 8 bytes each" in text
+    assert f"without gaps, {size} bytes in all" in text
     kinds = {field.type.cname for name, field in fields if name != "layers"}
     assert kinds == {"int64_t", "double"}
 
@@ -183,6 +185,24 @@ def test_the_statuses_of_c_are_those_of_the_header() -> None:
     rows = re.findall(r"^\| (\d) \| `(BACKPROP_\w+)` \|", GUIDE, re.M)
     values = CLibrary(None).ffi.typeof("enum backprop_status").elements
     assert {int(number): name for number, name in rows} == values
+
+
+@pytest.mark.skipif(
+    "\nask:" not in (ROOT / "Makefile").read_text(), reason="there is no make ask here"
+)
+@pytest.mark.usefixtures("perl")
+def test_ask_prints_the_requests_and_starts_a_port_with_them(tmp_path: Path) -> None:
+    port = tmp_path / "perl"
+    port.mkdir()
+    (port / "backprop.pl").write_text(at_stage(5))
+    (port / "port.toml").write_text(TOML[0])
+    [commands] = re.findall(r"```sh\n(.*?)```", GUIDE, re.S)
+    requests, answers = (run(command, tmp_path) for command in commands.splitlines())
+    assert requests.returncode == answers.returncode == 0, requests.stderr + answers.stderr
+    asked = [json.loads(line) for line in requests.stdout.splitlines()]
+    assert [request["op"] for request in asked] == ["hello", "step", "step", "train"]
+    said = [json.loads(line) for line in answers.stdout.splitlines()]
+    assert [answer["id"] for answer in said] == [request["id"] for request in asked]
 
 
 def test_what_to_list_together_is_what_the_cases_need() -> None:
