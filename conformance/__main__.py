@@ -5,6 +5,10 @@ import sys
 
 def main() -> int:
     """Run one command; its status."""
+    if sys.platform != "linux":  # before modules are loaded that other systems lack
+        where = f"error: the suite runs on Linux, and this is {sys.platform}: use a Linux container"
+        print(where, file=sys.stderr)
+        return 2
     try:
         from conformance import command_line
         from reference.files import replace_unprintable

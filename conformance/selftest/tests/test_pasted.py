@@ -9,6 +9,7 @@ PORTING.md, whose blocks follow one another, has a test of its own.
 """
 
 import math
+import os
 import re
 import subprocess
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from conformance.selftest.tests.conftest import CASES, DOCUMENTS, ROOT
+from conformance.selftest.tests.conftest import CASES, DOCUMENTS, MANIFEST, ROOT
 from conformance.suite import known_bugs
 from conformance.targets import manifest
 from reference.cases.capabilities import CAPABILITIES
@@ -29,9 +30,12 @@ SHOWN_HOME = "/home/you"
 END = "(the end)"
 BUG = "updated-weights-in-backward"  # what the port ~/mine has
 TARGETS = {target.word for port in manifest.select([]) for target in port.targets()}
-NAMES = TARGETS | {path.stem for path in CASES.glob("*.toml")} | set(CAPABILITIES)
+NAMES = TARGETS | {"absent"} | {path.stem for path in CASES.glob("*.toml")} | set(CAPABILITIES)
 NUMBER = r"(?<![\w.])-?\d[\d.,]*(?:e[-+]?\d+)?"
-TIME = r"# (?:ns|us|ms|s|min)\b"
+TIME = r"# (?:ns|us|µs|ms|s|min)\b"
+ROW = r"^  NAME +PASS +# +worst #"
+NOTES = r"( \(NAME\))?(, # cases? (skipped|in part))*$"
+DURATION = re.compile(r"(?<= · )(?:\d+ min )?[\d.]+ s$")
 
 
 @dataclass(frozen=True)
@@ -70,20 +74,24 @@ def shape(line: str) -> list[str]:
     """The line without what differs between machines and selections: its words.
 
     Numbers are #, times too; known names are NAME, several of them too. A table's cell of a
-    number may be "-" instead, where it is lost in the noise.
+    number may be "-" instead, where it is lost in the noise. In the line of a port, notes may
+    differ, and in what was not run the reasons.
     """
     line = re.sub(r"(?<=[│┃] )([^│┃]*?)- +(?=[│┃])", r"\g<1># ", line)
     line = re.sub(r"fresh-\d+", "NAME", line)
+    line = re.sub(r" \((?:CASES|SEED|SHARD)=[^)]*\)", "", line)
+    line = re.sub(r"^  (not run: .*?)(?: \([^)]*\)|: .*)$", r"\1", re.sub(r" \([^)]*\),", "", line))
+    line = re.sub(r"[\w:-]*\w", lambda word: "NAME" if word[0] in NAMES else word[0], line)
     line = re.sub(NUMBER, "#", line)
     line = re.sub(rf"{TIME}(?: {TIME})*", "#", line)
-    line = re.sub(r"[\w:-]+", lambda word: "NAME" if word[0] in NAMES else word[0], line)
     line = re.sub(r"NAME(?:,? +NAME)*", "NAME", line)
+    line = re.sub(rf"({ROW})( of tolerance)?( +#(/iteration)?)?{NOTES}", r"\1", line)
     return re.sub(r"([━─])\1+", r"\1", line).split()
 
 
 def alike(shown: str, said: str) -> bool:
     """The same words, in which numbers agree to nine digits: the last ones are a processor's."""
-    a, b = shown.split(), said.split()
+    a, b = (DURATION.sub("#", line).split() for line in (shown, said))
     return len(a) == len(b) and all(
         x == y or number(x) == pytest.approx(number(y), rel=1e-9) for x, y in zip(a, b, strict=True)
     )
@@ -123,15 +131,16 @@ def run(command: str, home: Path) -> subprocess.CompletedProcess[str]:
     line = re.sub(r"^make", "make --no-print-directory -o .venv/installed", command)
     line = line.replace("~", str(home))
     if line.startswith("make") and kind(command) == "conformance":
-        line += f" RESULTS={home}/results.json"
+        line += f" RESULTS={home}/last.json"
     if " -m conformance bench" in line:
         line += f" --results {home}/bench.json"
-    return subprocess.run(line, shell=True, capture_output=True, text=True, cwd=ROOT)
+    env = {**os.environ, "COLUMNS": "150"}  # names of temporary folders may be long
+    return subprocess.run(line, shell=True, capture_output=True, text=True, cwd=ROOT, env=env)
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home with a port that has a bug, and with results of two ports on two cases."""
+    """A home with a port that has a bug, one that cannot run, and results of two others."""
     folder = tmp_path_factory.mktemp("home")
     (folder / "mine").mkdir()
     text = (ROOT / "ports/numpy/port.toml").read_text()
@@ -142,6 +151,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "mine/port.py").write_text(known_bugs.source(mutant))
     done = run('make conformance PORT="c numpy" CASES="one-step bias-step"', folder)
     assert done.returncode == 0, done.stdout + done.stderr
+    (folder / "last.json").rename(folder / "results.json")
+    (folder / "absent").mkdir()
+    (folder / "absent/port.toml").write_text(MANIFEST.replace('["true"]', '["false"]'))
+    (folder / "absent/port.py").write_text("")
     return folder
 
 
@@ -150,7 +163,7 @@ def test_a_command_says_what_is_pasted(block: Block, home: Path) -> None:
     command = block.instead or block.command
     assert kind(command) == kind(block.command)
     done = run(command, home)
-    said = done.stdout.replace(f"{home}/results.json", "build/results.json")
+    said = done.stdout.replace(f"RESULTS={home}/last.json", "(build/results.json)")
     said = said.replace(str(home), SHOWN_HOME)
     assert (line := missing(block, said)) is None, (
         f"{line}\n--- is not where it should be in:\n{said}{done.stderr}"
@@ -176,7 +189,11 @@ def test_nothing_is_pasted_but_in_such_blocks() -> None:
         ("│ cpp │ 207 │ 1.5 │", "│ c │ 50,100 │", False),
         ("│ cobol │ 207 │", "│ c │ 207 │", False),
         ("┃ port ┃ x NumPy ┃", "┃ port ┃ of NumPy ┃", False),
-        ("  c  PASS  154  worst 0.06  37.8 ns", "  rust  PASS  2  worst 0.2  22 us", True),
+        ("  c  PASS  154  worst 0.06  37.8 ns (c:simd)", "  d  PASS  2  worst 0.2  22 µs", True),
+        ("  c  PASS  154  best 0.06  37.8 ns", "  d  PASS  2  worst 0.2  22 µs", False),
+        ("  cobol  PASS  154  worst 0.06", "  c  PASS  2  worst 0.2", False),
+        ("  not run: d (no gdc: make ports), cuda (no GPU)", "  not run: absent: why", True),
+        ("  not run: cobol (no GPU), cuda (no GPU)", "  not run: absent: why", False),
         ("  c  PASS  154", "  c  FAIL  154", False),
         ("1 of 3 ports failed · 3 min 12 s", "2 of 2 ports failed · 8 s", True),
     ],

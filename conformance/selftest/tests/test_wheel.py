@@ -77,6 +77,19 @@ def test_it_has_all_but_what_is_of_use_in_a_clone_only(wheel: Path) -> None:
     assert {"conformance/contract/SPEC.md", "conformance/suite/golden/one-step.json"} <= files
 
 
+def test_its_page_has_no_link_that_leads_nowhere(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as files:
+        [name] = (n for n in files.namelist() if n.endswith(".dist-info/METADATA"))
+        page = files.read(name).decode().partition("\n\n")[2]
+    readme = (ROOT / "README.md").read_text()
+    assert [line for line in page.splitlines() if line.startswith("#")] == [
+        line for line in readme.splitlines() if line.startswith("#")
+    ]
+    links = re.findall(r"\]\(([^)]*)\)", page)
+    assert links == [link for link in re.findall(r"\]\(([^)]*)\)", readme) if "://" in link]
+    assert links
+
+
 def test_it_needs_no_numba_since_it_has_no_port(scripts: Path) -> None:
     packages = (scripts.parent / "lib").glob("python*/site-packages/*.dist-info")
     names = {path.name.partition("-")[0] for path in packages}
