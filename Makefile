@@ -15,6 +15,7 @@ FILES    :=
 BENCH    :=
 PYTHONS  :=
 REPORT   :=
+BUNDLE   :=
 SECONDS  := 60
 
 PYTHON   ?= python3
@@ -36,10 +37,11 @@ endif
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
 
-conformance: .venv/installed ## judge the ports, then time those that pass; PORT= CASES= REQUIRE= RESULTS= JUNIT= SEED= SHARD= RESUME=
+conformance: .venv/installed ## judge the ports, then time those that pass; PORT= CASES= REQUIRE= RESULTS= JUNIT= SEED= SHARD= RESUME= BUNDLE=
 	@$(BIN)/python -m conformance check $(call option,PORT) $(call option,CASES,--cases) \
 	    $(call option,REQUIRE,--require) $(call option,RESULTS,--results) $(call option,JUNIT,--junit) \
-	    $(call option,SEED,--seed) $(call option,SHARD,--shard) $(if $(filter-out 0,$(RESUME)),--resume)
+	    $(call option,SEED,--seed) $(call option,SHARD,--shard) $(if $(filter-out 0,$(RESUME)),--resume) \
+	    $(call option,BUNDLE,--bundle)
 
 report: .venv/installed ## the results as a page to look at, a summary and badges; RESULTS= BENCH= REPORT=
 	@$(BIN)/python -m conformance report $(call option,RESULTS) $(call option,BENCH,--bench) \

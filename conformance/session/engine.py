@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from conformance.bench.short_race import short_race
 from conformance.ground.places import PORTS
 from conformance.ground.statuses import Status
-from conformance.record import store
+from conformance.record import bundle, store
 from conformance.record.machine import machine
 from conformance.record.models import CaseInfo, Results, Timing, port_info
 from conformance.session import resume
@@ -68,7 +68,8 @@ class Session:
         self.cases = shard_of(self.cases, options.shard)
         self.partial = self.partial or options.shard is not None
         required = required_targets(options.require, chosen)
-        store.check_writable(options.results)
+        for file in filter(None, (options.results, options.bundle)):
+            store.check_writable(file)
         self.traces = traces.load_all(self.cases)
         self.judged_by = [CaseInfo(case=case.id, sha256=traces.sha256(case)) for case in self.cases]
         with ThreadPoolExecutor() as pool:
@@ -147,6 +148,8 @@ class Session:
         except store.ResultsError as error:  # the disk is full by now
             written = False
             problems.append(str(error))
+        if self.options.bundle is not None:
+            problems += bundle.write(self.options.bundle, results, self.judges, self.traces)
         return Finished(results, problems, self._elsewhere(), written)
 
     def _kept(self, target: str, case: Case) -> dict[DType, Verdict] | None:

@@ -4,6 +4,7 @@ import fcntl
 import hashlib
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -24,6 +25,7 @@ DETECT_LIMIT_S = 60
 LATENCY_LIMIT_S = 120
 BUILD_LIMIT_S = 900
 STAMP = "built.json"  # in a build folder: what was built there
+LOG = "build.log"  # in a build folder: the commands, and what they printed
 
 
 @dataclass(frozen=True)
@@ -49,10 +51,11 @@ class NotReady:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a short command ended: its first line of output, or why it failed."""
+    """How a short command ended: its first line of output, or why it failed; and all it printed."""
 
     ok: bool
     text: str
+    printed: str = ""
 
 
 def prepare(port: Port) -> list[Ready | NotReady]:
@@ -123,6 +126,8 @@ def build(target: Target, toolchain: str) -> Outcome:
             outcome = Outcome(True, "")
             for command in commands:
                 outcome = run_short(command, port, BUILD_LIMIT_S)
+                with open(folder / LOG, "a", encoding="utf-8") as log:
+                    log.write(f"$ {shlex.join(command)}\n{outcome.printed or outcome.text}\n")
                 if not outcome.ok:
                     return outcome
             made = sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
@@ -160,6 +165,12 @@ def build_folder(target: Target) -> Path:
     return BUILD / "ports" / name
 
 
+def build_log(target: Target) -> str:
+    """The commands that built a target and what they printed; empty if there were none."""
+    path = build_folder(target) / LOG
+    return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
 def run_short(command: list[str], port: Port, limit_s: float) -> Outcome:
     """Run a command in the port's folder; no mistake in it raises, and it leaves no process."""
     try:
@@ -173,9 +184,10 @@ def run_short(command: list[str], port: Port, limit_s: float) -> Outcome:
     finally:
         tree.end()
     out, err = (text.decode(errors="replace").strip() for text in said)
+    printed = "\n".join(filter(None, (out, err)))
     if code == 0:
-        return Outcome(True, next(iter(out.splitlines()), ""))
-    return Outcome(False, err or out or f"{' '.join(command)} ended with {code}")
+        return Outcome(True, next(iter(out.splitlines()), ""), printed)
+    return Outcome(False, err or out or f"{' '.join(command)} ended with {code}", printed)
 
 
 def environment() -> dict[str, str]:
@@ -228,7 +240,7 @@ def _fill(target: Target, words: list[str]) -> list[str]:
 def _key(port: Port, commands: list[list[str]], toolchain: str) -> str:
     """Changes whenever a build could come out differently."""
     files = files_sha256(port.folder, documents=True)
-    digest = hashlib.sha256(json.dumps([commands, toolchain, files]).encode())
+    digest = hashlib.sha256(json.dumps([commands, toolchain, files, LOG]).encode())
     digest.update(HEADER.read_bytes())
     return digest.hexdigest()
 

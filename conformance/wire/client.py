@@ -7,12 +7,12 @@ conformance/contract/PORTING.md describes the protocol.
 
 import json
 import reprlib
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from conformance.ground.statuses import Status
-from conformance.process.channel import Channel, Trouble, printable
+from conformance.process.channel import Trouble, printable
 from conformance.wire.requests import Failure, Unsupported
 from reference.array import Array
 from reference.golden.checks import Check, Points
@@ -29,10 +29,17 @@ _SHORT.maxstring = _SHORT.maxother = 60
 _SHORT.maxlevel = 3
 
 
+class Pipe(Protocol):
+    """Carries a line to a port and its answer back: a Channel, or what keeps both besides."""
+
+    def ask(self, request: bytes, limit_s: float, max_bytes: int) -> bytes:
+        """See Channel.ask."""
+
+
 class Client:
     """Asks one port. All methods raise what `Channel.ask` raises, and Unsupported or Failure."""
 
-    def __init__(self, channel: Channel, limit_s: float) -> None:
+    def __init__(self, channel: Pipe, limit_s: float) -> None:
         self._channel = channel
         self._limit_s = limit_s
         self._id = 0
