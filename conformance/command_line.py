@@ -156,21 +156,25 @@ class Interrupt:
 
 
 def check_ports(arguments: argparse.Namespace) -> int:
-    """Run pytest on the matrix, without the configuration and plugins of what is around."""
-    import pytest  # here, since the other commands can spare it
+    """Judge ports; through pytest for a JUnit report, which it writes."""
+    from conformance.session import command  # here, since the other commands can spare it
 
+    chosen = options.Options.of(arguments)
+    if arguments.junit is None:
+        return command.main(chosen)
+    import pytest  # here, since a run without a report can spare it
+
+    store.check_writable(arguments.junit)
+    # Without the configuration and plugins of what is around.
     alone = ["-c", os.devnull, "--rootdir", str(ROOT), "-p", "no:cacheprovider"]
     alone.append("--disable-plugin-autoload")  # Hypothesis alone takes a second at the end
     quiet = ["-q", "--no-header", "--tb=short"]
-    report = []
-    if arguments.junit is not None:
-        store.check_writable(arguments.junit)
-        report = [f"--junit-xml={arguments.junit}", "-o", f"junit_suite_name={NAME}"]
+    report = [f"--junit-xml={arguments.junit}", "-o", f"junit_suite_name={NAME}"]
     # conftest.py takes the options from there, rather than parse them once more.
     interrupt = Interrupt()
-    handed = [options.Options.of(arguments), interrupt]
+    handed = [chosen, interrupt]
     status = int(pytest.main([str(HERE / "test_ports.py"), *alone, *quiet, *report], handed))
-    return 130 if interrupt.seen else status
+    return command.INTERRUPTED if interrupt.seen else status
 
 
 def bench(arguments: argparse.Namespace) -> int:

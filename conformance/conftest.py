@@ -2,12 +2,11 @@
 
 import signal
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from conformance.ground.terminal import OptionError, console, progress, text
-from conformance.record import merge, tables
+from conformance.ground.terminal import OptionError, progress, text
+from conformance.session import command
 from conformance.session.engine import Finished, Session
 from conformance.session.options import Options, add
 from reference.errors import UserError
@@ -16,7 +15,6 @@ HERE = Path(__file__).parent
 MATRIX = HERE / "test_ports.py"
 SESSION = pytest.StashKey[Session]()
 FINISHED = pytest.StashKey[Finished]()
-INTERRUPTED = 130  # as shells have it: 128 + SIGINT
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -51,7 +49,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
         return 2
     except KeyboardInterrupt:
         progress("interrupted")
-        return INTERRUPTED
+        return command.INTERRUPTED
     return None
 
 
@@ -86,24 +84,14 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         return
     finished = run.finish(interrupted=exitstatus == pytest.ExitCode.INTERRUPTED)
     session.config.stash[FINISHED] = finished
-    if not finished.written:
-        session.exitstatus = 2
-    elif not finished.results.complete:
+    if finished.written and not finished.results.complete:
         interrupted = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.INTERRUPTED)
         progress(f"{'interrupted: ' * interrupted}the results are not complete")
-        session.exitstatus = INTERRUPTED if interrupted else exitstatus
-    elif finished.failed:
-        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        session.exitstatus = command.INTERRUPTED if interrupted else exitstatus
+    elif found := command.status(finished):
+        session.exitstatus = found
 
 
-def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    if (finished := config.stash.get(FINISHED, None)) is None:
-        return
-    out = console()
-    tables.show(out, finished.results)
-    for line in merge.elsewhere(finished.elsewhere):
-        out.print(line, soft_wrap=True)
-    if finished.written:
-        out.print(f"results: {config.stash[SESSION].options.results}", soft_wrap=True)
-    for problem in finished.problems:
-        progress(f"error: {problem}")
+def pytest_terminal_summary(config: pytest.Config) -> None:
+    if (finished := config.stash.get(FINISHED, None)) is not None:
+        command.show(finished, config.stash[SESSION].options)

@@ -1,7 +1,7 @@
 """One conformance run, from what the user asked for to the results.
 
-A run has four steps: a Session, `begin`, `verdicts_of`, `finish`. pytest takes them one by one, by
-conformance/conftest.py; `execute` takes all, for programs that have no pytest.
+A run has four steps: a Session, `begin`, `verdicts_of`, `finish`. `execute` takes them all. pytest
+takes them one by one, by conformance/conftest.py.
 """
 
 from collections.abc import Callable
@@ -32,6 +32,7 @@ from conformance.verdict.pool import Pool
 from conformance.verdict.verdict import Verdict
 from reference.cases.case import Case
 from reference.cases.tables import DType
+from reference.errors import UserError
 
 Progress = Callable[[str], None]
 Key = tuple[str, str, DType]  # a target, a case and a dtype
@@ -223,7 +224,10 @@ class Session:
 
 def execute(options: Options, on_progress: Progress) -> Finished:
     """A whole run; a ^C ends it early. Raises UserError for a user's mistake."""
-    session = Session(options, on_progress)
+    try:
+        session = Session(options, on_progress)
+    except OSError as error:  # a file of a port that cannot be read, for example
+        raise UserError(str(error)) from error
     interrupted = False
     try:
         session.begin(matrix := session.matrix())
