@@ -2,9 +2,14 @@
 
 import sys
 
+from conformance.ground import system
+
 
 def main() -> int:
     """Run one command; its status."""
+    if (said := system.refusal()) is not None:
+        print(f"error: {said}", file=sys.stderr)
+        return 2
     try:
         from conformance import command_line
         from reference.files import replace_unprintable
