@@ -6,7 +6,6 @@
 import signal
 
 from conformance.ground.terminal import console, progress
-from conformance.record import merge, tables
 from conformance.session.engine import Finished, execute
 from conformance.session.options import Options
 
@@ -37,10 +36,15 @@ def status(finished: Finished) -> int:
 
 def show(finished: Finished, options: Options) -> None:
     """Print what a person reads at the end of a run."""
+    from conformance.record import tables
+
     out = console()
     tables.show(out, finished.results)
-    for line in merge.elsewhere(finished.elsewhere):
-        out.print(line, soft_wrap=True)
+    if finished.elsewhere:
+        from conformance.record import merge
+
+        for line in merge.elsewhere(finished.elsewhere):
+            out.print(line, soft_wrap=True)
     if finished.written:
         out.print(f"results: {options.results}", soft_wrap=True)
     for problem in finished.problems:

@@ -8,10 +8,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from conformance.bench.short_race import short_race
 from conformance.ground.places import PORTS
 from conformance.ground.statuses import Status
-from conformance.record import bundle, store
+from conformance.record import store
 from conformance.record.machine import machine
 from conformance.record.models import CaseInfo, Results, Timing, port_info
 from conformance.session import resume
@@ -150,6 +149,8 @@ class Session:
             written = False
             problems.append(str(error))
         if self.options.bundle is not None:
+            from conformance.record import bundle  # here, since few runs need one
+
             problems += bundle.write(self.options.bundle, results, self.judges, self.traces)
         return Finished(results, problems, self._elsewhere(), written)
 
@@ -184,6 +185,8 @@ class Session:
             ]
             if case.timing is None or not passed:
                 continue
+            from conformance.bench.short_race import short_race  # here, since few cases are timed
+
             timings, wrong = short_race(passed, case, trace)
             found += timings
             for name, verdict in wrong.items():

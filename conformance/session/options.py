@@ -12,7 +12,6 @@ from typing import Literal
 
 from conformance.ground.places import BUILD, from_here
 from conformance.ground.terminal import names, path, text
-from conformance.suite import fresh
 
 
 @dataclass(frozen=True, eq=False)  # each equals itself alone, as plugins of pytest must
@@ -74,6 +73,8 @@ def zip_file(value: str) -> Path:
 
 def seed(value: str) -> int | Literal["none"]:
     """A number that a random case is drawn from, or "none"."""
+    from conformance.suite import fresh  # here, since few runs are given one
+
     if value == "none":
         return "none"
     if not re.fullmatch(r"\d{1,18}", value, re.ASCII) or int(value) >= fresh.SEEDS:

@@ -17,7 +17,6 @@ from conformance.verdict.verdict import Divergence, Drift, Verdict, finite
 from conformance.wire.client import Client
 from conformance.wire.requests import Failure, Unsupported
 from reference.cases.case import Case
-from reference.golden.accuracy import correct
 from reference.golden.checks import PredictCheck, RunCheck
 from reference.golden.start import Start
 
@@ -179,6 +178,8 @@ def ask(client: Client, trace: Trace, max_iterations: int | None, answer: Answer
 
 def classified(client: Client, trace: Trace) -> int:
     """How many of the held-out samples the port classifies rightly after its whole run."""
+    from reference.golden.accuracy import correct  # here, since few cases ask for it
+
     case, dtype = trace.case, trace.dtype
     last = case.iterations
     [(_, trained)] = client.answer_to(RunCheck(Start(case, dtype), [last]))

@@ -13,12 +13,11 @@ import numpy as np
 
 from conformance.ground.statuses import Status
 from conformance.process.channel import Trouble, printable
-from conformance.wire.requests import Failure, Unsupported
+from conformance.wire.requests import FORMAT, HELLO, Failure, Unsupported, line
 from reference.array import Array
 from reference.golden.checks import Check, Points
 from reference.golden.start import At, Shape, Spec
 
-FORMAT = 1
 # The longest answer that is read, so that a flood cannot fill memory.
 BYTES_PER_NUMBER = 64
 BYTES_BESIDES = 2**16
@@ -46,7 +45,7 @@ class Client:
 
     def hello(self) -> str:
         """Greet the port; returns the name of the device that it runs on."""
-        answer = self.ask({"op": "hello", "format": FORMAT}, ("format", "device"))
+        answer = self.ask(HELLO, ("format", "device"))
         if not _is_integer(answer["format"], FORMAT):
             raise _garbage(f"speaks format {_short(answer['format'])} of the protocol, not 1")
         if not isinstance(answer["device"], str):
@@ -85,15 +84,14 @@ class Client:
         self, request: dict[str, Any], keys: tuple[str, ...], numbers: int = 0
     ) -> dict[str, Any]:
         """The answer to a request: an object with just these keys and the right id."""
-        request = {"id": self._id, **request}
+        number = self._id
         self._id += 1
         max_bytes = BYTES_PER_NUMBER * numbers + BYTES_BESIDES
-        line = self._channel.ask(json.dumps(request).encode() + b"\n", self._limit_s, max_bytes)
-        answer = _parse(line)
+        answer = _parse(self._channel.ask(line(number, request), self._limit_s, max_bytes))
         if not isinstance(answer, dict) or "id" not in answer:
             raise _garbage(f"answer is not an object with an id: {_short(answer)}")
-        if not _is_integer(answer["id"], request["id"]):
-            raise _garbage(f"answer has id {_short(answer['id'])}, not {request['id']}")
+        if not _is_integer(answer["id"], number):
+            raise _garbage(f"answer has id {_short(answer['id'])}, not {number}")
         for key, kind in (("unsupported", Unsupported), ("failure", Failure)):
             if set(answer) == {"id", key} and isinstance(answer[key], str):
                 raise kind(printable(answer[key]))
