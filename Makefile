@@ -18,6 +18,7 @@ FILES    :=
 BENCH    :=
 PYTHONS  :=
 REPORT   :=
+BUNDLE   :=
 SECONDS  := 60
 
 PYTHON   ?= python3
@@ -42,11 +43,12 @@ endif
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
 
-conformance: .venv/installed ## judge the ports, then time those that pass; PORT= CASES= REQUIRE= RESULTS= JUNIT= SEED= SHARD= RESUME= TIMING=none VERBOSE=
+conformance: .venv/installed ## judge the ports, then time those that pass; PORT= CASES= REQUIRE= RESULTS= JUNIT= SEED= SHARD= RESUME= TIMING=none VERBOSE= BUNDLE=
 	@$(BIN)/python -m conformance check $(call option,PORT) $(call option,CASES,--cases) \
 	    $(call option,REQUIRE,--require) $(call option,RESULTS,--results) $(call option,JUNIT,--junit) \
 	    $(call option,SEED,--seed) $(call option,SHARD,--shard) $(if $(filter-out 0,$(RESUME)),--resume) \
-	    $(if $(TIMING),--no-timing) $(if $(filter-out 0,$(VERBOSE)),--verbose)
+	    $(if $(TIMING),--no-timing) $(if $(filter-out 0,$(VERBOSE)),--verbose) \
+	    $(call option,BUNDLE,--bundle)
 
 ask: .venv/installed ## print what a port is asked, or start it with that; CASES= RUN=1; needs PORT=mine
 	@$(BIN)/python -m conformance ask $(call option,PORT) $(call option,CASES,--cases) \

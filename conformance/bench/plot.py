@@ -30,7 +30,7 @@ def save(pyplot: Any, figure: Any, path: Path) -> str:
     drawn = io.StringIO()
     figure.savefig(drawn, format="svg", metadata={"Date": None})
     pyplot.close(figure)
-    store.write_text(path, drawn.getvalue())
+    store.write_data(path, drawn.getvalue())
     return f"plot: {path}"
 
 

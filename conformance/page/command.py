@@ -38,7 +38,7 @@ def main(arguments: argparse.Namespace) -> None:
         if f"{BADGES}/{badge.name}" not in written:  # of a port that is not judged any more
             badge.unlink()
     for name, text in written.items():
-        store.write_text(folder / name, text)
+        store.write_data(folder / name, text)
     print(f"report: {folder / PAGE}")
 
 

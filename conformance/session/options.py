@@ -29,6 +29,7 @@ class Options:
     resume: bool
     timed: bool
     verbose: bool  # all tables besides the one screen
+    bundle: Path | None  # where to write what a report about a verdict needs
 
     @classmethod
     def of(cls, arguments: argparse.Namespace) -> "Options":
@@ -73,10 +74,23 @@ def add(option: Callable[..., object]) -> None:
         metavar="FILE",
         help="where the results go; default: %(default)s",
     )
+    option(
+        "--bundle",
+        type=zip_file,
+        metavar="FILE.zip",
+        help="what to send if a verdict seems wrong: requests, answers, versions",
+    )
     option("--seed", type=seed, help='of the random case; "none" leaves it out')
     option("--shard", type=shard, metavar="i/n", help="only every n-th case, from the i-th on")
     option("--resume", action="store_true", help="what passed in the results file stands")
     option("--no-timing", action="store_false", dest="timed", help="judge only")
+
+
+def zip_file(value: str) -> Path:
+    """Where a zip goes: issues on GitHub take a file by its suffix."""
+    if not (found := path(value)).name.lower().endswith(".zip"):
+        raise argparse.ArgumentTypeError(f"{value} does not end in .zip")
+    return found
 
 
 def seed(value: str) -> int | Literal["none"]:

@@ -160,6 +160,13 @@ def sha256(case: Case) -> str:
     return digest.hexdigest()
 
 
+def golden_sha256(case: Case) -> str:
+    """SHA-256 of a case's golden file, committed or derived, which `load` has found or made."""
+    golden_file = _found(case)
+    assert golden_file is not None
+    return hashlib.sha256(golden_file.read_bytes()).hexdigest()
+
+
 def _check(file: _File, case: Case, path: Path) -> None:
     """Raise CaseError where the file has not what the case asks for, or more."""
     initial = case.arrays("float64")[2]  # its shapes are those of every state
