@@ -5,12 +5,15 @@ import json
 import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
+from types import ModuleType
 from typing import get_args
 
 from pydantic import BaseModel
 from rich.table import Table
 from rich.text import Text
 
+from conformance import __version__
 from conformance.bench import options as bench_options
 from conformance.ground.places import BUILD, CASES, HERE, IN_CLONE, NAME, ROOT, from_here
 from conformance.ground.statuses import Status
@@ -41,6 +44,7 @@ def main() -> int:
 def parser() -> Parser:
     """All commands and their options."""
     found = Parser(prog="python -m conformance" if IN_CLONE else NAME, description=__doc__)
+    found.add_argument("--version", action="version", version=f"{NAME} {__version__}")
     commands = found.add_subparsers(required=True, metavar="COMMAND")
     ports = "names or folders; default: all of ports/"
 
@@ -175,26 +179,29 @@ def check_ports(arguments: argparse.Namespace) -> int:
 
 def bench(arguments: argparse.Namespace) -> int:
     """Time ports; 1 if one was wrong, or none was timed."""
-    from conformance.bench import command  # here, since the other commands can spare it
-
-    return command.main(arguments)
+    return int(_with_plots("conformance.bench.command").main(arguments))
 
 
 def compare_files(arguments: argparse.Namespace) -> None:
     """Compare the times of several machines."""
-    from conformance.bench import command  # here, since the other commands can spare it
-
-    command.compare(arguments)
+    _with_plots("conformance.bench.command").compare(arguments)
 
 
 def write_report(arguments: argparse.Namespace) -> None:
-    """Write the page, unless what it is made with is not here."""
+    """Write the page."""
+    _with_plots("conformance.page.command").main(arguments)
+
+
+def _with_plots(module: str) -> ModuleType:
+    """A module that draws. Raises OptionError, before any work is done, if a package is missing.
+
+    It is loaded here, since the other commands can spare what it needs.
+    """
     try:
-        from conformance.page import command
+        return import_module(module)
     except ModuleNotFoundError as error:
-        wanted = "make .venv" if IN_CLONE else f"pip install '{NAME}[report]'"
-        raise store.ResultsError(f"report: {error.name} is missing: {wanted}") from error
-    command.main(arguments)
+        install = "make .venv/reported" if IN_CLONE else f"pip install {NAME}"
+        raise OptionError(f"{error.name} is not installed; install it: {install}") from error
 
 
 def new_port(arguments: argparse.Namespace) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from pydantic import AwareDatetime
 
-from conformance.ground.places import IN_CLONE, NAME, ROOT
+from conformance import __version__
+from conformance.ground.places import IN_CLONE, ROOT
 from conformance.verdict.verdict import Model
 
 
@@ -42,7 +43,7 @@ def machine() -> Machine:
 
 def _commit() -> str | None:
     if not IN_CLONE:
-        return f"release {version(NAME)}"
+        return f"release {__version__}"
     try:
         command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=12"]
         done = subprocess.run(command, capture_output=True, text=True, timeout=10)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 
+from conformance.ground import places
 from conformance.ground.places import BUILD, from_here
 from conformance.ground.terminal import names, path, text
 from conformance.suite import fresh
@@ -64,7 +65,8 @@ def seed(value: str) -> int | Literal["none"]:
         return "none"
     if not re.fullmatch(r"\d{1,18}", value, re.ASCII) or int(value) >= fresh.SEEDS:
         raise argparse.ArgumentTypeError(
-            f'SEED={value} is not a whole number below {fresh.SEEDS}, and not "none"'
+            f"{places.option('seed', value)} is not a whole number below {fresh.SEEDS}, "
+            'and not "none"'
         )
     return int(value)
 
@@ -74,6 +76,6 @@ def shard(value: str) -> tuple[int, int]:
     match = re.fullmatch(r"([1-9]\d{0,5})/([1-9]\d{0,5})", value, re.ASCII)
     if match is None or int(match[1]) > int(match[2]):
         raise argparse.ArgumentTypeError(
-            f"SHARD={value} is not of the form i/n, as in 1/3, 2/3 and 3/3"
+            f"{places.option('shard', value)} is not of the form i/n, as in 1/3, 2/3 and 3/3"
         )
     return int(match[1]), int(match[2])
