@@ -290,7 +290,6 @@ def test_an_encoding_without_the_signs_gets_others() -> None:
         (duration(3840), "1 h 4 min"),
         (count(1, "case"), "1 case"),
         (count(8_122_423, "number"), "8,122,423 numbers"),
-        (screen.rows.__module__, "conformance.record.rows"),
     ],
 )
 def test_numbers_are_as_people_read_them(said: str, text: str) -> None:
