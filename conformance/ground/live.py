@@ -76,7 +76,7 @@ class Live:
         self._tasks: list[Task] = []
         self._ticker: threading.Thread | None = None
         self._drawn = ""  # what is on the terminal now
-        self._last_plain = 0.0
+        self._plain, self._last_plain = "", 0.0
 
     def say(self, text: str) -> None:
         """Print a line that stays."""
@@ -118,8 +118,8 @@ class Live:
     def _draw(self, text: str) -> None:
         now = time.monotonic()
         if not on_terminal():
-            if now >= self._last_plain + PLAIN_S:
-                self._last_plain = now
+            if now >= self._last_plain + PLAIN_S and text != self._plain:
+                self._plain, self._last_plain = text, now
                 print(text, file=sys.stderr, flush=True)
         elif text != self._drawn:  # timing is disturbed no more than needed
             from rich.cells import set_cell_size  # here, since a log can spare it

@@ -65,7 +65,7 @@ def _reason(name: str, verdicts: Sequence[Verdict], lack: Lack | None, ran: Coll
     """The kind of a target's reason."""
     port, rung, _ = parts(name)
     if lack == "device":
-        gpu = re.search("cuda|gpu", verdicts[0].reason if verdicts else "", re.I)
+        gpu = any(re.search("cuda|gpu", v.reason, re.I) for v in verdicts)
         emulated = any(parts(other)[:2] == (port, rung) for other in ran)
         return ("no GPU" if gpu else "no device") + (", emulated" if emulated else "")
     if lack == "toolchain":

@@ -10,6 +10,7 @@ from conformance.ground.statuses import Status
 from conformance.ground.units import count
 from conformance.verdict.verdict import Verdict
 
+LONGEST = 120  # of a reason beside others
 PLACES = {"step": "", "run": " in the free run", "predict": " in inference", "drawn": " as drawn"}
 
 
@@ -33,7 +34,8 @@ class Cause:
         """The cause in a few words, as in "first at l2_delta: probable bug bias-not-updated"."""
         first = self.verdicts[0]
         if first.divergence is None:
-            return one_line(first.reason)
+            text = one_line(first.reason)
+            return text if len(text) <= LONGEST else f"{text[:LONGEST].rstrip()}…"
         found = [v.divergence for v in self.verdicts if v.divergence]
         [(place, _)] = Counter(f"{d.tensor}{PLACES[d.check]}" for d in found).most_common(1)
         if first.divergence.bugs:

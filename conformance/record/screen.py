@@ -52,16 +52,17 @@ def show(out: Console, results: Results, run: Run) -> None:
     ran = {n: vs for n, vs in found.items() if any(v.status != Status.SKIP for v in vs)}
     idle = {n: vs for n, vs in found.items() if n not in ran}
     _print(out, "", _head(results, run))
-    _print_rows(out, rows(ran, results.timings))
+    told = rows(ran, results.timings)
+    _print_rows(out, told)
     for said in (*absent.lines(idle, run.missing, ran), *run.elsewhere):
         _print(out, "  ", said, style=Look.FAINT)
     if (shown := example(results.results)) is not None:
-        out.print(Text("\n".join(["", *_story(shown), ""])), soft_wrap=True)
+        out.print(Text("\n".join(["", *_story(shown, told), ""])), soft_wrap=True)
     for said in run.hints:
         _print(out, "", said)
     for problem in run.problems:
         _print(out, "error: ", problem, style=Look.WRONG)
-    _print_parts(out, _foot(results, ran, run))
+    out.print(Text(_encodable(out, " · ".join(_foot(results, ran, run)))), soft_wrap=True)
 
 
 def _head(results: Results, run: Run) -> str:
@@ -106,12 +107,14 @@ def _aligned(kept: Sequence[Row], longest: int) -> Iterable[tuple[str, str, str]
         yield name, f"{row.status.ljust(states)}  ", said.rstrip()
 
 
-def _story(verdict: Verdict) -> list[str]:
-    """One failure in full; but a compiler's story is cut."""
+def _story(verdict: Verdict, told: Sequence[Row]) -> list[str]:
+    """One failure in full, but for what is told; a compiler's story is cut."""
     head = f"{verdict.status}: {verdict.port} on {verdict.case}, {verdict.dtype}: "
     *story, last = (verdict.explanation or head + verdict.reason).splitlines()
     if (cut := len(story) - MOST_EXAMPLE) > 0:
         story = [*story[:MOST_EXAMPLE], f"  ... {count(cut, 'more line')}: {ALL} shows all"]
+    if any(verdict.reason in text for row in told for text in (*row.said, *row.below)):
+        story = [line for line in story if verdict.reason not in line]
     return [*story, last]
 
 
@@ -136,31 +139,20 @@ def _foot(results: Results, ran: Mapping[str, Sequence[Verdict]], run: Run) -> l
     return [*parts, duration(run.seconds)]
 
 
-def _print_parts(out: Console, parts: Iterable[str]) -> None:
-    """Print them with dots between, on as few lines as there is room for."""
-    lines: list[str] = []
-    for part in parts:
-        joined = f"{lines[-1]} · {part}" if lines else part
-        if lines and cell_len(joined) <= out.width:
-            lines[-1] = joined
-        else:
-            lines.append(part)
-    for line in lines:
-        out.print(Text(_encodable(out, line), style="bold"), soft_wrap=True)
-
-
 def _print(out: Console, head: str | Text, said: str, style: str = "") -> None:
     """Print a text behind its head; what does not fit is below it, as far to the right."""
     head = Text(head) if isinstance(head, str) else head
     indent = head.cell_len if head.cell_len + NARROWEST <= out.width else 4
     lines = [*Text(_encodable(out, said)).wrap(out, max(out.width - indent, NARROWEST // 2))]
+    lines = [Text(" " * indent) + line for line in lines]
     if indent < head.cell_len:  # a name that leaves no room
-        lines.insert(0, Text())
-    for number, line in enumerate(lines):
+        lines = [*head.wrap(out, out.width), *lines]
+    else:
+        lines[0] = head + lines[0][indent:]
+    for line in lines:
         line.rstrip()
-        whole = Text.assemble(" " * indent if number else head, line)
-        whole.stylize_before(style)
-        out.print(whole, soft_wrap=True)
+        line.stylize_before(style)
+        out.print(line, soft_wrap=True)
 
 
 def _encodable(out: Console, text: str) -> str:

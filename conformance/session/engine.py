@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from conformance.bench.short_race import short_race
 from conformance.ground.places import PORTS
 from conformance.ground.statuses import Status
 from conformance.record import store
@@ -37,6 +36,7 @@ from reference.errors import UserError
 
 Progress = Callable[[str], None]
 Key = tuple[str, str, DType]  # a target, a case and a dtype
+MOST_HINTS = 3
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,7 @@ class Finished:
     elsewhere: set[str]  # targets that were skipped since their device is not on this machine
     written: bool  # to the results file; if not, a problem says why
     missing: Mapping[str, Lack]  # what targets could not be started without
+    hints: list[str]  # what the port could list next, where there is only one
     wanted: int  # how many verdicts there are if it is complete
     seconds: float
 
@@ -158,6 +159,7 @@ class Session:
             self._elsewhere(),
             written,
             {name: lack for name, j in self.judges.items() if (lack := j.missing)},
+            self._hints() if complete else [],
             sum(len(self.judges[target].target.dtypes) for target, _ in self._wanted),
             time.monotonic() - self._started,
         )
@@ -193,6 +195,8 @@ class Session:
             ]
             if case.timing is None or not passed:
                 continue
+            from conformance.bench.short_race import short_race  # here, since few cases are timed
+
             timings, wrong = short_race(passed, case, trace)
             found += timings
             for name, verdict in wrong.items():
@@ -221,6 +225,16 @@ class Session:
             and judge.target.device is not None
             and judge.target.port.folder.parent == PORTS
         }
+
+    def _hints(self) -> list[str]:
+        """What to list next, for whoever runs a port alone on all cases."""
+        ports = {judge.target.port.folder: judge.target.port for judge in self.judges.values()}
+        if self.partial or len(ports) != 1:
+            return []
+        from conformance.session.hints import hints  # here, since most runs can spare it
+
+        [port] = ports.values()
+        return [hint.text for hint in hints(port.manifest.capabilities, self.cases)[:MOST_HINTS]]
 
     def close(self) -> None:
         """End all processes."""
