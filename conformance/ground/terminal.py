@@ -33,7 +33,7 @@ def console() -> "Console":
 
 
 class OptionError(UserError):
-    """An option that fits its type and cannot be met; the message names it as make does."""
+    """An option that fits its type and cannot be met; the message names it as it is typed."""
 
 
 class Parser(argparse.ArgumentParser):

@@ -74,7 +74,8 @@ class Session:
         self.cases = shard_of(self.cases, options.shard)
         self.partial = self.partial or options.shard is not None
         required = required_targets(options.require, chosen)
-        store.check_writable(options.results)
+        for file in filter(None, (options.results, options.bundle)):
+            store.check_writable(file)
         self.traces = traces.load_all(self.cases)
         self.judged_by = [CaseInfo(case=case.id, sha256=traces.sha256(case)) for case in self.cases]
         with ThreadPoolExecutor() as pool:
@@ -153,6 +154,10 @@ class Session:
         except store.ResultsError as error:  # the disk is full by now
             written = False
             problems.append(str(error))
+        if self.options.bundle is not None:
+            from conformance.record import bundle  # here, since few runs need one
+
+            problems += bundle.write(self.options.bundle, results, self.judges, self.traces)
         return Finished(
             results,
             problems,

@@ -9,7 +9,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from conformance.ground.places import BUILD, writing_build
+from conformance.ground.places import BUILD, golden, writing_build
 from conformance.ground.terminal import progress
 from conformance.suite.compare import Expected
 from reference.algorithm import network
@@ -144,11 +144,11 @@ def load(case: Case) -> dict[DType, Trace]:
     if file.made_from.case_sha256 != case.sha256:
         raise CaseError(
             f"{committed}: was made from another version of {case.path.name}: "
-            f"run make golden CASES={case.path}"
+            f"run {golden(case.path)}"
         )
     _check(file, case, committed)
     if (problem := checksums.problem(committed)) is not None:
-        raise CaseError(f"{committed}: {problem}: run make golden CASES={case.path}")
+        raise CaseError(f"{committed}: {problem}: run {golden(case.path)}")
     return _traces(case, file)
 
 
@@ -158,6 +158,13 @@ def sha256(case: Case) -> str:
     if golden_file := _found(case):
         digest.update(golden_file.read_bytes())
     return digest.hexdigest()
+
+
+def golden_sha256(case: Case) -> str:
+    """SHA-256 of a case's golden file, committed or derived, which `load` has found or made."""
+    golden_file = _found(case)
+    assert golden_file is not None
+    return hashlib.sha256(golden_file.read_bytes()).hexdigest()
 
 
 def _check(file: _File, case: Case, path: Path) -> None:
@@ -178,8 +185,7 @@ def _check(file: _File, case: Case, path: Path) -> None:
     )
     if not fits:
         raise CaseError(
-            f"{path}: does not have the tensors of {case.path.name}: "
-            f"run make golden CASES={case.path}"
+            f"{path}: does not have the tensors of {case.path.name}: run {golden(case.path)}"
         )
 
 

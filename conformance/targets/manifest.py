@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from conformance.ground.places import IN_CLONE, PORTS
+from conformance.ground.places import IN_CLONE, PORTS, option
 from conformance.ground.statuses import Status
 from conformance.targets import folders, placeholders
 from reference.cases.arrays import read_limited
@@ -273,8 +273,8 @@ def select(values: list[str]) -> list[Port]:
     for name in (name for value in values for name in folders.split(value)):
         if (found := folders.find(name)) is None:
             known = "" if folders.is_path(name) else ", ".join(folder.name for folder in _here())
-            hint = f"the ports here are {known}" if known else "give a folder"
-            raise PortError(f"PORT={name}: there is no such port; {hint}")
+            hint = f"the ports here are {known}" if known else "give the folder of one"
+            raise PortError(f"{option('port', name)}: there is no such port; {hint}")
         folder, rung = found
         port = load(folder).alone()
         target = port.name
@@ -283,7 +283,7 @@ def select(values: list[str]) -> list[Port]:
             rungs = [known.name for known in port.manifest.rung]
             if rung not in rungs:
                 has = f"its rungs are {', '.join(rungs)}" if rungs else "it has none"
-                raise PortError(f"PORT={target}: there is no such rung; {has}")
+                raise PortError(f"{option('port', target)}: there is no such rung; {has}")
         before = ports.get(port.name)
         already = before.only if before and before.only else frozenset()
         if before and (before.folder != folder or target in already):

@@ -44,7 +44,7 @@ def run(command: str, home: Path) -> subprocess.CompletedProcess[str]:
 
 
 def assert_shown(block: str, said: str) -> None:
-    """Each line of the block is there, in this order; `...` stands for any lines, or any words."""
+    """Each line of the block is there, in this order; `...` stands for any lines."""
     lines = iter(said.splitlines())
     for shown in block.splitlines():
         if shown != "...":
