@@ -62,7 +62,7 @@ def prepare(port: Port) -> list[Ready | NotReady]:
     """
     toolchain = detect_toolchain(port)
     if not toolchain.ok:
-        return [NotReady(target, lack(port, toolchain)) for target in port.targets()]
+        return [NotReady(target, tried(port, toolchain)) for target in port.targets()]
     found: list[Ready | NotReady] = []
     devices: dict[str, Outcome] = {}  # looked for once, not for each rung again
     for target in port.targets():
@@ -90,12 +90,12 @@ def detect_toolchain(port: Port) -> Outcome:
     )
 
 
-def lack(port: Port, toolchain: Outcome) -> str:
-    """What was tried in vain to find a port's toolchain, what that said, and what installs it."""
-    tried = " ".join(placeholders.named(word) for word in port.manifest.toolchain.detect)
-    if len(tried) > LONGEST_COMMAND:
-        tried = f"{tried[:LONGEST_COMMAND]} ..."
-    said = f"{tried}: {toolchain.text.splitlines()[-1]}"
+def tried(port: Port, toolchain: Outcome) -> str:
+    """The command that did not find a port's toolchain, what it said, and what installs that."""
+    command = " ".join(placeholders.named(word) for word in port.manifest.toolchain.detect)
+    if len(command) > LONGEST_COMMAND:
+        command = f"{command[:LONGEST_COMMAND]} ..."
+    said = f"{command}: {toolchain.text.splitlines()[-1]}"
     install = port.manifest.toolchain.install
     return f"{said}; install: {install}" if install else said
 
