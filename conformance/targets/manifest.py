@@ -271,6 +271,8 @@ def select(values: list[str]) -> list[Port]:
         before = ports.get(port.name)
         already = before.only if before and before.only else frozenset()
         if before and (before.folder != folder or target in already):
+            if before.folder == folder:
+                raise PortError(f"the port {target} is named twice")
             raise PortError(f"{folder}: a port named {target!r} is already at {before.folder}")
         ports[port.name] = replace(port, only=already | {target})
     return list(ports.values())
