@@ -20,15 +20,16 @@ def main(ports: list[str], *, missing: bool) -> None:
     if missing:
         absent = [port.manifest.toolchain for port, (toolchain, _) in found if not toolchain.ok]
         for install in dict.fromkeys(toolchain.install for toolchain in absent):
-            print(install)
+            if install is not None:
+                print(install)
         return
     table = Table()
     for heading in ("port", "language", "kind", "toolchain", "device"):
         table.add_column(heading)
     for port, (toolchain, device) in found:
         have = Text(toolchain.text, style="green")
-        lacks = Text(f"missing: {port.manifest.toolchain.install}", style="yellow")
-        shown = have if toolchain.ok else lacks
+        lacks = port.manifest.toolchain.install or build.lack(port, toolchain)
+        shown = have if toolchain.ok else Text(f"missing: {lacks}", style="yellow")
         where = Text(device.text, style="" if device.ok else "dim")
         table.add_row(port.name, port.manifest.language, port.manifest.kind, shown, where)
     console().print(table)

@@ -34,10 +34,13 @@ class PortError(UserError):
 
 
 class Toolchain(Strict):
-    """`detect` succeeds where the toolchain is and prints its version; `install` gets it."""
+    """`detect` succeeds where the toolchain is and prints its version.
+
+    `install` is the command that gets it, or what to do: it is shown where `detect` fails.
+    """
 
     detect: Command
-    install: str = Field(min_length=1)
+    install: str | None = Field(default=None, min_length=1)
 
 
 class Build(Strict):
@@ -83,10 +86,17 @@ class Rung(Strict):
 
 
 class Launch(Strict):
-    """The table [run]: what to start; which key is needed depends on the port's kind."""
+    """The table [run]: what to start; which key is needed depends on the port's kind.
+
+    `interpreter` is of kind python: the Python of an environment of the port's own, as in
+    "{build}/venv/bin/python". It needs NumPy and what the port imports, and nothing of the
+    harness's. A path is seen from the port's folder; a bare name is looked up in PATH. Without it,
+    the port runs in the harness's own Python.
+    """
 
     library: Filled | None = None
     module: Filled | None = None
+    interpreter: Filled | None = None
     command: Command | None = None
     env: dict[str, Filled] = {}
     time_limit_s: float = Field(default=60.0, gt=0, le=3600)
@@ -118,6 +128,12 @@ class Manifest(Strict):
     run: Launch
     known_failure: list[KnownFailure] = []
     rung: list[Rung] = []
+
+    @model_validator(mode="after")
+    def _interpreter_of_python(self) -> Self:
+        if self.run.interpreter is not None and self.kind != "python":
+            raise ValueError(f"kind {self.kind!r} has no use for run.interpreter")
+        return self
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -246,8 +262,7 @@ def select(values: list[str]) -> list[Port]:
     """The ports that these values name, by names or folders, or all of ports/ without any.
 
     A value may name several, with spaces between. A named port is meant without its rungs;
-    "PORT:RUNG" is one of them. Raises PortError for an unknown name, a folder without manifest, or
-    two ports of a name.
+    "PORT:RUNG" is one of them. Raises PortError for a name that is unknown or there twice.
     """
     if not values:
         if not (here := _here()):
@@ -270,10 +285,10 @@ def select(values: list[str]) -> list[Port]:
                 raise PortError(f"PORT={target}: there is no such rung; {has}")
         before = ports.get(port.name)
         already = before.only if before and before.only else frozenset()
-        if before and (before.folder != folder or target in already):
-            if before.folder == folder:
-                raise PortError(f"the port {target} is named twice")
+        if before and before.folder != folder:
             raise PortError(f"{folder}: a port named {target!r} is already at {before.folder}")
+        if target in already:
+            raise PortError(f"the port {target} is named twice")
         ports[port.name] = replace(port, only=already | {target})
     return list(ports.values())
 

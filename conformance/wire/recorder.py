@@ -19,9 +19,11 @@ class Recorder:
         self.pipe = channel
         return Client(self, limit_s)
 
-    def ask(self, request: bytes, limit_s: float, max_bytes: int) -> bytes:
+    def ask(
+        self, request: bytes, limit_s: float, max_bytes: int, idle_s: float | None = None
+    ) -> bytes:
         """See Channel.ask."""
         assert self.pipe is not None
         self.requests.append(request)
-        self.answers.append(answer := self.pipe.ask(request, limit_s, max_bytes))
+        self.answers.append(answer := self.pipe.ask(request, limit_s, max_bytes, idle_s))
         return answer

@@ -18,6 +18,12 @@ def line(number: int, request: Message) -> bytes:
     return json.dumps({"id": number, **request}).encode() + b"\n"
 
 
+def function_of(request: Message) -> str:
+    """The function of backprop.h that answers a request."""
+    suffix = {"float64": "f64", "float32": "f32"}[request["dtype"]]
+    return f"backprop_{request['op']}_{suffix}"
+
+
 class Unsupported(Exception):
     """The port says that it does not do this."""
 
