@@ -229,7 +229,7 @@ def run_short(command: list[str], port: Port, limit_s: float) -> Outcome:
 def _key(port: Port, commands: list[list[str]], toolchain: str) -> str:
     """Changes whenever a build could come out differently."""
     files = files_sha256(port.folder, documents=True)
-    digest = hashlib.sha256(json.dumps([commands, toolchain, files]).encode())
+    digest = hashlib.sha256(json.dumps([commands, toolchain, files, LOG]).encode())
     digest.update(launch.HEADER.read_bytes())
     return digest.hexdigest()
 
