@@ -10,7 +10,7 @@ MAX_JSON_BYTES = 2**27
 
 
 def read_bounded(path: Path, most: int) -> bytes:
-    """The bytes of a file. Raises ValueError if there are more; no more than that are read."""
+    """The bytes of a file, at most `most`. Raises ValueError if the file has more."""
     with open(path, "rb") as file:
         data = file.read(most + 1)
     if len(data) > most:
@@ -21,11 +21,11 @@ def read_bounded(path: Path, most: int) -> bytes:
 def write_atomically(path: Path, text: str) -> None:
     """Write to a temporary file beside `path`, then rename it.
 
-    Raises OSError, which names `path`, if that is not possible; `path` is then as it was.
+    Raises OSError, which names `path`, if that is not possible; `path` is then unchanged.
     """
     try:
         _write(path, text)
-    except OSError as error:  # of a full disk, the error itself does not say where
+    except OSError as error:  # if the disk is full, the error itself does not say where
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 
@@ -43,6 +43,6 @@ def _write(path: Path, text: str) -> None:
 
 
 def replace_unprintable() -> None:
-    """Have a `?` printed for what the terminal's encoding lacks; stderr escapes it by itself."""
+    """Print `?` for characters that the terminal's encoding lacks; stderr already escapes them."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")

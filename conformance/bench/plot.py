@@ -9,13 +9,13 @@ from conformance.bench.files import Bench, least_times
 from conformance.record import store
 
 INSTALL = "pip install matplotlib"
-MISSING = f"no plot, since Matplotlib is not here: {INSTALL}"
+MISSING = f"no plot, since Matplotlib is not installed: {INSTALL}"
 COLOURS = {"float64": "tab:blue", "float32": "tab:orange"}
 INCHES_PER_ROW = 0.24
 
 
 def set_up(salt: str) -> Any:
-    """Matplotlib's pyplot for SVG files, of which the same numbers make the same; or None."""
+    """Matplotlib's pyplot, set to write the same SVG for the same numbers; None without it."""
     try:
         matplotlib = import_module("matplotlib")
     except ImportError:
@@ -35,7 +35,7 @@ def save(pyplot: Any, figure: Any, path: Path) -> str:
 
 
 def draw(bench: Bench, path: Path) -> str | None:
-    """Write the plot, and say where it is, or why there is none; None where nothing was timed."""
+    """Write the plot, and say where it is, or why none was made; None if nothing was timed."""
     if not any(row.timed for row in bench.rows):
         return None
     pyplot = set_up("bench")
@@ -79,6 +79,6 @@ def _panel(panel: Any, bench: Bench, workload: str) -> None:
     panel.set_xscale("log")
     panel.set_yticks(range(len(rows)), [row.port for row in rows])
     panel.set_title(workload)
-    panel.set_xlabel("ns an iteration, with 95 % interval")
+    panel.set_xlabel("ns per iteration, with 95 % interval")
     panel.grid(axis="x", which="both", alpha=0.3)
     panel.legend(loc="lower left")

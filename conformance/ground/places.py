@@ -21,7 +21,7 @@ BUILD = ROOT / "build" if IN_CLONE else user_cache_path(NAME)
 
 
 def from_here(path: Path) -> Path:
-    """A path as people like to read it: relative, where it lies below the working folder."""
+    """A path as people like to read it: relative, if it is inside the working folder."""
     here = Path.cwd()
     return path.relative_to(here) if path.is_relative_to(here) else path
 
@@ -39,11 +39,11 @@ def writing_build() -> Iterator[None]:
 
 
 def command(port: Path, cases: str, rung: str | None = None) -> str:
-    """What to type for a run of the port in this folder, or a rung of it, on these cases."""
+    """What to type to run the port in this folder, or one of its rungs, on these cases."""
     name = port.name if port.parent == PORTS else str(port)
     word = f"{name}:{rung}" if rung else name
     if not IN_CLONE:
         return f"{NAME} check {shlex.quote(word)} --cases {shlex.quote(cases)}"
-    # make takes $ for its own.
+    # make treats $ as its own.
     word, cases = (shlex.quote(text.replace("$", "$$")) for text in (word, cases))
     return f"make conformance PORT={word} CASES={cases}"

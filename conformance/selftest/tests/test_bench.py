@@ -347,8 +347,8 @@ def test_the_command_shows_the_limit_that_a_rung_states(
 @pytest.mark.parametrize(
     ("program", "says"),
     [
-        ('print(\'{"limit_ns": 0, "links": []}\')', "limit: prints what it should not: limit_ns"),
-        ("print('fast')", "limit: prints what it should not: invalid JSON"),
+        ('print(\'{"limit_ns": 0, "links": []}\')', "limit: prints something unexpected: limit_ns"),
+        ("print('fast')", "limit: prints something unexpected: invalid JSON"),
         ("import sys; sys.exit('no such processor')", "limit: no such processor"),
     ],
 )
@@ -409,7 +409,7 @@ def test_nothing_timed_is_a_failure(
     monkeypatch.setattr(sys, "argv", argv)
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     assert main() == 1
-    assert capsys.readouterr().err.endswith("error: nothing was timed, and that is a failure\n")
+    assert capsys.readouterr().err.endswith("error: nothing was timed, which is a failure\n")
     assert Bench.model_validate_json(file.read_text()).rows == []
 
 
@@ -447,7 +447,7 @@ def test_a_plot_is_drawn_where_it_can_be(
 
     with monkeypatch.context() as patched:
         patched.setattr(plot, "import_module", missing)
-        assert plot.draw(bench, file) == "no plot, since Matplotlib is not here: " + plot.INSTALL
+        assert plot.draw(bench, file) == "no plot, since Matplotlib is not installed: " + plot.INSTALL
     assert not file.exists()
     pytest.importorskip("matplotlib")
     assert plot.draw(bench, file) == f"plot: {file}"
