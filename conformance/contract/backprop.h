@@ -27,7 +27,7 @@
  * rise, or arrays of more than BACKPROP_MOST numbers, a port should return BACKPROP_FAILED, and
  * read and write no buffer. All ports and rungs of this suite do: backprop_valid.h checks that for
  * C, C++ and CUDA C++, and D, Fortran and Rust have the same beside their settings. Numbers in
- * buffers, and real numbers in settings, may be any, infinity and NaN, too.
+ * buffers, and real numbers in settings, may be any, including infinity and NaN.
  *
  * A port exports the functions of the dtypes that its manifest lists (_f64 for float64, _f32
  * for float32) and, beside train and step, of the capabilities. It computes in that dtype.
@@ -39,7 +39,7 @@
 enum backprop_status {
     BACKPROP_OK = 0,
     BACKPROP_UNSUPPORTED = 1, /* this port does not do such a network or setting: a SKIP */
-    BACKPROP_NO_DEVICE = 2,   /* the device that it runs on is not here: a SKIP */
+    BACKPROP_NO_DEVICE = 2,   /* its device is not on this machine: a SKIP */
     BACKPROP_NO_MEMORY = 3,   /* a FAIL */
     BACKPROP_FAILED = 4       /* a FAIL */
 };
@@ -131,7 +131,7 @@ const char *backprop_device(void);
 
 /* Optional, of a device with a clock of its own: the seconds that the last call spent there, on
  * copies to the device, computing, and copies from it. Benchmarks show them beside the host's
- * clock, and never in its place. */
+ * clock, and never instead. */
 const double *backprop_device_seconds(void);
 
 /* Optional: why the last call did not return BACKPROP_OK, in a sentence, for the report. */

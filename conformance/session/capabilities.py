@@ -60,7 +60,7 @@ class Matrix:
         return verdict.status if verdict else None
 
     def _was_judged(self, target: str, capability: str) -> bool:
-        """False where the port could not run, or cases were left out as too slow to emulate."""
+        """False if the port could not run, or if cases were left out as too slow to emulate."""
         dtypes = self.judges[target].target.dtypes
         return any(
             capability in case.needs

@@ -306,7 +306,7 @@ print(json.dumps({"limit_ns": limit, "links": [{"name": "divide", "count": 2, "n
 
 
 def with_limit(patched_c: PatchedC, program: str) -> tuple[Path, str]:
-    """A copy of the C port, and a rung of it that is the same again and states a limit."""
+    """A copy of the C port, and a rung that is the same port and states a limit."""
     folder = patched_c("stub")
     (folder / "limit.py").write_text(program)
     rung = (
@@ -447,7 +447,9 @@ def test_a_plot_is_drawn_where_it_can_be(
 
     with monkeypatch.context() as patched:
         patched.setattr(plot, "import_module", missing)
-        assert plot.draw(bench, file) == "no plot, since Matplotlib is not installed: " + plot.INSTALL
+        assert (
+            plot.draw(bench, file) == "no plot, since Matplotlib is not installed: " + plot.INSTALL
+        )
     assert not file.exists()
     pytest.importorskip("matplotlib")
     assert plot.draw(bench, file) == f"plot: {file}"

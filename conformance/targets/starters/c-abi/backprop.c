@@ -1,6 +1,4 @@
-/* A port to begin with: it builds, and its answers are zeros. In another language than C, put in
- * place of this file one that exports the same two functions, and change port.toml to build it.
- * backprop.h says what they are given and what they must write; SPEC.md, section 2, has the
+/* A port to start from: it builds, and its answers are zeros. For a language other than C, replace this file with one that exports the same two functions, and change port.toml to build it. backprop.h says what they receive and what they must write; SPEC.md, section 2, has the
  * formulas.
  */
 #include "backprop.h"

@@ -1,4 +1,4 @@
-"""A port to begin with: it starts, and its answers are zeros.
+"""A port to start from: it runs, and its answers are zeros.
 
 PORTING.md says what the functions are given and must answer; SPEC.md, section 2, has the formulas.
 """
