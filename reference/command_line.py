@@ -1,4 +1,4 @@
-"""`python -m reference`: train a case, or derive golden data. Reached by `make golden`, too."""
+"""`python -m reference`: train a case, or derive golden data (`make golden`)."""
 
 import argparse
 import json
@@ -86,7 +86,7 @@ def run_train(path: Path, arithmetic: str, as_json: bool) -> int:
     checkpoints = []
     for n, error, syn in trace(case, arithmetic):
         if not all(np.isfinite(w).all() for w in syn):
-            raise CaseError(f"{path}: the weights are not finite any more at iteration {n}")
+            raise CaseError(f"{path}: the weights are no longer finite at iteration {n}")
         if as_json:
             weights = [w.tolist() for w in syn]
             checkpoints.append({"iteration": n, "error": error.tolist(), "weights": weights})
@@ -103,8 +103,8 @@ def run_train(path: Path, arithmetic: str, as_json: bool) -> int:
 def trace(case: Case, name: str) -> Iterator[tuple[int, Array, list[Array]]]:
     """(iteration, error, weights) at each checkpoint, as doubles, in the arithmetic of this name.
 
-    The error is a number, or one for each network of an ensemble. Raises CaseError where balls
-    do not settle which doubles are nearest.
+    The error is a number, or one for each network of an ensemble. Raises CaseError if balls do
+    not settle which doubles are nearest.
     """
     arithmetic, dtype = ARITHMETICS[name]
     check = RunCheck(Start(case, dtype), RunCheck.points_of(case))
@@ -122,7 +122,7 @@ def trace(case: Case, name: str) -> Iterator[tuple[int, Array, list[Array]]]:
 
 
 def run_golden(where: Path, check: bool) -> int:
-    """Derive golden files for all cases, one process a core; with `check`, compare only.
+    """Derive golden files for all cases, one process per core; with `check`, compare only.
 
     They go to the folder `golden` beside the folder of the cases.
     """
@@ -170,7 +170,7 @@ def derive_all(cases: list[Case]) -> list[tuple[Case, dict[str, Any]]]:
 
 
 def difference(derived: dict[str, Any], path: Path) -> str | None:
-    """How a committed golden file differs from a fresh derivation, or None."""
+    """How a committed golden file differs from a new derivation, or None."""
     if not path.exists():
         return f"{path} is missing: run make golden"
     try:

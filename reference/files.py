@@ -10,7 +10,7 @@ MAX_JSON_BYTES = 2**27
 
 
 def read_bounded(path: Path, most: int) -> bytes:
-    """The bytes of a file. Raises ValueError if there are more; no more than that are read."""
+    """The bytes of a file, at most `most`. Raises ValueError if the file has more."""
     with open(path, "rb") as file:
         data = file.read(most + 1)
     if len(data) > most:
@@ -21,12 +21,12 @@ def read_bounded(path: Path, most: int) -> bytes:
 def write_atomically(path: Path, data: str | bytes) -> None:
     """Write text or bytes to a temporary file beside `path`, then rename it.
 
-    A link, a pipe or a device is written to where it is, since a renamed file would take its place.
-    Raises OSError, which names `path`, if that is not possible; `path` is then as it was.
+    A link, a pipe or a device is written to in place, since renaming a file would replace it.
+    Raises OSError, which names `path`, if that is not possible; `path` is then unchanged.
     """
     try:
         _write(path, data.encode() if isinstance(data, str) else data)
-    except OSError as error:  # of a full disk, the error itself does not say where
+    except OSError as error:  # if the disk is full, the error itself does not say where
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 
@@ -53,6 +53,6 @@ def _write(path: Path, data: bytes) -> None:
 
 
 def replace_unprintable() -> None:
-    """Have a `?` printed for what the terminal's encoding lacks; stderr escapes it by itself."""
+    """Print `?` for characters that the terminal's encoding lacks; stderr already escapes them."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")

@@ -20,13 +20,13 @@ class ResultsError(UserError):
 
 
 def read(path: Path, model: type[M], what: str) -> M:
-    """Read a file of this model; `what` it should be, in words. Raises ResultsError."""
+    """Read a file of this model; `what` says in words what it should be. Raises ResultsError."""
     with reading(path, ResultsError, what):
         return model.model_validate_json(read_bounded(path, MAX_JSON_BYTES))
 
 
 def check_writable(path: Path) -> None:
-    """Raise ResultsError if `write` would not work, before there is anything to lose."""
+    """Raise ResultsError if `write` would not work, before any work is lost."""
     what_to_do = "make its folder writable, or name another file"
     if path.is_dir():
         raise ResultsError(f"{path}: cannot be written: it is a folder")

@@ -95,7 +95,7 @@ def test_a_new_port_starts_and_is_told_what_is_wrong(kind: str, tmp_path: Path) 
     assert "got        0.0 " in said.stdout
     again = run(command, tmp_path)
     assert again.returncode != 0
-    assert f"error: {tmp_path}/mine: is there already" in again.stderr
+    assert f"error: {tmp_path}/mine: already exists" in again.stderr
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from reference.cases.case import Case
 def test_no_access_outside_and_nothing_undefined(
     name: str, compiler: str, cases: list[Case], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Rungs are judged, too."""
+    """Rungs are also judged."""
     port = with_checks(load(PORTS / name), compiler, MEMORY, tmp_path, monkeypatch)
     demand_passes(port, cases)
 

@@ -1,4 +1,4 @@
-"""The C port passes all cases on aarch64, too: compiled for it here, and run by an emulator."""
+"""The C port also passes all cases on aarch64: cross-compiled, and run by an emulator."""
 
 import shutil
 import subprocess
