@@ -31,7 +31,7 @@ $(error nothing was done)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help conformance report merge bench new-port test lint teeth fuzz mutation golden golden-check ports lock format versions clean
+.PHONY: help conformance report merge bench new-port test lint teeth sweep sweep-check fuzz mutation golden golden-check ports lock format versions clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
@@ -71,9 +71,16 @@ lint: .venv/installed ## lint, types and formats of all sources
 teeth: .venv/installed ## measure that every known bug is caught and no correct variant is
 	@$(BIN)/python -m conformance teeth
 
-fuzz: ## fuzz native ports with valid and invalid requests; PORT= (default c general cpp; also cuda d fortran rust simd tiled) SECONDS= for each
-	@set -e; for port in $(or $(PORT),c general cpp); do \
-	    PYTHON="$(PYTHON)" sh conformance/selftest/fuzz/fuzz.sh "$$port" "$(SECONDS)" build/fuzz; done
+sweep: .venv/installed ## run long tests, and stamp those that pass; NAME= (default all)
+	@$(BIN)/python -m conformance.selftest.sweeps run $(if $(NAME),"$$NAME")
+
+sweep-check: .venv/installed ## demand that no input of a long test has changed since it passed
+	@$(BIN)/python -m conformance.selftest.sweeps check
+
+fuzz: ## fuzz native ports with valid and invalid requests; PORT= (default cpp c general; also cuda d fortran rust simd tiled) SECONDS= for each
+	@# Two at a time, since a fuzzer has one thread; C++ takes longest to compile.
+	@printf '%s\n' $(or $(PORT),cpp c general) | PYTHON="$(PYTHON)" xargs -P2 -I@ \
+	    sh conformance/selftest/fuzz/fuzz.sh @ "$(SECONDS)" build/fuzz
 
 mutation: .venv/installed ## measure that no line of two ports can be changed unseen; takes an hour or more
 	@$(BIN)/python -m conformance.selftest.mutation
