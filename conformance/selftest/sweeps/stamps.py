@@ -35,7 +35,7 @@ class Sweep(Strict):
     command: list[str] = Field(min_length=1)  # {python} is this Python
     inputs: list[str] = Field(min_length=1)  # globs, as git takes them: ** is any depth
     packages: list[str] = []  # whose versions, from the lock files, count as inputs
-    tools: list[str] = []  # compilers and the like: the first line of `TOOL --version` is recorded
+    tools: list[str] = []  # compilers and the like: what `TOOL --version` says is recorded
 
 
 class Stamp(Strict):
@@ -164,7 +164,8 @@ def _version(tool: str) -> str:
     if shutil.which(tool) is None:
         return NOT_INSTALLED
     done = subprocess.run([tool, "--version"], capture_output=True, text=True, timeout=60)
-    return next(iter((done.stdout or done.stderr).splitlines()), "")
+    lines = (done.stdout + done.stderr).splitlines()
+    return next((line.strip() for line in lines if re.search(r"\d", line)), "")
 
 
 def command(sweep: Sweep) -> list[str]:

@@ -1,7 +1,7 @@
 """The native ports built with every check that their compilers have: all cases pass, and no report.
 
 Manifests say which ports these are. A port's own tests plant what must be reported. `make test` has
-one port on one case, and the sweep `sanitizers` all of them.
+one port on one case, and the sweep `native` all of them.
 """
 
 import os

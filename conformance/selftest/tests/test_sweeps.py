@@ -212,7 +212,7 @@ def test_the_sweeps_of_this_clone_have_inputs(name: str) -> None:
     assert {*tests} <= inputs(name)
 
 
-@pytest.mark.parametrize("name", ["sanitizers", "fuzz-corpus"])
+@pytest.mark.parametrize("name", ["native", "fuzz-corpus"])
 def test_all_files_of_native_ports_are_inputs(name: str) -> None:
     """If not, add a glob: a port in another language is here, or a file of another kind."""
     ports = {port for port, _ in compiled_by("gcc", "g++", *OWN_CHECKS)} | {"cuda"}
