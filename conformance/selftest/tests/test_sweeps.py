@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from conformance.selftest.compilers import OWN_CHECKS, compiled_by
 from conformance.selftest.sweeps import __main__ as sweeps_main
@@ -235,3 +236,19 @@ def test_only_sweeps_run_what_make_test_does_not() -> None:
     }
     assert marked
     assert marked <= commands
+
+
+def test_ci_demands_stamps_and_all_sweeps_run_at_night() -> None:
+    nightly = yaml.safe_load((ROOT / ".github" / "workflows" / "nightly.yml").read_text())
+    steps = [step.get("run") for step in nightly["jobs"]["sweeps"]["steps"]]
+    assert "make sweep" in steps  # without a NAME it is all
+    assert "step make sweep-check" in (ROOT / ".ci" / "run").read_text().splitlines()
+    told = subprocess.run(
+        ["make", "-n", "-o", ".venv/installed", "sweep", "sweep-check"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    module = ".venv/bin/python -m conformance.selftest.sweeps"
+    assert [line.split() for line in told.stdout.splitlines()] == [
+        f"{module} run".split(),
+        f"{module} check".split(),
+    ]
