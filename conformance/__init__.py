@@ -12,3 +12,5 @@ The rooms, lower ones first; none imports one above it:
     selftest/                   the suite tested
     command_line, conftest      what a user types
 """
+
+__version__ = "0.2.0"  # in the wheel, in --version and in results

@@ -1,22 +1,21 @@
 """Makes `pytest conformance` the conformance run: options, matrix, results, tables."""
 
+import contextlib
 import signal
+from collections.abc import Generator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from conformance.ground.terminal import OptionError, console, progress, text
-from conformance.record import merge, tables
-from conformance.session.engine import Finished, Session
+from conformance.ground.terminal import OptionError, progress, text
+from conformance.session import command
+from conformance.session.engine import Session
 from conformance.session.options import Options, add
 from reference.errors import UserError
 
 HERE = Path(__file__).parent
 MATRIX = HERE / "test_ports.py"
 SESSION = pytest.StashKey[Session]()
-FINISHED = pytest.StashKey[Finished]()
-INTERRUPTED = 130  # as shells have it: 128 + SIGINT
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -51,8 +50,33 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
         return 2
     except KeyboardInterrupt:
         progress("interrupted")
-        return INTERRUPTED
+        return command.INTERRUPTED
     return None
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """The screen says how each port did; pytest says it too only where it is asked for more."""
+    asked = config.option
+    if SESSION in config.stash and not (asked.collectonly or asked.usepdb or asked.setupshow):
+        reporter = config.pluginmanager.get_plugin("terminalreporter")
+        if reporter is not None:  # `-p no:terminal` leaves it out
+            config.pluginmanager.unregister(reporter)
+        config.pluginmanager.register(Faults())
+
+
+class Faults:
+    """Prints what no port is to blame for; all else is in the screen."""
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """A fault of the harness: a test fails with words of its own, and with no traceback."""
+        if report.failed and not isinstance(report.longrepr, str):
+            progress(f"{report.nodeid}: {report.longreprtext}")
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """A module that cannot be imported, for example."""
+        if report.failed:
+            progress(f"{report.nodeid}: {report.longreprtext}")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -79,31 +103,26 @@ def run(pytestconfig: pytest.Config) -> Session:
     return pytestconfig.stash[SESSION]
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Wait for the verdict before the test begins, since pytest takes what is printed in one."""
+    run = item.config.stash.get(SESSION, None)
+    params = getattr(getattr(item, "callspec", None), "params", {})
+    if run is not None and "target" in params:
+        with contextlib.suppress(Exception):  # the test raises it again
+            run.verdicts_of(params["target"], params["case"])
+    return (yield)
+
+
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """Time what passed, write the results, and fail if too little was compared."""
+    """Time what passed, write the results, and show them; fail if too little was compared."""
     run = session.config.stash.get(SESSION, None)
     if run is None or session.config.option.collectonly:
         return
     finished = run.finish(interrupted=exitstatus == pytest.ExitCode.INTERRUPTED)
-    session.config.stash[FINISHED] = finished
-    if not finished.written:
-        session.exitstatus = 2
-    elif not finished.results.complete:
-        interrupted = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.INTERRUPTED)
-        progress(f"{'interrupted: ' * interrupted}the results are not complete")
-        session.exitstatus = INTERRUPTED if interrupted else exitstatus
-    elif finished.failed:
-        session.exitstatus = pytest.ExitCode.TESTS_FAILED
-
-
-def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    if (finished := config.stash.get(FINISHED, None)) is None:
-        return
-    out = console()
-    tables.show(out, finished.results)
-    for line in merge.elsewhere(finished.elsewhere):
-        out.print(line, soft_wrap=True)
-    if finished.written:
-        out.print(f"results: {config.stash[SESSION].options.results}", soft_wrap=True)
-    for problem in finished.problems:
-        progress(f"error: {problem}")
+    stopped = finished.written and not finished.results.complete
+    if stopped and exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.INTERRUPTED):
+        session.exitstatus = exitstatus
+    elif found := command.status(finished):
+        session.exitstatus = found
+    command.show(finished, run.options)

@@ -18,23 +18,23 @@ def read_bounded(path: Path, most: int) -> bytes:
     return data
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write to a temporary file beside `path`, then rename it.
+def write_atomically(path: Path, data: str | bytes) -> None:
+    """Write text or bytes to a temporary file beside `path`, then rename it.
 
     Raises OSError, which names `path`, if that is not possible; `path` is then as it was.
     """
     try:
-        _write(path, text)
+        _write(path, data.encode() if isinstance(data, str) else data)
     except OSError as error:  # of a full disk, the error itself does not say where
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
     except BaseException:

@@ -9,6 +9,7 @@ from conformance.bench import curves, plot, show
 from conformance.bench.files import Bench
 from conformance.bench.options import Plan
 from conformance.bench.tournament import Tournament
+from conformance.ground.places import typed
 from conformance.ground.terminal import console, progress
 from conformance.record import store
 
@@ -49,7 +50,7 @@ def compare(arguments: argparse.Namespace) -> None:
     """Bring files of several machines into one picture. Raises ResultsError for a wrong one."""
     picture: Path = arguments.plot
     store.check_writable(picture)
-    files = [store.read(path, Bench, "a file of make bench") for path in arguments.files]
+    files = [store.read(path, Bench, f"a file of {typed('bench')}") for path in arguments.files]
     if not show_curves(files, picture):
         raise store.ResultsError("these files have no two points of a sweep: see bench --help")
 

@@ -98,10 +98,8 @@ def sentences(found: Iterable[Curves]) -> list[str]:
 
 
 def draw(found: Sequence[Curves], path: Path) -> str:
-    """Write the plot, a panel for each sweep and dtype; say where it is, or why there is none."""
+    """Write the plot, a panel for each sweep and dtype; say where it is."""
     pyplot = plot.set_up("curves")
-    if pyplot is None:
-        return plot.MISSING
     figure, axes = pyplot.subplots(
         len(found), squeeze=False, figsize=(9, 5 * len(found)), layout="constrained"
     )

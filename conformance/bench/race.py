@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from conformance.bench.statistics import Fit, fit
+from conformance.ground.live import LIVE, Task
 from conformance.ground.statuses import Status
-from conformance.ground.terminal import progress
 from conformance.process.channel import Trouble
 from conformance.suite.compare import Expected, compare
 from conformance.suite.traces import Trace
@@ -141,15 +141,16 @@ def race(
     So a slow moment of the machine hits all. `between` is done in each round before the turns.
     """
     order = random.Random(rounds)
-    for turn in range(rounds):
-        timed = [contender for contender in contenders if contender.counts]
-        if not timed:
-            return
-        progress(f"{title}: round {turn + 1} of {rounds}, {len(timed)} to time")
-        between()
-        order.shuffle(timed)
-        for contender in timed:
-            contender.turn()
+    with Task("timing", title, of=rounds) as task:
+        LIVE.note(f"timing {title}: {rounds} rounds, {len(contenders)} to time")
+        for task.done in range(1, rounds + 1):
+            timed = [contender for contender in contenders if contender.counts]
+            if not timed:
+                return
+            between()
+            order.shuffle(timed)
+            for contender in timed:
+                contender.turn()
 
 
 @contextlib.contextmanager

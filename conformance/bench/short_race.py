@@ -31,7 +31,7 @@ def short_race(
     contenders = [
         Contender(judge, trace, run, TURN_S, verdict, counts) for judge, verdict in passed
     ]
-    race(f"timing {case.id}", contenders, ROUNDS)
+    race(case.id, contenders, ROUNDS)
     timed = [contender for contender in contenders if contender.fits]
     basis = next((contender.fits for contender in timed if contender.name == BASIS), None)
     timings = []

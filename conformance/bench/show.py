@@ -7,13 +7,13 @@ from rich.table import Table
 from rich.text import Text
 
 from conformance.bench.files import Bench, Interval, Row, Setting, Timed
+from conformance.ground.units import digits, scaled, unit
 from reference.golden.derive import DTYPES
 
 COLUMNS = ("an iteration", "x NumPy", "fixed", "of limit", "of GEMM", "on device", "copies")
 HEAD = """
 Time an iteration, in brackets the 95 % interval; fixed: what a run takes besides.
 On device: by the device's own clock, without a run's copies."""
-UNITS = (("s", 1e9), ("ms", 1e6), ("us", 1e3), ("ns", 1.0))
 
 
 def show(out: Console, bench: Bench) -> None:
@@ -68,40 +68,19 @@ def _cells(timed: Timed) -> list[str]:
     ratio, fixed = timed.ratio_to_numpy, timed.fixed_ms.value
     return [
         _time(timed.ns_per_iteration),
-        f"{_digits(ratio.value)} ({_digits(ratio.low)} - {_digits(ratio.high)})" if ratio else "-",
+        f"{digits(ratio.value)} ({digits(ratio.low)} - {digits(ratio.high)})" if ratio else "-",
         f"{fixed:.2f} ms" if fixed > 0 else "-",
         f"{timed.of_limit:.1%}" if timed.of_limit is not None else "-",
         f"{timed.of_gemm:.1%}" if timed.of_gemm is not None else "-",
-        _scaled(timed.device.ns_per_iteration.value) if timed.device else "-",
+        scaled(timed.device.ns_per_iteration.value) if timed.device else "-",
         f"{timed.device.copies_ms.value:.2f} ms" if timed.device else "-",
     ]
 
 
 def _time(ns: Interval) -> str:
-    """As in "22.8 us (22.5 - 23.1)"."""
-    size = _unit(ns.value)[1]
-    return f"{_scaled(ns.value)} ({_digits(ns.low / size)} - {_digits(ns.high / size)})"
-
-
-def _scaled(ns: float) -> str:
-    unit, size = _unit(ns)
-    return f"{_digits(ns / size)} {unit}"
-
-
-def _unit(ns: float) -> tuple[str, float]:
-    """The largest unit of which there is one at least, and its nanoseconds."""
-    return next(((unit, size) for unit, size in UNITS if abs(ns) >= size), UNITS[-1])
-
-
-def _digits(value: float) -> str:
-    """Three digits; or two of what is small; or all before the point."""
-    return (
-        f"{value:,.0f}"
-        if abs(value) >= 100
-        else f"{value:#.3g}"
-        if abs(value) >= 0.1
-        else f"{value:.2g}"
-    )
+    """As in "22.8 µs (22.5 - 23.1)"."""
+    size = unit(ns.value)[1]
+    return f"{scaled(ns.value)} ({digits(ns.low / size)} - {digits(ns.high / size)})"
 
 
 def _limits(bench: Bench, setting: Setting) -> list[str]:
@@ -110,7 +89,7 @@ def _limits(bench: Bench, setting: Setting) -> list[str]:
     for roof in bench.rooflines:
         if roof.workload == setting.workload:
             lines.append(
-                f"limit in {roof.dtype}: {_scaled(roof.limit_ns)}: {roof.gflop:.3g} GFLOP of "
+                f"limit in {roof.dtype}: {scaled(roof.limit_ns)}: {roof.gflop:.3g} GFLOP of "
                 f"matrix products at {roof.gflops_peak:.1f} GFLOP/s, {roof.gbytes:.3g} GB besides "
                 f"at {roof.gbytes_per_s:.1f} GB/s; of GEMM: of that peak, times the products' "
                 f"share of the work, {roof.gemm_share:.1%}"

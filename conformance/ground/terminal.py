@@ -7,34 +7,52 @@ takes an empty text for an option that is not given.
 import argparse
 import difflib
 import re
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from rich.console import Console
-
+from conformance.ground.live import LIVE
 from reference.errors import UserError
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def progress(text: str) -> None:
     """A line about long work, on stderr so that stdout stays for results."""
-    print(text, file=sys.stderr, flush=True)
+    LIVE.say(text)
 
 
-def console() -> Console:
+def console() -> "Console":
     """Standard output; colour only on a terminal, and never under NO_COLOR."""
+    from rich.console import Console  # here, since not all that is run prints tables
+
     # No markup: what manifests and ports say is shown as it is.
     found = Console(highlight=False, markup=False)
     return found if found.is_terminal else Console(highlight=False, markup=False, width=100)
 
 
 class OptionError(UserError):
-    """An option that fits its type and cannot be met; the message names it as make does."""
+    """An option that fits its type and cannot be met; the message names it as it is typed."""
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that answers a mistake with one sentence on stderr and status 2."""
+    """A parser that answers a mistake with one sentence on stderr and status 2.
+
+    A command's parser has `fill`, which adds its options once they are wanted: so each command
+    loads only what it needs itself.
+    """
+
+    def __init__(self, fill: Callable[["Parser"], None] | None = None, **more: Any) -> None:
+        super().__init__(**more)
+        self._fill = fill
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """See argparse."""
+        if (fill := self._fill) is not None:
+            self._fill = None
+            fill(self)
+        return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
         """End the program."""

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from conformance.bench import curves
 from conformance.bench.files import Bench
-from conformance.ground.places import IN_CLONE
+from conformance.ground.places import IN_CLONE, option, typed
 from conformance.ground.terminal import progress
 from conformance.page import article, plots, sides, verdicts
 from conformance.page.excerpts import programs
@@ -28,10 +28,10 @@ PAGE, SUMMARY, BADGES = "index.html", "summary.md", "badges"
 def main(arguments: argparse.Namespace) -> None:
     """Write all files, and say where they are. Raises ResultsError for a user's mistake."""
     source, folder = arguments.results, arguments.folder
-    found = store.read(source, Results, "a results file of make conformance")
+    found = store.read(source, Results, f"a results file of {typed('check')}")
     if not found.results:
-        raise ResultsError(f"{source}: has no verdicts: a report needs a file of make conformance")
-    benches = [store.read(path, Bench, "a file of make bench") for path in arguments.bench]
+        raise ResultsError(f"{source}: has no verdicts: a report needs a file of {typed('check')}")
+    benches = [store.read(path, Bench, f"a file of {typed('bench')}") for path in arguments.bench]
     store.check_writable(folder / BADGES / "all.svg")
     store.check_writable(folder / PAGE)
     written = render(found, benches)
@@ -39,7 +39,7 @@ def main(arguments: argparse.Namespace) -> None:
         if f"{BADGES}/{badge.name}" not in written:  # of a port that is not judged any more
             badge.unlink()
     for name, text in written.items():
-        store.write_text(folder / name, text)
+        store.write_data(folder / name, text)
     print(f"report: {folder / PAGE}")
 
 
@@ -53,6 +53,7 @@ def render(found: Results, benches: Sequence[Bench]) -> dict[str, str]:
         lstrip_blocks=True,
     )
     environment.filters["number"] = number
+    environment.globals.update(typed=typed, option=option)
     rows = verdicts.rows(found)
     timed_case = found.timings[0].case if found.timings else ""
     shown = {

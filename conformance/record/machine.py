@@ -4,12 +4,13 @@ import datetime
 import os
 import platform
 import subprocess
-from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
 from pydantic import AwareDatetime
 
-from conformance.ground.places import IN_CLONE, NAME, ROOT
+from conformance import __version__
+from conformance.ground.places import IN_CLONE, ROOT
 from conformance.verdict.verdict import Model
 
 
@@ -36,13 +37,13 @@ def machine() -> Machine:
         cores=len(os.sched_getaffinity(0)),
         governor=_read_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
         python=platform.python_version(),
-        numpy=version("numpy"),
+        numpy=np.__version__,
     )
 
 
 def _commit() -> str | None:
     if not IN_CLONE:
-        return f"release {version(NAME)}"
+        return f"release {__version__}"
     try:
         command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=12"]
         done = subprocess.run(command, capture_output=True, text=True, timeout=10)

@@ -40,12 +40,12 @@ def check_writable(path: Path) -> None:
 
 def write(path: Path, file: BaseModel) -> None:
     """Write a results file, or another one, whole or not at all. Raises ResultsError."""
-    write_text(path, file.model_dump_json(indent=1) + "\n")
+    write_data(path, file.model_dump_json(indent=1) + "\n")
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a file, whole or not at all. Raises ResultsError."""
+def write_data(path: Path, data: str | bytes) -> None:
+    """Write text or bytes, whole or not at all. Raises ResultsError."""
     try:
-        write_atomically(path, text)
+        write_atomically(path, data)
     except OSError as error:
         raise ResultsError(f"{path}: cannot be written: {error.strerror or error}") from error

@@ -1,13 +1,15 @@
-"""The tables that a person reads at the end of a run."""
+"""All that a run found, as tables: what the one screen sums up."""
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from conformance.ground.statuses import Status
+from conformance.ground.units import digits, scaled, unit
+from conformance.record.causes import example
 from conformance.record.cells import Cell, V, cell
 from conformance.record.models import CapabilityResult, Results, Teeth, Timing
 from conformance.verdict.verdict import Verdict
@@ -23,21 +25,26 @@ SHORTER = {
 
 
 def show(out: Console, results: Results) -> None:
-    """Print verdicts, the reasons for all that is not a PASS, timings, and totals."""
+    """Print verdicts, the reasons for all that is not a PASS, capabilities and timings."""
     verdicts(out, results.results)
     _accuracies(out, results.results)
     reasons(out, results.results)
+    _explanations(out, results.results)
     columns = _columns(out, CELL_WIDTH)
-    if results.capabilities:
+    # What no port lists is of no use to anyone here.
+    listed = {entry.capability for entry in results.capabilities if entry.listed}
+    able = [entry for entry in results.capabilities if entry.capability in listed]
+    if able:
         out.print("\nCapabilities: passed cases that need them, of those with all needs listed")
-    able = list(dict.fromkeys(entry.port for entry in results.capabilities))
-    for start in range(0, len(able), columns):
-        out.print(_capabilities(results.capabilities, able[start : start + columns]))
+    ports = list(dict.fromkeys(entry.port for entry in able))
+    for start in range(0, len(ports), columns):
+        out.print(_capabilities(able, ports[start : start + columns]))
     if results.timings:
         out.print("\nTime of ports that passed: slope and intercept over interleaved runs")
         out.print(_timings(results.timings))
-    total = sum(r.numbers_compared for r in results.results)
-    out.print(f"{counts(results.results)}; {total:,} numbers compared")
+        if all(t.ratio_to_numpy is None for t in results.timings):
+            out.print("No ratio to NumPy: the port numpy was not timed in this run.")
+    out.print(counts(results.results))
 
 
 def counts(results: Sequence[Verdict]) -> str:
@@ -135,6 +142,16 @@ def reasons(
         out.print(line.append(said, style="default"), soft_wrap=True)
 
 
+def _explanations(out: Console, results: Sequence[Verdict]) -> None:
+    """Print the whole story of each case that went wrong, but that which the screen has."""
+    shown = example(results)
+    told = {(shown.port, shown.case)} if shown else set()
+    for r in results:
+        if r.divergence is not None and r.explanation and (r.port, r.case) not in told:
+            told.add((r.port, r.case))
+            out.print(Text(f"\n{r.explanation}"), soft_wrap=True)
+
+
 def where(results: Sequence[Verdict]) -> str:
     """The case, or how many, and the dtype if it is one."""
     cases = list(dict.fromkeys(r.case for r in results))
@@ -143,18 +160,22 @@ def where(results: Sequence[Verdict]) -> str:
     return named + (f" {dtypes.pop()}" if len(dtypes) == 1 else "")
 
 
-def _timings(timings: Iterable[Timing]) -> Table:
+def _timings(timings: Sequence[Timing]) -> Table:
+    """The fastest first; without the ratio to NumPy where there is none."""
     table = Table()
     table.add_column("port")
     table.add_column("case")
-    for heading in ("ns/iteration", "95 % interval", "fixed ms", "x NumPy"):
+    compared = any(t.ratio_to_numpy is not None for t in timings)
+    for heading in ("per iteration", "95 % interval", "fixed", *["x NumPy"] * compared):
         table.add_column(heading, justify="right")
     for t in sorted(timings, key=lambda t: (t.case, t.ns_per_iteration)):
-        ratio = f"{t.ratio_to_numpy:.1f}" if t.ratio_to_numpy is not None else "-"
+        size = unit(t.ns_per_iteration)[1]
+        interval = f"{digits(t.ns_low / size)} - {digits(t.ns_high / size)}"
         # Where it is lost in the noise, the fit may put it below zero.
-        fixed = f"{t.fixed_ms:.2f}" if t.fixed_ms > 0 else "-"
-        interval = f"{t.ns_low:,.0f} - {t.ns_high:,.0f}"
-        table.add_row(Text(t.port), t.case, f"{t.ns_per_iteration:,.0f}", interval, fixed, ratio)
+        fixed = f"{t.fixed_ms:.2f} ms" if t.fixed_ms > 0 else "-"
+        ratio = f"{t.ratio_to_numpy:.1f}" if t.ratio_to_numpy is not None else "not timed"
+        cells = (scaled(t.ns_per_iteration), interval, fixed, *[ratio] * compared)
+        table.add_row(Text(t.port), t.case, *cells)
     return table
 
 

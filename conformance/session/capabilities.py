@@ -30,11 +30,13 @@ class Matrix:
         ]
 
     def empty_claims(self) -> list[str]:
-        """Capabilities that a port lists without passing any case that needs them."""
+        """Capabilities that a port lists without passing any case, where no failure says so."""
         return [
             f"{entry.port} lists the capability {entry.capability}, and passes no case for it"
             for entry in self.entries()
-            if entry.listed and not entry.passed and self._was_judged(entry.port, entry.capability)
+            if entry.listed
+            and not entry.passed
+            and self._ran_unharmed(entry.port, entry.capability)
         ]
 
     def _entry(self, target: str, judge: Judge, capability: str) -> CapabilityResult:
@@ -59,11 +61,13 @@ class Matrix:
         verdict = self.verdicts.get((target, case, dtype))
         return verdict.status if verdict else None
 
-    def _was_judged(self, target: str, capability: str) -> bool:
-        """False where the port could not run, or cases were left out as too slow to emulate."""
+    def _ran_unharmed(self, target: str, capability: str) -> bool:
+        """False where the port could not run, declined these cases, or fails one of them anyway."""
         dtypes = self.judges[target].target.dtypes
-        return any(
-            capability in case.needs
-            and all(self._status(target, case.id, d) not in (None, Status.SKIP) for d in dtypes)
+        told = [
+            {self._status(target, case.id, dtype) for dtype in dtypes}
             for case in self.cases
-        )
+            if capability in case.needs
+        ]
+        harmed = any(status and status.wrong for statuses in told for status in statuses)
+        return not harmed and any(not statuses & {None, Status.SKIP} for statuses in told)

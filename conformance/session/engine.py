@@ -1,14 +1,14 @@
 """One conformance run, from what the user asked for to the results.
 
-A run has four steps: a Session, `begin`, `verdicts_of`, `finish`. pytest takes them one by one, by
-conformance/conftest.py; `execute` takes all, for programs that have no pytest.
+A run has four steps: a Session, `begin`, `verdicts_of`, `finish`. `execute` takes them all. pytest
+takes them one by one, by conformance/conftest.py.
 """
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from conformance.bench.short_race import short_race
 from conformance.ground.places import PORTS
 from conformance.ground.statuses import Status
 from conformance.record import store
@@ -26,15 +26,17 @@ from conformance.session.selection import (
 )
 from conformance.suite import traces
 from conformance.targets import build, manifest
-from conformance.targets.build import NotReady
+from conformance.targets.build import Lack
 from conformance.verdict.judge import Judge
 from conformance.verdict.pool import Pool
 from conformance.verdict.verdict import Verdict
 from reference.cases.case import Case
 from reference.cases.tables import DType
+from reference.errors import UserError
 
 Progress = Callable[[str], None]
 Key = tuple[str, str, DType]  # a target, a case and a dtype
+MOST_HINTS = 3
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,10 @@ class Finished:
     problems: list[str]
     elsewhere: set[str]  # targets that were skipped since their device is not on this machine
     written: bool  # to the results file; if not, a problem says why
+    missing: Mapping[str, Lack]  # what targets could not be started without
+    hints: list[str]  # what the port could list next, where there is only one
+    wanted: int  # how many verdicts there are if it is complete
+    seconds: float
 
     @property
     def failed(self) -> bool:
@@ -59,7 +65,7 @@ class Session:
     """
 
     def __init__(self, options: Options, on_progress: Progress) -> None:
-        self.options = options
+        self.options, self._started = options, time.monotonic()
         chosen = manifest.select(options.ports)
         self.cases, self.partial = chosen_cases(options.cases)
         if options.seed is not None or not self.partial:  # who names cases means those
@@ -68,7 +74,8 @@ class Session:
         self.cases = shard_of(self.cases, options.shard)
         self.partial = self.partial or options.shard is not None
         required = required_targets(options.require, chosen)
-        store.check_writable(options.results)
+        for file in filter(None, (options.results, options.bundle)):
+            store.check_writable(file)
         self.traces = traces.load_all(self.cases)
         self.judged_by = [CaseInfo(case=case.id, sha256=traces.sha256(case)) for case in self.cases]
         with ThreadPoolExecutor() as pool:
@@ -147,7 +154,20 @@ class Session:
         except store.ResultsError as error:  # the disk is full by now
             written = False
             problems.append(str(error))
-        return Finished(results, problems, self._elsewhere(), written)
+        if self.options.bundle is not None:
+            from conformance.record import bundle  # here, since few runs need one
+
+            problems += bundle.write(self.options.bundle, results, self.judges, self.traces)
+        return Finished(
+            results,
+            problems,
+            self._elsewhere(),
+            written,
+            {name: lack for name, j in self.judges.items() if (lack := j.missing)},
+            self._hints() if complete else [],
+            sum(len(self.judges[target].target.dtypes) for target, _ in self._wanted),
+            time.monotonic() - self._started,
+        )
 
     def _kept(self, target: str, case: Case) -> dict[DType, Verdict] | None:
         """The verdicts of an earlier run, if all dtypes have one."""
@@ -180,6 +200,8 @@ class Session:
             ]
             if case.timing is None or not passed:
                 continue
+            from conformance.bench.short_race import short_race  # here, since few cases are timed
+
             timings, wrong = short_race(passed, case, trace)
             found += timings
             for name, verdict in wrong.items():
@@ -204,11 +226,20 @@ class Session:
         return {
             name
             for name, judge in self.judges.items()
-            if isinstance(judge.prepared, NotReady)
-            and judge.prepared.missing
+            if judge.missing
             and judge.target.device is not None
             and judge.target.port.folder.parent == PORTS
         }
+
+    def _hints(self) -> list[str]:
+        """What to list next, for whoever runs a port alone on all cases."""
+        ports = {judge.target.port.folder: judge.target.port for judge in self.judges.values()}
+        if self.partial or len(ports) != 1:
+            return []
+        from conformance.session.hints import hints  # here, since most runs can spare it
+
+        [port] = ports.values()
+        return [hint.text for hint in hints(port.manifest.capabilities, self.cases)[:MOST_HINTS]]
 
     def close(self) -> None:
         """End all processes."""
@@ -220,13 +251,15 @@ class Session:
 
 def execute(options: Options, on_progress: Progress) -> Finished:
     """A whole run; a ^C ends it early. Raises UserError for a user's mistake."""
-    session = Session(options, on_progress)
+    try:
+        session = Session(options, on_progress)
+    except OSError as error:  # a file of a port that cannot be read, for example
+        raise UserError(str(error)) from error
     interrupted = False
     try:
         session.begin(matrix := session.matrix())
-        for number, (target, case) in enumerate(matrix, start=1):
+        for target, case in matrix:
             session.verdicts_of(target, case)
-            on_progress(f"{number} of {len(matrix)}: {target} on {case.id}")
     except KeyboardInterrupt:
         interrupted = True
     except BaseException:

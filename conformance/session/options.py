@@ -10,14 +10,16 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 
+from conformance.ground import places
 from conformance.ground.places import BUILD, from_here
 from conformance.ground.terminal import names, path, text
-from conformance.suite import fresh
+
+LONGEST = 40  # of a value that is repeated to the user
 
 
 @dataclass(frozen=True, eq=False)  # each equals itself alone, as plugins of pytest must
 class Options:
-    """What the user asked for; README.md says what each means."""
+    """What the user asked for; conformance/README.md says what each means."""
 
     ports: list[str]  # each value may name several; none at all are those of ports/
     cases: str | None  # None: all of this suite
@@ -27,11 +29,26 @@ class Options:
     shard: tuple[int, int] | None  # the i-th of n parts, from 1 on
     resume: bool
     timed: bool
+    verbose: bool  # all tables besides the one screen
+    bundle: Path | None  # where to write what a report about a verdict needs
 
     @classmethod
     def of(cls, arguments: argparse.Namespace) -> "Options":
         """The options that were parsed, by argparse or by pytest."""
-        return cls(**{field.name: getattr(arguments, field.name) for field in fields(cls)})
+        given = {field.name: getattr(arguments, field.name) for field in fields(cls)}
+        return cls(**given | {"verbose": arguments.verbose > 0})  # pytest counts it, from -1 on
+
+    def narrowing(self) -> list[str]:
+        """The options that leave something out of the run, as they were given."""
+        shard = "{}/{}".format(*self.shard) if self.shard else None
+        parts = [("cases", self.cases), ("shard", shard)]
+        return [places.option(name, _word(value)) for name, value in parts if value]
+
+
+def _word(value: str) -> str:
+    """A value as one word of a command, cut if it is long."""
+    cut = value if len(value) <= LONGEST else f"{value[: LONGEST - 1]}…"
+    return f'"{cut}"' if " " in cut else cut
 
 
 def add(option: Callable[..., object]) -> None:
@@ -52,19 +69,35 @@ def add(option: Callable[..., object]) -> None:
         metavar="FILE",
         help="where the results go; default: %(default)s",
     )
+    option(
+        "--bundle",
+        type=zip_file,
+        metavar="FILE.zip",
+        help="what to send if a verdict seems wrong: requests, answers, versions",
+    )
     option("--seed", type=seed, help='of the random case; "none" leaves it out')
     option("--shard", type=shard, metavar="i/n", help="only every n-th case, from the i-th on")
     option("--resume", action="store_true", help="what passed in the results file stands")
     option("--no-timing", action="store_false", dest="timed", help="judge only")
 
 
+def zip_file(value: str) -> Path:
+    """Where a zip goes: issues on GitHub take a file by its suffix."""
+    if not (found := path(value)).name.lower().endswith(".zip"):
+        raise argparse.ArgumentTypeError(f"{value} does not end in .zip")
+    return found
+
+
 def seed(value: str) -> int | Literal["none"]:
     """A number that a random case is drawn from, or "none"."""
+    from conformance.suite import fresh  # here, since few runs are given one
+
     if value == "none":
         return "none"
     if not re.fullmatch(r"\d{1,18}", value, re.ASCII) or int(value) >= fresh.SEEDS:
         raise argparse.ArgumentTypeError(
-            f'SEED={value} is not a whole number below {fresh.SEEDS}, and not "none"'
+            f"{places.option('seed', value)} is not a whole number below {fresh.SEEDS}, "
+            'and not "none"'
         )
     return int(value)
 
@@ -74,6 +107,6 @@ def shard(value: str) -> tuple[int, int]:
     match = re.fullmatch(r"([1-9]\d{0,5})/([1-9]\d{0,5})", value, re.ASCII)
     if match is None or int(match[1]) > int(match[2]):
         raise argparse.ArgumentTypeError(
-            f"SHARD={value} is not of the form i/n, as in 1/3, 2/3 and 3/3"
+            f"{places.option('shard', value)} is not of the form i/n, as in 1/3, 2/3 and 3/3"
         )
     return int(match[1]), int(match[2])

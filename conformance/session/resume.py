@@ -7,6 +7,7 @@ so that each failure is explained.
 
 from collections.abc import Mapping, Sequence
 
+from conformance.ground.places import option
 from conformance.ground.statuses import Status
 from conformance.record.machine import Machine, machine
 from conformance.record.models import CaseInfo, Results, port_info
@@ -26,7 +27,7 @@ def passed(
     now = machine()
     if _same(earlier.machine) != _same(now):
         raise ResultsError(
-            f"RESUME: the earlier run was of commit {earlier.machine.commit} on "
+            f"{option('resume')}: the earlier run was of commit {earlier.machine.commit} on "
             f"{earlier.machine.processor}, and this is {now.commit} on {now.processor}: run anew"
         )
     infos = {info.port: info for info in earlier.ports}

@@ -3,7 +3,7 @@
 import secrets
 from typing import Literal
 
-from conformance.ground.places import CASES
+from conformance.ground.places import CASES, option
 from conformance.ground.terminal import OptionError, at, near, progress, there, words
 from conformance.suite import fresh, traces
 from conformance.targets import manifest
@@ -30,7 +30,7 @@ def chosen_cases(value: str | None) -> tuple[list[Case], bool]:
         else:
             names = [*(path.stem for path in CASES.glob("*.toml")), *CAPABILITIES]
             raise OptionError(
-                f"CASES={word}: no case, capability, file or folder has that name"
+                f"{option('cases', word)}: no case, capability, file or folder has that name"
                 f"{near(word, names)}"
             )
         found |= {case.id: case for case in cases}
@@ -54,7 +54,7 @@ def fresh_case(seed: int | Literal["none"] | None, chosen: list[manifest.Port]) 
             if seed is not None:
                 raise
             continue
-        progress(f"fresh case: SEED={number} repeats it")
+        progress(f"fresh case: {option('seed', number)} repeats it")
         return [case]
 
 
@@ -69,7 +69,8 @@ def shard_of(cases: list[Case], shard: tuple[int, int] | None) -> list[Case]:
     left = cases[part - 1 :: parts]
     if not left:
         raise OptionError(
-            f"SHARD={part}/{parts}: selects nothing: there are only {len(cases)} cases"
+            f"{option('shard', f'{part}/{parts}')}: selects nothing: "
+            f"there are only {len(cases)} cases"
         )
     return left
 
@@ -114,6 +115,7 @@ def required_targets(words: list[str], chosen: list[manifest.Port]) -> list[mani
     for word in words:
         if word not in by_word:
             raise OptionError(
-                f"REQUIRE={word}: there is no such port among those selected: {', '.join(by_word)}"
+                f"{option('require', word)}: there is no such port among those selected: "
+                f"{', '.join(by_word)}"
             )
     return [by_word[word] for word in words]

@@ -9,7 +9,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from conformance.ground.places import BUILD, writing_build
+from conformance.ground.places import BUILD, golden, writing_build
 from conformance.ground.terminal import progress
 from conformance.suite.compare import Expected
 from reference.algorithm import network
@@ -19,11 +19,11 @@ from reference.cases.case import Case, CaseError
 from reference.cases.tables import DType, Finite, Matrix, Strict
 from reference.errors import reading
 from reference.files import MAX_JSON_BYTES, read_bounded
-from reference.golden import checksums, derive
+from reference.golden import checksums
 from reference.golden.checks import KINDS, Check, RunCheck
-from reference.golden.parallel import in_parallel
 
 CACHE = BUILD / "golden"
+FORMAT = 1  # of golden files that can be read: reference/golden/derive.py writes it
 
 
 class _Tensor(Strict):
@@ -123,6 +123,8 @@ def load_all(cases: list[Case]) -> dict[str, dict[DType, Trace]]:
     """
     missing = [case for case in cases if _found(case) is None]
     if len(missing) > 1:
+        from reference.golden.parallel import in_parallel
+
         for _ in in_parallel([partial(_derived, case) for case in missing]):
             pass
     return {case.id: load(case) for case in cases}
@@ -142,11 +144,11 @@ def load(case: Case) -> dict[DType, Trace]:
     if file.made_from.case_sha256 != case.sha256:
         raise CaseError(
             f"{committed}: was made from another version of {case.path.name}: "
-            f"run make golden CASES={case.path}"
+            f"run {golden(case.path)}"
         )
     _check(file, case, committed)
     if (problem := checksums.problem(committed)) is not None:
-        raise CaseError(f"{committed}: {problem}: run make golden CASES={case.path}")
+        raise CaseError(f"{committed}: {problem}: run {golden(case.path)}")
     return _traces(case, file)
 
 
@@ -156,6 +158,13 @@ def sha256(case: Case) -> str:
     if golden_file := _found(case):
         digest.update(golden_file.read_bytes())
     return digest.hexdigest()
+
+
+def golden_sha256(case: Case) -> str:
+    """SHA-256 of a case's golden file, committed or derived, which `load` has found or made."""
+    golden_file = _found(case)
+    assert golden_file is not None
+    return hashlib.sha256(golden_file.read_bytes()).hexdigest()
 
 
 def _check(file: _File, case: Case, path: Path) -> None:
@@ -176,8 +185,7 @@ def _check(file: _File, case: Case, path: Path) -> None:
     )
     if not fits:
         raise CaseError(
-            f"{path}: does not have the tensors of {case.path.name}: "
-            f"run make golden CASES={case.path}"
+            f"{path}: does not have the tensors of {case.path.name}: run {golden(case.path)}"
         )
 
 
@@ -201,16 +209,23 @@ def _committed(case: Case) -> Path:
 
 def _found(case: Case) -> Path | None:
     """The golden file of a case that is there: the committed one, or that of the cache."""
-    return next((path for path in (_committed(case), _cached(case)) if path.exists()), None)
+    if (committed := _committed(case)).exists():
+        return committed
+    cached = _cached(case)
+    return cached if cached.exists() else None
 
 
 def _cached(case: Case) -> Path:
+    from reference.golden import derive  # here, since cases with golden files need no balls
+
     key = hashlib.sha256(f"{case.sha256} {derive.source_sha256()}".encode()).hexdigest()
     return CACHE / f"{case.id}-{key[:16]}.json"
 
 
 def _derived(case: Case) -> Path:
     """The case's golden file under build/, made now if it is not there."""
+    from reference.golden import derive
+
     path = _cached(case)
     if not path.exists():
         progress(f"deriving certified golden data for {case.id} ...")
@@ -223,8 +238,8 @@ def _derived(case: Case) -> Path:
 def _read(path: Path) -> _File:
     with reading(path, CaseError, "a golden file"):
         file = _File.model_validate_json(read_bounded(path, MAX_JSON_BYTES))
-    if file.format != derive.FORMAT:
-        raise CaseError(f"{path}: has format {file.format}, but {derive.FORMAT} is needed")
+    if file.format != FORMAT:
+        raise CaseError(f"{path}: has format {file.format}, but {FORMAT} is needed")
     return file
 
 

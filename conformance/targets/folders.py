@@ -1,4 +1,4 @@
-"""Which folder the name of a port means: one of ports/, or a path to anywhere."""
+"""Which folder the name of a port means: one of ports/, or one that lies anywhere."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from conformance.ground.terminal import at, words
 
 
 def is_path(name: str) -> bool:
-    """A bare name is a folder of ports/; all else is a path."""
+    """True of what can only be a path; a bare name is looked for in ports/ first, then here."""
     return "/" in name or name in (".", "..")
 
 
@@ -27,7 +27,8 @@ def split(value: str) -> list[str]:
 
 
 def _folder(name: str) -> Path:
-    return at(name).resolve() if is_path(name) else PORTS / name
+    bundled = PORTS / name
+    return bundled if not is_path(name) and bundled.is_dir() else at(name).resolve()
 
 
 def _is_there(name: str) -> bool:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from conformance.ground.places import IN_CLONE, PORTS
+from conformance.ground.places import IN_CLONE, PORTS, option
 from conformance.ground.statuses import Status
 from conformance.targets import folders, placeholders
 from reference.cases.arrays import read_limited
@@ -34,10 +34,13 @@ class PortError(UserError):
 
 
 class Toolchain(Strict):
-    """`detect` succeeds where the toolchain is and prints its version; `install` gets it."""
+    """`detect` succeeds where the toolchain is and prints its version.
+
+    `install` is the command that gets it, or what to do: it is shown where `detect` fails.
+    """
 
     detect: Command
-    install: str = Field(min_length=1)
+    install: str | None = Field(default=None, min_length=1)
 
 
 class Build(Strict):
@@ -83,10 +86,17 @@ class Rung(Strict):
 
 
 class Launch(Strict):
-    """The table [run]: what to start; which key is needed depends on the port's kind."""
+    """The table [run]: what to start; which key is needed depends on the port's kind.
+
+    `interpreter` is of kind python: the Python of an environment of the port's own, as in
+    "{build}/venv/bin/python". It needs NumPy and what the port imports, and nothing of the
+    harness's. A path is seen from the port's folder; a bare name is looked up in PATH. Without it,
+    the port runs in the harness's own Python.
+    """
 
     library: Filled | None = None
     module: Filled | None = None
+    interpreter: Filled | None = None
     command: Command | None = None
     env: dict[str, Filled] = {}
     time_limit_s: float = Field(default=60.0, gt=0, le=3600)
@@ -118,6 +128,12 @@ class Manifest(Strict):
     run: Launch
     known_failure: list[KnownFailure] = []
     rung: list[Rung] = []
+
+    @model_validator(mode="after")
+    def _interpreter_of_python(self) -> Self:
+        if self.run.interpreter is not None and self.kind != "python":
+            raise ValueError(f"kind {self.kind!r} has no use for run.interpreter")
+        return self
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -257,8 +273,8 @@ def select(values: list[str]) -> list[Port]:
     for name in (name for value in values for name in folders.split(value)):
         if (found := folders.find(name)) is None:
             known = "" if folders.is_path(name) else ", ".join(folder.name for folder in _here())
-            hint = f"the ports here are {known}" if known else "give a folder"
-            raise PortError(f"PORT={name}: there is no such port; {hint}")
+            hint = f"the ports here are {known}" if known else "give the folder of one"
+            raise PortError(f"{option('port', name)}: there is no such port; {hint}")
         folder, rung = found
         port = load(folder).alone()
         target = port.name
@@ -267,7 +283,7 @@ def select(values: list[str]) -> list[Port]:
             rungs = [known.name for known in port.manifest.rung]
             if rung not in rungs:
                 has = f"its rungs are {', '.join(rungs)}" if rungs else "it has none"
-                raise PortError(f"PORT={target}: there is no such rung; {has}")
+                raise PortError(f"{option('port', target)}: there is no such rung; {has}")
         before = ports.get(port.name)
         already = before.only if before and before.only else frozenset()
         if before and (before.folder != folder or target in already):

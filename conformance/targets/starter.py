@@ -6,7 +6,7 @@ import string
 import tempfile
 from pathlib import Path
 
-from conformance.ground.places import CONTRACT, IN_CLONE, command
+from conformance.ground.places import CONTRACT, IN_CLONE, command, option
 from conformance.targets.manifest import Kind, PortError
 
 STARTERS = Path(__file__).parent / "starters"
@@ -21,7 +21,8 @@ def write(folder: Path, kind: Kind) -> str:
     folder = folder.resolve()
     if not re.fullmatch(r"[^\W_][\w.+-]*", folder.name):
         raise PortError(
-            f"NAME={folder.name}: is not a name for a port: letters, digits and _ . + -, please"
+            f"{option('name', folder.name)}: is not a name for a port; "
+            "use letters, digits and _ . + -"
         )
     if folder.exists():
         raise PortError(f"{folder}: is there already, and stays as it is; take another name")

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterable
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
 
+from conformance.ground.live import LIVE, Task
 from conformance.suite.traces import Trace
 from conformance.verdict.judge import Judge
 from conformance.verdict.verdict import Verdict
@@ -48,6 +49,9 @@ class Pool:
         for judge, case in wanted:
             self._found[judge.target.name, case.id] = Future()
             by_judge.setdefault(judge, deque()).append(case)
+        self._task = Task("judging", of=len(self._found))
+        if self._found:
+            LIVE.start(self._task)
         cores = len(os.sched_getaffinity(0))
         each = cores // max(1, len(by_judge))
         self._pool = ThreadPoolExecutor(cores)
@@ -76,6 +80,7 @@ class Pool:
 
     def _judge_one(self, judge: Judge, case: Case) -> None:
         found = self._found[judge.target.name, case.id]
+        self._task.begin(judge.target.name)
         try:
             if self._ended:
                 raise CancelledError
@@ -86,10 +91,12 @@ class Pool:
             found.set_result(verdicts)
         except BaseException as error:
             found.set_exception(error)
+        self._task.finish(judge.target.name)
 
     def close(self) -> None:
         """End what still runs: a target that is asked something gets no verdict."""
         self._ended = True
+        LIVE.end(self._task)
         self._pool.shutdown(wait=False, cancel_futures=True)
         while running := [judge for judge, thread in self._threads.items() if thread.running()]:
             for judge in running:

@@ -180,7 +180,7 @@ def load_all(where: Path) -> list[Case]:
     elif where.exists():
         paths = [where]
     else:
-        raise CaseError(f"{where}: there is no such folder or file; CASES names either")
+        raise CaseError(f"{where}: there is no such folder or file of cases")
     if not paths:
         raise CaseError(f"{where}: no cases found; a case is a file that ends in .toml")
     cases: dict[str, Case] = {}

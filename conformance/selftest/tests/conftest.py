@@ -23,6 +23,19 @@ hypothesis.settings.load_profile("untimed")
 ROOT = Path(__file__).parents[3]
 CASES = ROOT / "conformance" / "suite" / "cases"
 SCRIPTED = Path(__file__).parent / "scripted_port.py"
+# What people read. Left out: what ports and reports are filled in from.
+DOCUMENTS = sorted(
+    str(path.relative_to(ROOT))
+    for place in (
+        "*.md",
+        ".github/**/*.md",
+        "conformance/**/*.md",
+        "reference/**/*.md",
+        "ports/*/*.md",
+    )
+    for path in ROOT.glob(place)
+    if not {"templates", "starters"} & set(path.relative_to(ROOT).parts)
+)
 
 
 def copied(folder: Path, cases: Collection[str], *more: str) -> Path:
@@ -67,24 +80,31 @@ Conformance = Callable[..., Done]
 
 @pytest.fixture
 def conformance(tmp_path: Path) -> Conformance:
-    """Run `pytest conformance` with these ports and cases; further options go as they are."""
+    """Run `check` with these ports and cases, or with `pytest` the same run as a suite of tests.
+
+    Further options go as they are.
+    """
 
     def run(
         *ports: Path | str,
         cases: str | Path = CASES / "one-step.toml",
         options: tuple[str, ...] = ("--no-timing",),
         seed: str | None = "none",
+        pytest: bool = False,
     ) -> Done:
         file = tmp_path / "results.json"
         if "--resume" not in options:
             file.unlink(missing_ok=True)
-        command = [sys.executable, "-m", "pytest", "conformance", "-q", "--cases", str(cases)]
-        command += ["--results", str(file), "-p", "no:cacheprovider", *options]
+        command = [sys.executable, "-m"]
+        if pytest:
+            command += ["pytest", "conformance", "-q", "-p", "no:cacheprovider"]
+            command += [f"--port={port}" for port in ports]
+            if "-n" not in options:  # of a plugin
+                command.append("--disable-plugin-autoload")
+        else:
+            command += ["conformance", "check", *map(str, ports)]
+        command += ["--cases", str(cases), "--results", str(file), *options]
         command += ["--seed", seed] if seed is not None else []
-        if "-n" not in options:  # of a plugin
-            command.append("--disable-plugin-autoload")  # as `python -m conformance` does
-        for port in ports:
-            command += ["--port", str(port)]
         done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=1200)
         found = json.loads(file.read_text()) if file.exists() else None
         return Done(done.returncode, done.stdout, done.stderr, found)

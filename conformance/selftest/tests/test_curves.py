@@ -103,7 +103,6 @@ def test_the_command_draws_several_files(tmp_path: Path) -> None:
     done = command("curves", *files, "--plot", picture)
     assert done.returncode == 0, done.stderr
     assert "fastest from about 1e+02 networks on: cuda, A GPU" in done.stdout
-    pytest.importorskip("matplotlib")
     assert "<svg" in picture.read_text()
 
 

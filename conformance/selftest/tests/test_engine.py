@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from conformance.ground.statuses import Status
-from conformance.selftest.tests.conftest import ROOT, Conformance, MakePort
+from conformance.selftest.tests.conftest import MANIFEST, ROOT, Conformance, MakePort
 from conformance.session.engine import Session, execute
 from conformance.session.options import Options
 
@@ -21,9 +21,11 @@ from conformance.session.engine import execute
 from conformance.session.options import Options
 port, results = sys.argv[1:]
 said = []
-options = Options([port], "one-step smallest", [], Path(results), "none", None, False, False)
+options = Options(
+    [port], "one-step smallest", [], Path(results), "none", None, False, False, False, None
+)
 outcome = execute(options, said.append)
-assert said[-1] == "2 of 2: right on smallest", said
+assert said == [], said
 sys.exit(outcome.failed)
 """
 
@@ -38,6 +40,8 @@ def options(*ports: Path, results: Path) -> Options:
         shard=None,
         resume=False,
         timed=False,
+        verbose=False,
+        bundle=None,
     )
 
 
@@ -49,18 +53,55 @@ def test_a_run_needs_no_pytest(make_port: MakePort, tmp_path: Path) -> None:
     assert {r["status"] for r in json.loads(file.read_text())["results"]} == {"PASS"}
 
 
-def test_it_finds_what_a_run_of_pytest_finds(
+PORTS = {
+    "right": "",
+    "wrong": "answer.pop('l', None)",
+    "off": "if op == 'step':\n    answer['delta'][0][0][0] *= -1",
+    "crashing": "import os\nos.abort()",
+    "silent": "time.sleep(60)",
+}
+
+
+@pytest.mark.parametrize("names", [[name] for name in PORTS] + [[*PORTS]])
+def test_check_and_pytest_come_to_the_same(
+    names: list[str], conformance: Conformance, make_port: MakePort
+) -> None:
+    ports = [make_port(name, PORTS[name]) for name in names]
+    mine, theirs = (conformance(*ports, cases="one-step", pytest=way) for way in (False, True))
+    assert mine.returncode == theirs.returncode == (names != ["right"])
+    assert mine.results is not None
+    assert theirs.results is not None
+    del mine.results["machine"], theirs.results["machine"]  # it has the date
+    assert mine.results == theirs.results
+    for verdict in mine.results["results"]:
+        if verdict["status"] != "PASS":
+            assert verdict["explanation"].splitlines()[0] in mine.stdout
+
+
+def test_check_and_pytest_refuse_the_same(
     conformance: Conformance, make_port: MakePort, tmp_path: Path
 ) -> None:
-    ports = make_port("right"), make_port("wrong", "answer.pop('l', None)")
-    outcome = execute(options(*ports, results=tmp_path / "engine.json"), lambda _: None)
-    assert outcome.failed
-    assert outcome.written
-    told = conformance(*ports, cases="one-step smallest").results
-    engine = json.loads((tmp_path / "engine.json").read_text())
-    assert told is not None
-    for key in ("complete", "ports", "cases", "results", "capabilities", "timings"):
-        assert engine[key] == told[key]
+    broken = make_port("broken", manifest=MANIFEST.replace("format = 1", "format = 2"))
+    missing = make_port("absent", manifest=MANIFEST.replace('["true"]', '["no-such-compiler"]'))
+    (tmp_path / "file").write_text("")
+    below = ("--no-timing", "--results", str(tmp_path / "file" / "r.json"))
+    for port, cases, more in (
+        ("nosuch", "one-step", ()),
+        (broken, "one-step", ()),
+        ("numpy", "no-such-case", ()),
+        ("numpy", "one-step", below),
+        (missing, "one-step", ()),  # nothing was compared
+        ("c:simd", "one-step", ("--require", "c")),
+    ):
+        ways = (False, True)
+        done = [conformance(port, cases=cases, options=more, pytest=way) for way in ways]
+        ends = [
+            (d.returncode, [line for line in d.stderr.splitlines() if "error" in line])
+            for d in done
+        ]
+        assert ends[0] == ends[1]
+        assert ends[0][0] in (1, 2)
+        assert len(ends[0][1]) == 1
 
 
 def test_a_question_records_nothing(make_port: MakePort, tmp_path: Path) -> None:
@@ -116,7 +157,9 @@ def test_a_run_that_stops_at_a_failure_is_not_complete(
 ) -> None:
     wrong = make_port("wrong", "answer.pop('l', None)")
     slow = make_port("slow", "time.sleep(0.3)")
-    done = conformance(wrong, slow, cases="one-step smallest", options=("--no-timing", "-x"))
+    done = conformance(
+        wrong, slow, cases="one-step smallest", options=("--no-timing", "-x"), pytest=True
+    )
     assert done.returncode == 1
     assert "the results are not complete" in done.stderr
     assert done.results is not None

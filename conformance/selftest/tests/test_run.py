@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import stat
@@ -432,7 +433,9 @@ def test_make_takes_its_variables_from_the_command_line_only() -> None:
 
 
 def test_several_processes_are_refused(conformance: Conformance) -> None:
-    refused(conformance("c", options=("-n", "2")), "-n: ports are judged in one process")
+    refused(
+        conformance("c", options=("-n", "2"), pytest=True), "-n: ports are judged in one process"
+    )
 
 
 def interrupted(
@@ -460,11 +463,16 @@ def interrupted(
     return subprocess.CompletedProcess(command, process.returncode, out, seen + err)
 
 
+@pytest.mark.parametrize(
+    "words", ["conformance check c numpy", "pytest conformance --port=c\\ numpy"]
+)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_run_keeps_what_it_has(tmp_path: Path, number: signal.Signals) -> None:
+def test_an_interrupted_run_keeps_what_it_has(
+    tmp_path: Path, number: signal.Signals, words: str
+) -> None:
     file = tmp_path / "results.json"
-    command = [sys.executable, "-m", "pytest", "conformance", "-q", "--port", "c numpy"]
-    command += ["--cases", str(CASES / "three-layer.toml"), "--results", str(file)]
+    command = [sys.executable, "-m", *shlex.split(words), "--results", str(file)]
+    command += ["--cases", str(CASES / "three-layer.toml")]
     done = interrupted([*command, "--seed", "none"], "round 2", number)
     assert done.returncode == 130
     assert "Traceback" not in done.stderr

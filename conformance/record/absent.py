@@ -1,0 +1,80 @@
+"""What did not run, in as few lines as there are reasons: names grouped by what they lack."""
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+
+from conformance.ground.places import IN_CLONE, NAME
+from conformance.targets.build import Lack
+from conformance.verdict.verdict import Verdict
+
+FEW = 2  # targets: their reasons are told in their own words
+LONGEST = 150  # of such a reason
+PORTS = "make ports" if IN_CLONE else f"{NAME} ports"
+
+
+def parts(name: str) -> tuple[str, str, str]:
+    """The port, the rung and the emulation in a target's name; empty where there is none."""
+    match = re.fullmatch(r"(.*?)(?::(.*?))?( \(.*\))?", name)
+    assert match is not None  # it matches all
+    return match[1], match[2] or "", match[3] or ""
+
+
+def owner(name: str, names: Collection[str]) -> str:
+    """The target in whose line a rung stands: its port, emulated alike, if that is among these."""
+    port, rung, emulation = parts(name)
+    itself = port + emulation
+    return itself if rung and itself in names else name
+
+
+def lines(
+    idle: Mapping[str, Sequence[Verdict]], missing: Mapping[str, Lack], ran: Collection[str]
+) -> list[str]:
+    """Lines on targets that did not run. `ran` are those that did."""
+    own = [name for name in idle if owner(name, idle) == name]
+    if len(own) <= FEW:
+        return [f"not run: {n}: {_own_words(idle[n])}" for n in own]
+    grouped: dict[str, list[str]] = {}
+    for name in own:
+        grouped.setdefault(_reason(name, idle[name], missing.get(name), ran), []).append(name)
+    said = [f"{_names(names)} ({reason})" for reason, names in grouped.items()]
+    return [f"not run: {', '.join(said)}"]
+
+
+def _names(names: Sequence[str]) -> str:
+    """Names with spaces between; several rungs of one port are counted."""
+    rungs: dict[str, list[str]] = {}
+    for name in names:
+        port, rung, emulation = parts(name)
+        rungs.setdefault(f"rungs of {port}{emulation}" if rung else name, []).append(name)
+    return " ".join(
+        group[0] if len(group) == 1 else f"{len(group)} {said}" for said, group in rungs.items()
+    )
+
+
+def _own_words(verdicts: Sequence[Verdict]) -> str:
+    """The reasons of a target, cut where they are long."""
+    if not verdicts:
+        return "the run ended before its turn"
+    if needs := _needs(verdicts):
+        return needs
+    said = "; ".join(dict.fromkeys(v.reason.splitlines()[0] for v in verdicts if v.reason))
+    return said if len(said) <= LONGEST else f"{said[:LONGEST].rstrip()}…"
+
+
+def _reason(name: str, verdicts: Sequence[Verdict], lack: Lack | None, ran: Collection[str]) -> str:
+    """The kind of a target's reason."""
+    port, rung, _ = parts(name)
+    if lack == "device":
+        gpu = any(re.search("cuda|gpu", v.reason, re.I) for v in verdicts)
+        emulated = any(parts(other)[:2] == (port, rung) for other in ran)
+        return ("no GPU" if gpu else "no device") + (", emulated" if emulated else "")
+    if lack == "toolchain":
+        return f"toolchain missing: {PORTS}"
+    return "packages" if lack == "packages" else _own_words(verdicts)
+
+
+def _needs(verdicts: Sequence[Verdict]) -> str:
+    """As in "also needs bias, mini-batch", where capabilities are all that is missing."""
+    found = [re.fullmatch(r"does not list the capability (\S+)", v.reason) for v in verdicts]
+    names = dict.fromkeys(match[1] for match in found if match)
+    return f"also needs {', '.join(names)}" if names and all(found) else ""
