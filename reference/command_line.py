@@ -144,6 +144,8 @@ def run_golden(where: Path, check: bool) -> int:
     if where.is_dir() and stray:
         print(f"{out}: no case for golden files of {', '.join(stray)}: delete them")
         different += 1
+    if check:
+        print(f"{len(cases)} golden files derived again, {different} problems")
     return 1 if different else 0
 
 
