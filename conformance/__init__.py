@@ -1,8 +1,8 @@
-"""Judges ports against golden traces: `pytest conformance`, reached by `make conformance`.
+"""Judges ports against golden traces: `make conformance`; for pytest, `pytest conformance`.
 
 The rooms, lower ones first; none imports one above it:
 
-    ground/  contract/          what every room stands on; what a port author reads
+    ground/  contract/          what every room uses; what a port author reads
     process/                    starts, watches and ends programs
     targets/  wire/  suite/     ports that can run; questions and answers; what is expected
     verdict/                    right or wrong, and why

@@ -14,7 +14,7 @@ INCHES_PER_ROW = 0.24
 
 
 def set_up(salt: str) -> Any:
-    """Matplotlib's pyplot for SVG files, of which the same numbers make the same."""
+    """Matplotlib's pyplot, set to write the same SVG for the same numbers."""
     matplotlib.use("svg")
     matplotlib.rcParams.update({"svg.hashsalt": salt, "font.size": 8})
     from matplotlib import pyplot  # slow to load, and told first what to draw with
@@ -32,7 +32,7 @@ def save(pyplot: Any, figure: Any, path: Path) -> str:
 
 
 def draw(bench: Bench, path: Path) -> str | None:
-    """Write the plot, and say where it is; None where nothing was timed."""
+    """Write the plot, and say where it is; None if nothing was timed."""
     if not any(row.timed for row in bench.rows):
         return None
     pyplot = set_up("bench")
@@ -74,6 +74,6 @@ def _panel(panel: Any, bench: Bench, workload: str) -> None:
     panel.set_xscale("log")
     panel.set_yticks(range(len(rows)), [row.port for row in rows])
     panel.set_title(workload)
-    panel.set_xlabel("ns an iteration, with 95 % interval")
+    panel.set_xlabel("ns per iteration, with 95 % interval")
     panel.grid(axis="x", which="both", alpha=0.3)
     panel.legend(loc="lower left")

@@ -132,7 +132,7 @@ const char *backprop_device(void);
 
 /* Optional, for a device with its own clock: three numbers, the seconds that the last call spent
  * on copies to the device, on computing, and on copies from it. Benchmarks show them beside the
- * host's clock, never in its place. */
+ * host's clock, never instead. */
 const double *backprop_device_seconds(void);
 
 /* Optional: why the last call did not return BACKPROP_OK, in one sentence, for the report. */

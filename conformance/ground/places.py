@@ -22,7 +22,7 @@ BUILD = ROOT / "build" if IN_CLONE else user_cache_path(NAME)
 
 
 def from_here(path: Path) -> Path:
-    """A path as people like to read it: relative, where it lies below the working folder."""
+    """A path as people like to read it: relative, if it is inside the working folder."""
     here = Path.cwd()
     return path.relative_to(here) if path.is_relative_to(here) else path
 
@@ -63,7 +63,7 @@ def typed(command: str, **options: str) -> str:
 
 
 def command(port: Path, cases: str, rung: str | None = None) -> str:
-    """What to type for a run of the port in this folder, or a rung of it, on these cases."""
+    """What to type to run the port in this folder, or one of its rungs, on these cases."""
     name = port.name if port.parent == PORTS else str(port)
     return typed("check", port=f"{name}:{rung}" if rung else name, cases=cases)
 

@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -35,7 +36,7 @@ def main(arguments: argparse.Namespace) -> None:
     store.check_writable(folder / PAGE)
     written = render(found, benches)
     for badge in (folder / BADGES).glob("*.svg"):
-        if f"{BADGES}/{badge.name}" not in written:  # of a port that is not judged any more
+        if f"{BADGES}/{badge.name}" not in written:  # of a port that is no longer judged
             badge.unlink()
     for name, text in written.items():
         store.write_data(folder / name, text)
@@ -88,7 +89,7 @@ def render(found: Results, benches: Sequence[Bench]) -> dict[str, str]:
 
 
 def _article(found: Results) -> dict[str, Any]:
-    """What is shown of the article's network, if the results are of it as it is here."""
+    """What the page shows of the article's network, if the results match this clone's case."""
     progress("running the article's network with known bugs, to draw how far they stray ...")
     shown = article.article()
     lines = shown.errors()
@@ -104,6 +105,7 @@ def _article(found: Results) -> dict[str, Any]:
     }
 
 
+@cache
 def _sides() -> dict[str, Any]:
     """The programs side by side; an installed package has only the reference's."""
     chosen = manifest.select([]) if IN_CLONE else []
@@ -115,11 +117,11 @@ def _sides() -> dict[str, Any]:
 
 
 def _speed(timings: Sequence[Timing], benches: Sequence[Bench]) -> dict[str, Any]:
-    """The plots of times, and of who is fastest where if there are files of `make bench`."""
+    """The plots of times and, with files of `make bench`, of who is fastest where."""
     by_case: dict[str, list[Timing]] = {}
     for timing in timings:
         if timing.ns_per_iteration <= 0:
-            continue  # lost in the noise; the table has it
+            continue  # lost in the noise; the table lists it
         by_case.setdefault(timing.case, []).append(timing)
     sweeps = curves.curves(benches)
     return {

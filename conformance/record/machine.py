@@ -28,7 +28,7 @@ class Machine(Model):
 
 
 def machine() -> Machine:
-    """This machine, as far as it says."""
+    """This machine, as far as the system tells."""
     return Machine(
         date=datetime.datetime.now(datetime.UTC).replace(microsecond=0),
         commit=_commit(),

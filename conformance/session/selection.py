@@ -14,7 +14,7 @@ from reference.cases.case import Case, CaseError, load_all
 def chosen_cases(value: str | None) -> tuple[list[Case], bool]:
     """The cases that a value names: ids and capabilities of this suite, files and folders.
 
-    And whether they are only some: not all of one folder. Raises CaseError or OptionError.
+    Also whether they are only some: not all of one folder. Raises CaseError or OptionError.
     """
     chosen = [str(CASES)] if value is None else words(value, there)
     if len(chosen) == 1 and at(chosen[0]).is_dir():
@@ -50,7 +50,7 @@ def fresh_case(seed: int | Literal["none"] | None, chosen: list[manifest.Port]) 
         case = fresh.draw(number, common)
         try:
             traces.load(case)
-        except CaseError:  # one in a few hundred has a number that no precision settles
+        except CaseError:  # one in a few hundred has a number that no precision can settle
             if seed is not None:
                 raise
             continue
@@ -59,9 +59,9 @@ def fresh_case(seed: int | Literal["none"] | None, chosen: list[manifest.Port]) 
 
 
 def shard_of(cases: list[Case], shard: tuple[int, int] | None) -> list[Case]:
-    """For SHARD=i/n, every n-th case from the i-th on: that part of the run is this machine's.
+    """For SHARD=i/n, every n-th case from the i-th on: this machine's part of the run.
 
-    All cases without one. Raises OptionError if nothing is left.
+    All cases without it. Raises OptionError if nothing is left.
     """
     if shard is None:
         return cases
@@ -99,9 +99,8 @@ def required_targets(words: list[str], chosen: list[manifest.Port]) -> list[mani
 
     In an emulation's name, "-" stands for a space.
 
-    "all" are all ports and rungs, with an emulation by that where their device is missing, but no
-    rungs that need a device of their own.
-    Raises OptionError for one that is not selected.
+    "all" means all ports and rungs, or their emulation if their device is missing, but no
+    rungs that need a device of their own. Raises OptionError for one that is not selected.
     """
     by_word: dict[str, manifest.Target] = {}
     either = []

@@ -74,7 +74,7 @@ def prepare(port: Port) -> list[Ready | NotReady]:
 def _prepared(port: Port) -> list[Ready | NotReady]:
     toolchain = detect_toolchain(port)
     if not toolchain.ok:
-        reason = not_found(port, toolchain)
+        reason = tried(port, toolchain)
         lack: Lack = "packages" if port.manifest.kind == "python" else "toolchain"
         return [NotReady(target, reason, lack) for target in port.targets()]
     found: list[Ready | NotReady] = []
@@ -104,12 +104,12 @@ def detect_toolchain(port: Port) -> Outcome:
     )
 
 
-def not_found(port: Port, toolchain: Outcome) -> str:
-    """What was tried in vain to find a port's toolchain, what that said, and what installs it."""
-    tried = " ".join(placeholders.named(word) for word in port.manifest.toolchain.detect)
-    if len(tried) > LONGEST_COMMAND:
-        tried = f"{tried[:LONGEST_COMMAND]} ..."
-    said = f"{tried}: {toolchain.text.splitlines()[-1]}"
+def tried(port: Port, toolchain: Outcome) -> str:
+    """The command that did not find a port's toolchain, what it said, and what installs that."""
+    command = " ".join(placeholders.named(word) for word in port.manifest.toolchain.detect)
+    if len(command) > LONGEST_COMMAND:
+        command = f"{command[:LONGEST_COMMAND]} ..."
+    said = f"{command}: {toolchain.text.splitlines()[-1]}"
     install = port.manifest.toolchain.install
     return f"{said}; install: {install}" if install else said
 
@@ -229,7 +229,7 @@ def run_short(command: list[str], port: Port, limit_s: float) -> Outcome:
 def _key(port: Port, commands: list[list[str]], toolchain: str) -> str:
     """Changes whenever a build could come out differently."""
     files = files_sha256(port.folder, documents=True)
-    digest = hashlib.sha256(json.dumps([commands, toolchain, files]).encode())
+    digest = hashlib.sha256(json.dumps([commands, toolchain, files, LOG]).encode())
     digest.update(launch.HEADER.read_bytes())
     return digest.hexdigest()
 

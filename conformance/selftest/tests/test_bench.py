@@ -309,7 +309,7 @@ print(json.dumps({"limit_ns": limit, "links": [{"name": "divide", "count": 2, "n
 
 
 def with_limit(patched_c: PatchedC, program: str) -> tuple[Path, str]:
-    """A copy of the C port, and a rung of it that is the same again and states a limit."""
+    """A copy of the C port, and a rung that is the same port and states a limit."""
     folder = patched_c("stub")
     (folder / "limit.py").write_text(program)
     rung = (
@@ -350,8 +350,8 @@ def test_the_command_shows_the_limit_that_a_rung_states(
 @pytest.mark.parametrize(
     ("program", "says"),
     [
-        ('print(\'{"limit_ns": 0, "links": []}\')', "limit: prints what it should not: limit_ns"),
-        ("print('fast')", "limit: prints what it should not: invalid JSON"),
+        ('print(\'{"limit_ns": 0, "links": []}\')', "limit: prints something unexpected: limit_ns"),
+        ("print('fast')", "limit: prints something unexpected: invalid JSON"),
         ("import sys; sys.exit('no such processor')", "limit: no such processor"),
     ],
 )
@@ -412,7 +412,7 @@ def test_nothing_timed_is_a_failure(
     monkeypatch.setattr(sys, "argv", argv)
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     assert main() == 1
-    assert capsys.readouterr().err.endswith("error: nothing was timed, and that is a failure\n")
+    assert capsys.readouterr().err.endswith("error: nothing was timed, which is a failure\n")
     assert Bench.model_validate_json(file.read_text()).rows == []
 
 

@@ -111,7 +111,10 @@ def test_the_command_draws_several_files(tmp_path: Path) -> None:
     [
         (None, "other.json: cannot be read: No such file"),
         ("{}", "other.json: is not a file of make bench: "),
-        (CPU.model_copy(update={"rows": []}).model_dump_json(), "no two points of a sweep"),
+        (
+            CPU.model_copy(update={"rows": []}).model_dump_json(),
+            "do not have two points of any sweep",
+        ),
     ],
 )
 def test_a_mistake_is_one_sentence(tmp_path: Path, content: str | None, says: str) -> None:
