@@ -23,7 +23,9 @@ from reference.cases.capabilities import CAPABILITIES
 
 FENCE = re.compile(r"(?:<!-- run: ([^\n]+) -->\n)?^```(\w*)\n(.*?)^```$", re.M | re.S)
 NOT_OUTPUT = {"c", "python", "sh", "toml", "yaml"}
-OUTPUT = re.compile(r"[┏┃┡│└━─]|^ *(PASS|FAIL|SKIP|\d+ PASS)\b", re.M)
+OUTPUT = re.compile(
+    r"[┏┃┡│└━─]|^backprop conformance \d|^ *(FAIL: |(PASS|SKIP|FAIL) +\d|\d+ PASS)", re.M
+)
 OTHER_WORDS = {"check": "conformance"}  # `make conformance` runs `python -m conformance check`
 SHOWN_HOME = "/home/you"
 END = "(the end)"
