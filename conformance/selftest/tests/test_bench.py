@@ -444,3 +444,14 @@ def test_a_plot_is_drawn(timed: Any, tmp_path: Path) -> None:
     file = tmp_path / "bench.svg"
     assert plot.draw(bench, file) == f"plot: {file}"
     assert "<svg" in file.read_text()
+
+
+@pytest.mark.parametrize("words", [["bench", "c"], ["curves", "x.json"], ["report"]])
+def test_a_package_that_is_missing_is_told_before_any_work_is_done(words: list[str]) -> None:
+    program = "import sys; sys.modules['matplotlib'] = None\n"
+    program += "from conformance import command_line; sys.exit(command_line.main())"
+    command = [sys.executable, "-c", program, *words]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 2
+    says = "error: matplotlib is not installed; install it: make .venv/reported\n"
+    assert done.stderr == says

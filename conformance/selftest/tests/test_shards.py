@@ -167,7 +167,7 @@ def test_what_was_made_elsewhere_is_not_resumed(conformance: Conformance, tmp_pa
     found = json.loads(file.read_text())
     found["machine"]["commit"] = "another"
     for content, says in (
-        (json.dumps(found), "RESUME: the earlier run was of commit another"),
+        (json.dumps(found), "RESUME=1: the earlier run was of commit another"),
         ("{}", "results.json: is not a results file to resume: "),
         (None, "results.json: cannot be read: No such file"),
     ):
