@@ -67,7 +67,7 @@ class Pool:
         return [verdict for future in done for verdict in future.result().values()]
 
     def _judge(self, judge: Judge, first: Judge, kept: bool) -> None:
-        """Judge what is left of the first judge's cases; other threads take from them as well."""
+        """Judge what is left of the first judge's cases; other threads also take from them."""
         with self._lock:
             self._at_work[judge] = first
         try:

@@ -35,7 +35,7 @@ class Sweep(Strict):
     command: list[str] = Field(min_length=1)  # {python} is this Python
     inputs: list[str] = Field(min_length=1)  # globs, as git takes them: ** is any depth
     packages: list[str] = []  # whose versions, from the lock files, count as inputs
-    tools: list[str] = []  # compilers and the like: what `TOOL --version` says is recorded
+    tools: list[str] = []  # such as compilers: what `TOOL --version` says is recorded
 
 
 class Stamp(Strict):

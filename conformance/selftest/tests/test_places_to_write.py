@@ -1,4 +1,4 @@
-"""Where commands may write: plain files, links and pipes, and what they say of all else."""
+"""Where commands may write: plain files, links and pipes, and what they say about anything else."""
 
 import json
 import os

@@ -215,7 +215,7 @@ def test_the_sweeps_of_this_clone_have_inputs(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["native", "fuzz-corpus"])
 def test_all_files_of_native_ports_are_inputs(name: str) -> None:
-    """If not, add a glob: a port in another language is here, or a file of another kind."""
+    """If not, add a glob: there is a port in another language, or a file of another kind."""
     ports = {port for port, _ in compiled_by("gcc", "g++", *OWN_CHECKS)} | {"cuda"}
     files = {file for port in ports for file in HERE.files(f"ports/{port}/**")}
     sources = {file for file in files if not file.endswith(".md") and "/tests/" not in file}
