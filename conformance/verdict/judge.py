@@ -138,7 +138,9 @@ class Judge:
             ask(client, trace, self.target.max_iterations, again)
             return same_again(verdict, answer, again)
         except Trouble as trouble:
-            reason = f"{self._asked()}{trouble.reason}" if started else trouble.reason
+            # Of GARBAGE, the reason says which part of the answer it is.
+            silent = started and trouble.status != Status.GARBAGE
+            reason = f"{self._asked()}{trouble.reason}" if silent else trouble.reason
             if self._channel is not None:
                 self._channel.kill()
             self.close()
