@@ -1,7 +1,6 @@
 """The one screen after a run: what it says, that it fits, and that nothing is said twice."""
 
 import io
-import math
 import os
 import pty
 import re
@@ -290,7 +289,6 @@ def test_an_encoding_without_the_signs_gets_others() -> None:
         (duration(3840), "1 h 4 min"),
         (count(1, "case"), "1 case"),
         (count(8_122_423, "number"), "8,122,423 numbers"),
-        (screen.rows.__module__, "conformance.record.rows"),
     ],
 )
 def test_numbers_are_as_people_read_them(said: str, text: str) -> None:
@@ -414,7 +412,6 @@ def test_a_log_has_a_line_now_and_then(
     lines = capsys.readouterr().err.splitlines()
     assert 1 <= len(lines) <= 3
     assert all(re.fullmatch(r"judging c: \d+ of 1000", line) for line in lines)
-    assert math.isfinite(task.done)
 
 
 def test_a_short_run_has_no_line_in_a_log(conformance: Conformance, make_port: MakePort) -> None:
