@@ -7,8 +7,10 @@ RESULTS  :=
 JUNIT    :=
 SEED     :=
 SHARD    :=
+TIMING   :=
 RESUME   :=
 VERBOSE  :=
+RUN      :=
 NAME     :=
 KIND     :=
 WORKLOAD :=
@@ -30,18 +32,25 @@ GIVEN := $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$
 ifneq ($(shell $(PYTHON) -IS .ci/variables "$(MAKECMDGOALS)" $(GIVEN) || echo $$?),)
 $(error nothing was done)
 endif
+ifneq ($(filter-out none,$(TIMING)),)
+$(error TIMING=$(TIMING) means nothing: TIMING=none judges and times nothing, and without it what passes is timed)
+endif
 
 .DEFAULT_GOAL := help
-.PHONY: help conformance report merge bench new-port test lint teeth fuzz mutation golden golden-check ports lock format versions clean
+.PHONY: help conformance ask report merge bench new-port test lint teeth fuzz mutation golden golden-check ports lock format versions clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
 
-conformance: .venv/installed ## judge the ports, then time those that pass; PORT= CASES= REQUIRE= RESULTS= JUNIT= SEED= SHARD= RESUME= VERBOSE=
+conformance: .venv/installed ## judge the ports, then time those that pass; PORT= CASES= REQUIRE= RESULTS= JUNIT= SEED= SHARD= RESUME= TIMING=none VERBOSE=
 	@$(BIN)/python -m conformance check $(call option,PORT) $(call option,CASES,--cases) \
 	    $(call option,REQUIRE,--require) $(call option,RESULTS,--results) $(call option,JUNIT,--junit) \
 	    $(call option,SEED,--seed) $(call option,SHARD,--shard) $(if $(filter-out 0,$(RESUME)),--resume) \
-	    $(if $(filter-out 0,$(VERBOSE)),--verbose)
+	    $(if $(TIMING),--no-timing) $(if $(filter-out 0,$(VERBOSE)),--verbose)
+
+ask: .venv/installed ## print what a port is asked, or start it with that; CASES= RUN=1; needs PORT=mine
+	@$(BIN)/python -m conformance ask $(call option,PORT) $(call option,CASES,--cases) \
+	    $(if $(filter-out 0,$(RUN)),--run)
 
 report: .venv/installed ## the results as a page to look at, a summary and badges; RESULTS= BENCH= REPORT=
 	@$(BIN)/python -m conformance report $(call option,RESULTS) $(call option,BENCH,--bench) \

@@ -1,6 +1,10 @@
 """`python -m conformance`: a ^C is one word, even while the rest is loaded, for a second."""
 
+import os
 import sys
+
+# Else pydantic asks every installed package whether it has a plugin.
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 
 def main() -> int:

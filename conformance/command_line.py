@@ -1,25 +1,15 @@
 """The command line: `python -m conformance`, or `backprop-conformance` where pip installed it."""
 
 import argparse
-import json
 import os
 import sys
-from concurrent.futures import ThreadPoolExecutor
-from typing import get_args
 
-from pydantic import BaseModel
-from rich.table import Table
-from rich.text import Text
-
-from conformance.bench import options as bench_options
-from conformance.ground.places import BUILD, CASES, HERE, IN_CLONE, NAME, ROOT, from_here
+from conformance.ground.places import BUILD, CASES, IN_CLONE, NAME, from_here
 from conformance.ground.statuses import Status
-from conformance.ground.terminal import Joined, OptionError, Parser, console, path, paths, text
-from conformance.record import merge, store
-from conformance.record.models import Results
-from conformance.session import options
-from conformance.targets import build, manifest, starter
+from conformance.ground.terminal import Joined, OptionError, Parser, path, paths, text
 from reference.errors import UserError
+
+# What a command needs, it imports itself: who asks again and again should not wait for the others.
 
 
 def main() -> int:
@@ -39,41 +29,89 @@ def main() -> int:
 
 
 def parser() -> Parser:
-    """All commands and their options."""
+    """All commands; the options of each are below."""
     found = Parser(prog="python -m conformance" if IN_CLONE else NAME, description=__doc__)
     commands = found.add_subparsers(required=True, metavar="COMMAND")
-    ports = "names or folders; default: all of ports/"
+    for name, fill, told in (
+        ("check", _check, "judge ports, then time those that pass"),
+        ("ask", _ask, "print the requests that a port gets, or start it with them"),
+        ("ports", _ports, "what is here and what is missing"),
+        ("new-port", _new_port, "write a folder to begin a port with"),
+        ("merge", _merge, "join results files of several machines into one table"),
+        ("schema", _schema, "print the JSON schema of results files"),
+        ("bench", _bench, "time ports on networks of three sizes, or of many"),
+        ("report", _report, "write results as a page, a summary and badges"),
+        ("curves", _curves, "who is fastest where, from bench files of one machine or several"),
+        ("teeth", _teeth, "measure that bugs are caught and variants are not"),
+    ):
+        commands.add_parser(name, help=told, fill=fill)
+    return found
 
-    check = commands.add_parser("check", help="judge ports, then time those that pass")
-    check.add_argument("ports", nargs="*", type=text, metavar="PORT", help=ports)
-    options.add(check.add_argument)
-    check.add_argument(
+
+def _add_ports(parser: Parser) -> None:
+    parser.add_argument(
+        "ports",
+        nargs="*",
+        type=text,
+        metavar="PORT",
+        help="names or folders; default: all of ports/",
+    )
+
+
+def _check(parser: Parser) -> None:
+    from conformance.session import options
+
+    _add_ports(parser)
+    options.add(parser.add_argument)
+    parser.add_argument(
         "-v", "--verbose", action="store_true", help="all verdicts and times besides"
     )
-    check.add_argument("--junit", type=path, metavar="FILE", help="a JUnit report besides")
-    check.set_defaults(run=check_ports)
+    parser.add_argument("--junit", type=path, metavar="FILE", help="a JUnit report besides")
+    parser.set_defaults(run=check_ports)
 
-    listing = commands.add_parser("ports", help="what is here and what is missing")
-    listing.add_argument("ports", nargs="*", type=text, metavar="PORT", help=ports)
-    listing.add_argument("--missing", action="store_true", help="only what would install the rest")
-    listing.set_defaults(run=list_ports)
 
-    new = commands.add_parser("new-port", help="write a folder to begin a port with")
-    new.add_argument("folder", type=path, metavar="FOLDER", help="its last part is the port's name")
-    kinds = get_args(manifest.Kind)
-    new.add_argument("kind", choices=kinds, metavar="KIND", help=" or ".join(kinds))
-    new.set_defaults(run=new_port)
+def _ask(parser: Parser) -> None:
+    parser.add_argument("port", type=text, metavar="PORT", help="a name or a folder")
+    parser.add_argument(
+        "--cases", type=text, help="ids, capabilities, files, or a folder; default: this suite"
+    )
+    parser.add_argument(
+        "--run",
+        action="store_true",
+        dest="start",
+        help="start the port with them as its input; its answers go to the terminal",
+    )
+    parser.set_defaults(run=ask_port)
 
+
+def _ports(parser: Parser) -> None:
+    _add_ports(parser)
+    parser.add_argument("--missing", action="store_true", help="only what would install the rest")
+    parser.set_defaults(run=list_ports)
+
+
+def _new_port(parser: Parser) -> None:
+    from typing import get_args
+
+    from conformance.targets.manifest import Kind
+
+    parser.add_argument(
+        "folder", type=path, metavar="FOLDER", help="its last part is the port's name"
+    )
+    kinds = get_args(Kind)
+    parser.add_argument("kind", choices=kinds, metavar="KIND", help=" or ".join(kinds))
+    parser.set_defaults(run=new_port)
+
+
+def _merge(parser: Parser) -> None:
     wrong = ", ".join(status for status in Status if status.wrong)
-    joined = commands.add_parser(
-        "merge",
-        help="join results files of several machines into one table",
-        epilog="A verdict is stale (*) if the port's files, the case or its golden data are not "
+    parser.epilog = (
+        "A verdict is stale (*) if the port's files, the case or its golden data are not "
         "those of this clone now. Of one machine the newest counts that is not stale. The exit "
         f"status is 1 if one of those is {wrong}, 2 for a file that cannot "
-        "be used, and else 0.",
+        "be used, and else 0."
     )
-    joined.add_argument(
+    parser.add_argument(
         "files",
         nargs="*",
         action=Joined,
@@ -81,21 +119,26 @@ def parser() -> Parser:
         metavar="FILE",
         help="default: those of conformance/record/committed/",
     )
-    joined.add_argument("--json", type=path, metavar="FILE", help="where the merged file goes")
-    joined.set_defaults(run=merge.main)
+    parser.add_argument("--json", type=path, metavar="FILE", help="where the merged file goes")
+    parser.set_defaults(run=merge_files)
 
-    schema = commands.add_parser("schema", help="print the JSON schema of results files")
-    other = schema.add_mutually_exclusive_group()
+
+def _schema(parser: Parser) -> None:
+    other = parser.add_mutually_exclusive_group()
     other.add_argument("--bench", action="store_true", help="of the files of bench")
     other.add_argument("--merged", action="store_true", help="of the files of merge")
-    schema.set_defaults(run=print_schema)
+    parser.set_defaults(run=print_schema)
 
-    race = commands.add_parser("bench", help="time ports on networks of three sizes, or of many")
-    bench_options.add(race)
-    race.set_defaults(run=bench)
 
-    paged = commands.add_parser("report", help="write results as a page, a summary and badges")
-    paged.add_argument(
+def _bench(parser: Parser) -> None:
+    from conformance.bench import options
+
+    options.add(parser)
+    parser.set_defaults(run=bench)
+
+
+def _report(parser: Parser) -> None:
+    parser.add_argument(
         "results",
         nargs="?",
         type=path,
@@ -103,7 +146,7 @@ def parser() -> Parser:
         metavar="FILE",
         help="what check wrote; default: %(default)s",
     )
-    paged.add_argument(
+    parser.add_argument(
         "--bench",
         nargs="*",
         action=Joined,
@@ -112,84 +155,77 @@ def parser() -> Parser:
         metavar="FILE",
         help="what bench wrote",
     )
-    paged.add_argument(
+    parser.add_argument(
         "--folder",
         type=path,
         default=from_here(BUILD / "report"),
         help="where it goes; default: %(default)s",
     )
-    paged.set_defaults(run=write_report)
+    parser.set_defaults(run=write_report)
 
-    compared = commands.add_parser(
-        "curves", help="who is fastest where, from bench files of one machine or several"
-    )
-    compared.add_argument(
+
+def _curves(parser: Parser) -> None:
+    parser.add_argument(
         "files", nargs="+", action=Joined, type=paths, metavar="FILE", help="what bench wrote"
     )
-    compared.add_argument(
+    parser.add_argument(
         "--plot",
         type=path,
         default=from_here(BUILD / "curves.svg"),
         metavar="FILE.svg",
         help="where the plot goes; default: %(default)s",
     )
-    compared.set_defaults(run=compare_files)
+    parser.set_defaults(run=compare_files)
 
-    bite = commands.add_parser("teeth", help="measure that bugs are caught and variants are not")
-    bite.add_argument("--cases", type=path, default=CASES, metavar="FOLDER", help="default: all")
-    bite.add_argument(
+
+def _teeth(parser: Parser) -> None:
+    parser.add_argument("--cases", type=path, default=CASES, metavar="FOLDER", help="default: all")
+    parser.add_argument(
         "--results",
         type=path,
         default=from_here(BUILD / "teeth.json"),
         metavar="FILE",
         help="where the margins go; default: %(default)s",
     )
-    bite.set_defaults(run=show_teeth)
-    return found
-
-
-class Interrupt:
-    """A plugin of pytest that sees a ^C. Before the first test, pytest itself would end with 2."""
-
-    seen = False
-
-    def pytest_keyboard_interrupt(self) -> None:
-        """See the hook of that name."""
-        self.seen = True
+    parser.set_defaults(run=show_teeth)
 
 
 def check_ports(arguments: argparse.Namespace) -> int:
     """Judge ports; through pytest for a JUnit report, which it writes."""
-    from conformance.session import command  # here, since the other commands can spare it
+    from conformance.session import command, options
 
     chosen = options.Options.of(arguments)
     if arguments.junit is None:
         return command.main(chosen)
-    import pytest  # here, since a run without a report can spare it
+    from conformance.session import junit
 
-    store.check_writable(arguments.junit)
-    # Without the configuration and plugins of what is around.
-    alone = ["-c", os.devnull, "--rootdir", str(ROOT), "-p", "no:cacheprovider"]
-    alone.append("--disable-plugin-autoload")  # Hypothesis alone takes a second at the end
-    quiet = ["-q", "--no-header", "--tb=short"]
-    report = [f"--junit-xml={arguments.junit}", "-o", f"junit_suite_name={NAME}"]
-    # conftest.py takes the options from there, rather than parse them once more.
-    interrupt = Interrupt()
-    handed = [chosen, interrupt]
-    status = int(pytest.main([str(HERE / "test_ports.py"), *alone, *quiet, *report], handed))
-    return command.INTERRUPTED if interrupt.seen else status
+    return junit.main(chosen, arguments.junit)
+
+
+def ask_port(arguments: argparse.Namespace) -> int:
+    """Print what a port is asked, or start it with that."""
+    from conformance.session import ask
+
+    return ask.main(arguments.port, arguments.cases, run=arguments.start)
+
+
+def merge_files(arguments: argparse.Namespace) -> int:
+    """Join results files; 1 if a verdict that counts is wrong."""
+    from conformance.record import merge
+
+    return int(merge.main(arguments) or 0)
 
 
 def bench(arguments: argparse.Namespace) -> int:
     """Time ports; 1 if one was wrong, or none was timed."""
-    from conformance.bench import command  # here, since the other commands can spare it
+    from conformance.bench import command
 
     return command.main(arguments)
 
 
 def compare_files(arguments: argparse.Namespace) -> None:
     """Compare the times of several machines."""
-    from conformance.bench import command  # here, since the other commands can spare it
+    from conformance.bench import command
 
     command.compare(arguments)
 
@@ -200,22 +236,26 @@ def write_report(arguments: argparse.Namespace) -> None:
         from conformance.page import command
     except ModuleNotFoundError as error:
         wanted = "make .venv" if IN_CLONE else f"pip install '{NAME}[report]'"
-        raise store.ResultsError(f"report: {error.name} is missing: {wanted}") from error
+        raise OptionError(f"report: {error.name} is missing: {wanted}") from error
     command.main(arguments)
 
 
 def new_port(arguments: argparse.Namespace) -> None:
     """Write the folder, and say what is next."""
+    from conformance.targets import starter
+
     print(starter.write(arguments.folder, arguments.kind))
 
 
 def print_schema(arguments: argparse.Namespace) -> None:
     """For whoever reads results files."""
-    model: type[BaseModel] = merge.Merged if arguments.merged else Results
-    if arguments.bench:
-        from conformance.bench.files import Bench  # here, since the other commands can spare it
+    import json
 
-        model = Bench
+    from conformance.bench.files import Bench
+    from conformance.record.merge import Merged
+    from conformance.record.models import Results
+
+    model = Bench if arguments.bench else Merged if arguments.merged else Results
     print(json.dumps(model.model_json_schema(), indent=1))
 
 
@@ -229,30 +269,7 @@ def show_teeth(arguments: argparse.Namespace) -> int:
 
 
 def list_ports(arguments: argparse.Namespace) -> None:
-    """A row a port: its toolchain's version, or the command that would install it."""
-    chosen = manifest.select(arguments.ports)
-    with ThreadPoolExecutor() as pool:  # some take seconds to say their version
-        found = list(zip(chosen, pool.map(_detect, chosen), strict=True))
-    if arguments.missing:
-        missing = [port.manifest.toolchain for port, (toolchain, _) in found if not toolchain.ok]
-        for install in dict.fromkeys(toolchain.install for toolchain in missing):
-            print(install)
-        return
-    table = Table()
-    for heading in ("port", "language", "kind", "toolchain", "device"):
-        table.add_column(heading)
-    for port, (toolchain, device) in found:
-        have = Text(toolchain.text, style="green")
-        absent = Text(f"missing: {port.manifest.toolchain.install}", style="yellow")
-        shown = have if toolchain.ok else absent
-        where = Text(device.text, style="" if device.ok else "dim")
-        table.add_row(port.name, port.manifest.language, port.manifest.kind, shown, where)
-    console().print(table)
+    """List ports with their toolchains, or what would install those that are missing."""
+    from conformance.targets import listing
 
-
-def _detect(port: manifest.Port) -> tuple[build.Outcome, build.Outcome]:
-    """A port's toolchain, and its device: looked for only where the toolchain is."""
-    toolchain = build.detect_toolchain(port)
-    if port.manifest.device is not None and not toolchain.ok:
-        return toolchain, build.Outcome(False, "")
-    return toolchain, build.detect_device(manifest.Target(port))
+    listing.main(arguments.ports, missing=arguments.missing)

@@ -9,12 +9,13 @@ import difflib
 import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
-
-from rich.console import Console
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from conformance.ground.live import LIVE
 from reference.errors import UserError
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def progress(text: str) -> None:
@@ -22,8 +23,10 @@ def progress(text: str) -> None:
     LIVE.say(text)
 
 
-def console() -> Console:
+def console() -> "Console":
     """Standard output; colour only on a terminal, and never under NO_COLOR."""
+    from rich.console import Console  # here, since not all that is run prints tables
+
     # No markup: what manifests and ports say is shown as it is.
     found = Console(highlight=False, markup=False)
     return found if found.is_terminal else Console(highlight=False, markup=False, width=100)
@@ -34,7 +37,22 @@ class OptionError(UserError):
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that answers a mistake with one sentence on stderr and status 2."""
+    """A parser that answers a mistake with one sentence on stderr and status 2.
+
+    A command's parser has `fill`, which adds its options once they are wanted: so each command
+    loads only what it needs itself.
+    """
+
+    def __init__(self, fill: Callable[["Parser"], None] | None = None, **more: Any) -> None:
+        super().__init__(**more)
+        self._fill = fill
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """See argparse."""
+        if (fill := self._fill) is not None:
+            self._fill = None
+            fill(self)
+        return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
         """End the program."""

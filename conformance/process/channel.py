@@ -17,6 +17,7 @@ from typing import IO, Self
 
 from conformance.ground.statuses import Status
 from conformance.process import sandbox, tree
+from conformance.process.pulse import Pulse
 from reference import errors
 
 STDERR_KEPT = 4000
@@ -70,13 +71,16 @@ class Channel:
     ) -> None:
         self.close()
 
-    def ask(self, request: bytes, limit_s: float, max_bytes: int) -> bytes:
+    def ask(
+        self, request: bytes, limit_s: float, max_bytes: int, idle_s: float | None = None
+    ) -> bytes:
         """Send one line, return the line that answers it.
 
         Raises Trouble when the process ends or uses more memory than it may (CRASH), is
-        silent for `limit_s` seconds (TIMEOUT), or writes before it is asked or more than
-        `max_bytes` (GARBAGE).
+        silent for `limit_s` seconds, or for `idle_s` seconds in which it does nothing (TIMEOUT), or
+        writes before it is asked or more than `max_bytes` (GARBAGE).
         """
+        pulse = Pulse(self._tree)
         deadline = time.monotonic() + limit_s
         if self._unread or self._read(self._stdout):
             raise Trouble(Status.GARBAGE, "wrote to stdout without being asked")
@@ -92,6 +96,9 @@ class Channel:
                     break
                 if time.monotonic() > deadline:
                     raise Trouble(Status.TIMEOUT, f"no answer within {limit_s:g} s{self._said()}")
+                if idle_s is not None and pulse.idle_s() > idle_s:
+                    waited = f"no answer within {idle_s:g} s, in which it did nothing"
+                    raise Trouble(Status.TIMEOUT, f"{waited}{self._said()}")
                 self._pump(selector, max(0.0, deadline - time.monotonic()))
                 tree.watch()
         if max(end, scanned) > max_bytes:

@@ -103,8 +103,8 @@ class Tree:
             self.main.wait(patience_s)
         # A process that not even SIGKILL ends at once (a driver at work) is not waited for.
         deadline = time.monotonic() + END_S
-        while (members := _census().get(self)) and time.monotonic() < deadline:
-            _kill(members)
+        while (left := members(self)) and time.monotonic() < deadline:
+            _kill(left)
             self.main.poll()
             time.sleep(PAUSE_S)
         with _lock:
@@ -142,6 +142,11 @@ def watch() -> None:
                 _kill(members)
             tree.suspect = over
         _reap(members)
+
+
+def members(tree: Tree) -> list[psutil.Process]:
+    """The processes of a tree that there are now, zombies too."""
+    return _census().get(tree, [])
 
 
 def _census() -> dict[Tree | None, list[psutil.Process]]:

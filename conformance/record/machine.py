@@ -4,9 +4,9 @@ import datetime
 import os
 import platform
 import subprocess
-from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
 from pydantic import AwareDatetime
 
 from conformance.ground.places import IN_CLONE, NAME, ROOT
@@ -36,12 +36,14 @@ def machine() -> Machine:
         cores=len(os.sched_getaffinity(0)),
         governor=_read_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
         python=platform.python_version(),
-        numpy=version("numpy"),
+        numpy=np.__version__,
     )
 
 
 def _commit() -> str | None:
     if not IN_CLONE:
+        from importlib.metadata import version  # here, since a clone can spare it
+
         return f"release {version(NAME)}"
     try:
         command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=12"]

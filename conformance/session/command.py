@@ -6,7 +6,6 @@
 import signal
 
 from conformance.ground.terminal import console, progress
-from conformance.record import screen, tables
 from conformance.session.engine import Finished, execute
 from conformance.session.options import Options
 
@@ -32,6 +31,8 @@ def status(finished: Finished) -> int:
 
 def show(finished: Finished, options: Options) -> None:
     """Print what a person reads at the end of a run."""
+    from conformance.record import screen  # here, since a mistake in an option ends before it
+
     out, elsewhere = console(), []
     if finished.elsewhere:
         from conformance.record import merge  # here, since most runs can spare it
@@ -44,8 +45,11 @@ def show(finished: Finished, options: Options) -> None:
         chosen=options.narrowing(),
         missing=finished.missing,
         elsewhere=elsewhere,
+        hints=finished.hints,
         problems=finished.problems,
     )
     screen.show(out, finished.results, run)
     if options.verbose:
+        from conformance.record import tables
+
         tables.show(out, finished.results)

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from conformance.bench.short_race import short_race
 from conformance.ground.places import PORTS
 from conformance.ground.statuses import Status
 from conformance.record import store
@@ -17,6 +16,7 @@ from conformance.record.machine import machine
 from conformance.record.models import CaseInfo, Results, Timing, port_info
 from conformance.session import resume
 from conformance.session.capabilities import Matrix
+from conformance.session.hints import hints
 from conformance.session.options import Options
 from conformance.session.selection import (
     check_known_failures,
@@ -49,6 +49,7 @@ class Finished:
     written: bool  # to the results file; if not, a problem says why
     missing: Mapping[str, Lack]  # what targets could not be started without
     wanted: int  # how many verdicts there are if it is complete
+    hints: list[str]  # what a port that passes alone could list next
     seconds: float
 
     @property
@@ -159,8 +160,16 @@ class Session:
             written,
             {name: lack for name, j in self.judges.items() if (lack := j.missing)},
             sum(len(self.judges[target].target.dtypes) for target, _ in self._wanted),
+            self._hints() if complete and not problems else [],
             time.monotonic() - self._started,
         )
+
+    def _hints(self) -> list[str]:
+        """What to list next, for whoever judges one port on all cases."""
+        own = [judge.target for judge in self.judges.values() if not judge.target.rung]
+        if self.partial or len(own) != 1:
+            return []
+        return [hint.text for hint in hints(own[0].capabilities, self.cases)]
 
     def _kept(self, target: str, case: Case) -> dict[DType, Verdict] | None:
         """The verdicts of an earlier run, if all dtypes have one."""
@@ -193,6 +202,8 @@ class Session:
             ]
             if case.timing is None or not passed:
                 continue
+            from conformance.bench.short_race import short_race  # here, since few cases are timed
+
             timings, wrong = short_race(passed, case, trace)
             found += timings
             for name, verdict in wrong.items():

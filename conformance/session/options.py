@@ -12,7 +12,6 @@ from typing import Literal
 
 from conformance.ground.places import BUILD, IN_CLONE, from_here
 from conformance.ground.terminal import names, path, text
-from conformance.suite import fresh
 
 LONGEST = 40  # of a value that is repeated to the user
 
@@ -82,6 +81,8 @@ def add(option: Callable[..., object]) -> None:
 
 def seed(value: str) -> int | Literal["none"]:
     """A number that a random case is drawn from, or "none"."""
+    from conformance.suite import fresh  # here, since few runs are given one
+
     if value == "none":
         return "none"
     if not re.fullmatch(r"\d{1,18}", value, re.ASCII) or int(value) >= fresh.SEEDS:

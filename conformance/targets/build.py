@@ -3,26 +3,25 @@
 import fcntl
 import hashlib
 import json
-import os
 import shutil
 import subprocess
-import sys
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from conformance.ground.live import Task
-from conformance.ground.places import BUILD, CONTRACT, IN_CLONE, PORTS, ROOT, writing_build
-from conformance.process import sandbox
+from conformance.ground.live import LIVE, Task
+from conformance.ground.places import writing_build
+from conformance.ground.terminal import progress
 from conformance.process.tree import Tree
-from conformance.targets import placeholders
+from conformance.targets import launch, placeholders
 from conformance.targets.manifest import Port, Target
 from reference.files import write_atomically
 
-HEADER = CONTRACT / "backprop.h"
 TESTS = "tests"  # the folder in a port's that holds the project's own tests of it
 DETECT_LIMIT_S = 60
+LONGEST_COMMAND = 40  # characters of one that are shown
 LATENCY_LIMIT_S = 120
 BUILD_LIMIT_S = 900
 STAMP = "built.json"  # in a build folder: what was built there
@@ -72,9 +71,8 @@ def prepare(port: Port) -> list[Ready | NotReady]:
 def _prepared(port: Port) -> list[Ready | NotReady]:
     toolchain = detect_toolchain(port)
     if not toolchain.ok:
-        reason = f"{port.manifest.language} is not here: {port.manifest.toolchain.install}"
-        lack: Lack = "packages" if port.manifest.kind == "python" else "toolchain"
-        return [NotReady(target, reason, lack) for target in port.targets()]
+        kind: Lack = "packages" if port.manifest.kind == "python" else "toolchain"
+        return [NotReady(target, lack(port, toolchain), kind) for target in port.targets()]
     found: list[Ready | NotReady] = []
     devices: dict[str, Outcome] = {}  # looked for once, not for each rung again
     for target in port.targets():
@@ -97,19 +95,31 @@ def _prepared(port: Port) -> list[Ready | NotReady]:
 
 def detect_toolchain(port: Port) -> Outcome:
     """Is what builds and runs the port here? The text is its version."""
-    return run_short(_fill(Target(port), port.manifest.toolchain.detect), port, DETECT_LIMIT_S)
+    return run_short(
+        launch.fill(Target(port), port.manifest.toolchain.detect), port, DETECT_LIMIT_S
+    )
+
+
+def lack(port: Port, toolchain: Outcome) -> str:
+    """What was tried in vain to find a port's toolchain, what that said, and what installs it."""
+    tried = " ".join(placeholders.named(word) for word in port.manifest.toolchain.detect)
+    if len(tried) > LONGEST_COMMAND:
+        tried = f"{tried[:LONGEST_COMMAND]} ..."
+    said = f"{tried}: {toolchain.text.splitlines()[-1]}"
+    install = port.manifest.toolchain.install
+    return f"{said}; install: {install}" if install else said
 
 
 def detect_device(target: Target) -> Outcome:
     """Is a target's device here? The text names it, or says what is missing."""
     if target.device is None:
         return Outcome(True, "cpu")
-    return run_short(_fill(target, target.device.detect), target.port, DETECT_LIMIT_S)
+    return run_short(launch.fill(target, target.device.detect), target.port, DETECT_LIMIT_S)
 
 
 def measure_limit(target: Target, limit: list[str]) -> Outcome:
     """Run a target's program that says how fast it could be; the text is what it says."""
-    return run_short(_fill(target, limit), target.port, LATENCY_LIMIT_S)
+    return run_short(launch.fill(target, limit), target.port, LATENCY_LIMIT_S)
 
 
 def build(target: Target, toolchain: str) -> Outcome:
@@ -118,8 +128,8 @@ def build(target: Target, toolchain: str) -> Outcome:
     The text of a success is what the last command printed first, if anything. Raises UserError
     where the harness may not write.
     """
-    port, folder = target.port, build_folder(target)
-    commands = [_fill(target, command) for command in _commands(target)]
+    port, folder = target.port, launch.build_folder(target)
+    commands = [launch.fill(target, command) for command in launch.build_commands(target)]
     key = _key(port, commands, toolchain)
     with writing_build():
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -130,15 +140,36 @@ def build(target: Target, toolchain: str) -> Outcome:
             if folder.exists():
                 shutil.rmtree(folder)
             folder.mkdir()
-            outcome = Outcome(True, "")
-            with Task("building", target.name):
-                for command in commands:
-                    outcome = run_short(command, port, BUILD_LIMIT_S)
-                    if not outcome.ok:
-                        return outcome
+            outcome = _run_all(commands, target)
+            if not outcome.ok:
+                return outcome
             made = sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
             kept = {"key": key, "said": outcome.text, "outputs": _hashes(folder, made)}
             write_atomically(folder / STAMP, json.dumps(kept, indent=1))
+    return outcome
+
+
+def _ready(target: Target, toolchain: str, driver: str | None) -> Ready:
+    commands = [" ".join(command) for command in launch.build_commands(target)]
+    start, env = launch.command(target), launch.variables(target)
+    return Ready(target, start, env, toolchain, commands, driver)
+
+
+def _run_all(commands: list[list[str]], target: Target) -> Outcome:
+    """Build, and say so; the outcome is that of the last command, or of the first that failed."""
+    outcome = Outcome(True, "")
+    if not commands:
+        return outcome
+    LIVE.note(f"building {target.name}")
+    started = time.monotonic()
+    with Task("building", target.name):
+        for command in commands:
+            outcome = run_short(command, target.port, BUILD_LIMIT_S)
+            if not outcome.ok:
+                break
+    done = "built" if outcome.ok else "could not build"
+    seconds = time.monotonic() - started
+    progress(f"{done} {target.name} in {seconds:.{0 if seconds >= 9.95 else 1}f} s")
     return outcome
 
 
@@ -162,21 +193,14 @@ def _hashes(folder: Path, names: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def build_folder(target: Target) -> Path:
-    """Where a target builds: by its name, and by its place too where that is outside ports/."""
-    port = target.port
-    name = f"{port.name}.{target.rung.name}" if target.rung else port.name
-    if port.folder.parent != PORTS:
-        name += f"-{hashlib.sha256(str(port.folder).encode()).hexdigest()[:8]}"
-    return BUILD / "ports" / name
-
-
 def run_short(command: list[str], port: Port, limit_s: float) -> Outcome:
     """Run a command in the port's folder; no mistake in it raises, and it leaves no process."""
     try:
-        tree = Tree(command, str(port.folder), environment(), own_session=False)
+        tree = Tree(command, str(port.folder), launch.environment(), own_session=False)
+    except FileNotFoundError:
+        return Outcome(False, "not found")
     except (OSError, ValueError) as error:
-        return Outcome(False, f"{command[0]}: {error}")
+        return Outcome(False, str(error))
     try:
         code, *said = tree.finish(limit_s)
     except subprocess.TimeoutExpired:
@@ -189,58 +213,11 @@ def run_short(command: list[str], port: Port, limit_s: float) -> Outcome:
     return Outcome(False, err or out or f"{' '.join(command)} ended with {code}")
 
 
-def environment() -> dict[str, str]:
-    """This process's environment, with what ports rely on."""
-    # Where the harness is installed, its interpreter finds it, and no other should be made to.
-    path = {"PYTHONPATH": str(ROOT)} if IN_CLONE else {}
-    return {
-        **os.environ,
-        **path,
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "NUMBA_CACHE_DIR": str(BUILD / "numba"),
-    }
-
-
-def _ready(target: Target, toolchain: str, driver: str | None) -> Ready:
-    port, run = target.port, target.port.manifest.run
-    worker = [sys.executable, "-m", "conformance.wire.worker"]
-    emulation, rung = target.emulation, target.rung
-    library = (emulation and emulation.library) or (rung and rung.library) or run.library
-    module = (rung and rung.module) or run.module
-    if library is not None:
-        command = [*worker, "c-abi", str(port.folder / _fill(target, [library])[0])]
-    elif module is not None:
-        command = [*worker, "python", str(port.folder / _fill(target, [module])[0])]
-    else:
-        command = _fill(target, run.command or [])
-    added = run.env | (emulation.env if emulation else {}) | (rung.env if rung else {})
-    env = sandbox.visible(environment()) | {
-        key: _fill(target, [value])[0] for key, value in added.items()
-    }
-    commands = [" ".join(command) for command in _commands(target)]
-    return Ready(target, command, env, toolchain, commands, driver)
-
-
-def _commands(target: Target) -> list[list[str]]:
-    return target.rung.build if target.rung else target.port.manifest.build.commands
-
-
-def _fill(target: Target, words: list[str]) -> list[str]:
-    """Replace the placeholders that a manifest may use."""
-    values = {
-        "port": str(target.port.folder),
-        "build": str(build_folder(target)),
-        "include": str(HEADER.parent),
-        "python": sys.executable,
-    }
-    return [placeholders.fill(word, values) for word in words]
-
-
 def _key(port: Port, commands: list[list[str]], toolchain: str) -> str:
     """Changes whenever a build could come out differently."""
     files = files_sha256(port.folder, documents=True)
     digest = hashlib.sha256(json.dumps([commands, toolchain, files]).encode())
-    digest.update(HEADER.read_bytes())
+    digest.update(launch.HEADER.read_bytes())
     return digest.hexdigest()
 
 

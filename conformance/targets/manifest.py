@@ -34,10 +34,13 @@ class PortError(UserError):
 
 
 class Toolchain(Strict):
-    """`detect` succeeds where the toolchain is and prints its version; `install` gets it."""
+    """`detect` succeeds where the toolchain is and prints its version.
+
+    `install` is the command that gets it, or what to do: it is shown where `detect` fails.
+    """
 
     detect: Command
-    install: str = Field(min_length=1)
+    install: str | None = Field(default=None, min_length=1)
 
 
 class Build(Strict):
@@ -83,10 +86,17 @@ class Rung(Strict):
 
 
 class Launch(Strict):
-    """The table [run]: what to start; which key is needed depends on the port's kind."""
+    """The table [run]: what to start; which key is needed depends on the port's kind.
+
+    `interpreter` is of kind python: the Python of an environment of the port's own, as in
+    "{build}/venv/bin/python". It needs NumPy and what the port imports, and nothing of the
+    harness's. A path is seen from the port's folder; a bare name is looked up in PATH. Without it,
+    the port runs in the harness's own Python.
+    """
 
     library: Filled | None = None
     module: Filled | None = None
+    interpreter: Filled | None = None
     command: Command | None = None
     env: dict[str, Filled] = {}
     time_limit_s: float = Field(default=60.0, gt=0, le=3600)
@@ -118,6 +128,12 @@ class Manifest(Strict):
     run: Launch
     known_failure: list[KnownFailure] = []
     rung: list[Rung] = []
+
+    @model_validator(mode="after")
+    def _interpreter_of_python(self) -> Self:
+        if self.run.interpreter is not None and self.kind != "python":
+            raise ValueError(f"kind {self.kind!r} has no use for run.interpreter")
+        return self
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

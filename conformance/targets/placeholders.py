@@ -23,6 +23,11 @@ def check(text: str) -> str:
     return text
 
 
+def named(text: str) -> str:
+    """The text as a person reads it: without the braces."""
+    return IS_ONE.sub(lambda found: found[1], text)
+
+
 def fill(text: str, values: Mapping[str, str]) -> str:
     """The text with a value for each placeholder; all other braces stay."""
     return IS_ONE.sub(lambda found: values[found[1]], text)

@@ -15,9 +15,8 @@ from conformance.verdict.diagnosis import Answer, Checked, line_of, probable_bug
 from conformance.verdict.divergence import element, explain, one_line
 from conformance.verdict.verdict import Divergence, Drift, Verdict, finite
 from conformance.wire.client import Client
-from conformance.wire.requests import Failure, Unsupported
+from conformance.wire.requests import Failure, Unsupported, function_of
 from reference.cases.case import Case
-from reference.golden.accuracy import correct
 from reference.golden.checks import PredictCheck, RunCheck
 from reference.golden.start import Start
 
@@ -138,10 +137,11 @@ class Judge:
             ask(client, trace, self.target.max_iterations, again)
             return same_again(verdict, answer, again)
         except Trouble as trouble:
+            reason = f"{self._asked()}{trouble.reason}" if started else trouble.reason
             if self._channel is not None:
                 self._channel.kill()
             self.close()
-            verdict = self._verdict(trace, trouble.status, trouble.reason)
+            verdict = self._verdict(trace, trouble.status, reason)
         except Unsupported as reason:
             if started and self.target.may_decline:
                 verdict = self._verdict(trace, Status.SKIP, str(reason))
@@ -152,10 +152,26 @@ class Judge:
         if not started:
             # It would end the same way for every case, after the same wait.
             self.close()
-            hint = "; is each answer flushed?" if verdict.status == Status.TIMEOUT else ""
+            hint = f"; {self._hint()}" if verdict.status == Status.TIMEOUT else ""
             self._hopeless = verdict.but(reason=f"on start: {verdict.reason}{hint}")
             return self._hopeless
         return self._with_earlier_answers(verdict, trace, answer)
+
+    def _hint(self) -> str:
+        """What to look at where a port does not greet back."""
+        if self.target.port.manifest.kind == "process":
+            return "is each answer flushed?"
+        return "what does it wait for while it is loaded?"
+
+    def _asked(self) -> str:
+        """What trouble came of, as the begin of a sentence: the function, if it is known."""
+        request = self._client.asked if self._client else {}
+        if "dtype" not in request:
+            return ""
+        kind = self.target.port.manifest.kind
+        if kind == "c-abi":
+            return f"in {function_of(request)}: "
+        return f"in {request['op']}: " if kind == "python" else f"asked for {request['op']}: "
 
     def _of(self, trace: Trace, answer: Answer) -> Verdict:
         return verdict_of(self.target.name, trace, answer)
@@ -184,6 +200,8 @@ def ask(client: Client, trace: Trace, max_iterations: int | None, answer: Answer
 
 def classified(client: Client, trace: Trace) -> int:
     """How many of the held-out samples the port classifies rightly after its whole run."""
+    from reference.golden.accuracy import correct  # here, since few cases ask for it
+
     case, dtype = trace.case, trace.dtype
     last = case.iterations
     [(_, trained)] = client.answer_to(RunCheck(Start(case, dtype), [last]))

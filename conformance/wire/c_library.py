@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from conformance.wire.requests import SETTINGS, Failure, Message, Unsupported
+from conformance.wire.requests import SETTINGS, Failure, Message, Unsupported, function_of
 from reference.algorithm.batches import batch_slice
 from reference.array import Array
 
@@ -51,7 +51,7 @@ class CLibrary:
         states = _unwritten(networks, len(checkpoints), size, like=X)
         errors = _unwritten(networks, len(checkpoints), like=X)
         inputs = [X, y, _flat(state, networks), checkpoints]
-        self._call("train", request, inputs, [states, errors])
+        self._call(request, inputs, [states, errors])
         shapes = [w.shape for w in state]
         return {
             "checkpoints": [
@@ -72,7 +72,7 @@ class CLibrary:
         l, error, delta = (_unwritten(units, like=X) for _ in range(3))
         flat = _flat(state)
         new = _unwritten(flat.size, like=X)
-        self._call("step", request, [X, y, flat], [l, error, delta, new])
+        self._call(request, [X, y, flat], [l, error, delta, new])
         return {
             "l": _split(l, shapes),
             "error": _split(error, shapes),
@@ -83,19 +83,18 @@ class CLibrary:
     def predict(self, X: Array, state: list[Array], request: Message) -> Message:
         """See Adapter."""
         output = _unwritten(len(X), request["layers"][-1], like=X)
-        self._call("predict", request, [X, _flat(state)], [output])
+        self._call(request, [X, _flat(state)], [output])
         return {"output": output}
 
     def initial(self, request: Message) -> Message:
         """See Adapter."""
         shapes = [tuple(shape) for shape in request["shapes"]]
         state = _unwritten(sum(map(math.prod, shapes)), like=np.empty(0, request["dtype"]))
-        self._call("initial", request, [], [state])
+        self._call(request, [], [state])
         return {"weights": _split(state, shapes)}
 
-    def _call(self, name: str, request: Message, inputs: list[Array], outputs: list[Array]) -> None:
-        suffix = {"float64": "f64", "float32": "f32"}[request["dtype"]]
-        function_name = f"backprop_{name}_{suffix}"
+    def _call(self, request: Message, inputs: list[Array], outputs: list[Array]) -> None:
+        name, function_name = request["op"], function_of(request)
         layers = _fenced(np.array(request["layers"], dtype=np.int64))
         inputs = [layers, *map(_fenced, inputs)]
         settings = self.ffi.new("backprop_settings *")
@@ -124,7 +123,9 @@ class CLibrary:
             said = reason or "the port's device is not here"
             raise Unsupported(f"{said} (BACKPROP_NO_DEVICE)")
         said = f": {reason}" if reason else ""
-        raise Failure(f"{function_name} returned status {status}{said}")
+        known = self.ffi.typeof("enum backprop_status").elements
+        name = known.get(status, "which backprop.h does not have")
+        raise Failure(f"{function_name} returned {status} ({name}){said}")
 
     def _value(self, setting: Any) -> Any:
         """A setting as C has it: for a name, the number that the header gives it."""

@@ -5,24 +5,31 @@ else it is GARBAGE. Numbers that are not finite are let through: they FAIL by co
 conformance/contract/PORTING.md describes the protocol.
 """
 
+import contextlib
 import json
+import re
 import reprlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from conformance.ground.statuses import Status
 from conformance.process.channel import Channel, Trouble, printable
-from conformance.wire.requests import Failure, Unsupported
+from conformance.wire.requests import FORMAT, HELLO, Failure, Message, Unsupported, line
 from reference.array import Array
 from reference.golden.checks import Check, Points
 from reference.golden.start import At, Shape, Spec
 
-FORMAT = 1
 # The longest answer that is read, so that a flood cannot fill memory.
 BYTES_PER_NUMBER = 64
 BYTES_BESIDES = 2**16
+# So long may a port do nothing before it greets back; to load a large library is to do something.
+HELLO_S = 10.0
 LONGEST_INTEGER = 400  # digits; no double has more
+
+# What is no list of whole numbers: in a text, as the value of a key, or with many digits.
+DECIMAL_COMMA = re.compile(rb'(?<=[":])\s*-?\d+,\d+|-?\d+,\d{3,}')
 
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 60
@@ -36,10 +43,12 @@ class Client:
         self._channel = channel
         self._limit_s = limit_s
         self._id = 0
+        self._said = b""  # the last answer
+        self.asked: Message = {}  # the last request
 
     def hello(self) -> str:
         """Greet the port; returns the name of the device that it runs on."""
-        answer = self.ask({"op": "hello", "format": FORMAT}, ("format", "device"))
+        answer = self.ask(HELLO, ("format", "device"), idle_s=HELLO_S)
         if not _is_integer(answer["format"], FORMAT):
             raise _garbage(f"speaks format {_short(answer['format'])} of the protocol, not 1")
         if not isinstance(answer["device"], str):
@@ -50,7 +59,8 @@ class Client:
         """What the port gives for a check, by iteration or seed."""
         shape = check.answer()
         answer = self.ask(self.request(check), tuple(shape), check.numbers)
-        parts = {key: self._read(key, answer[key], spec) for key, spec in shape.items()}
+        with _told_of_decimal_commas(self._said):
+            parts = {key: self._read(key, answer[key], spec) for key, spec in shape.items()}
         return check.tensors(parts)
 
     def request(self, check: Check) -> dict[str, Any]:
@@ -75,18 +85,24 @@ class Client:
         return [float(part) for part in found]
 
     def ask(
-        self, request: dict[str, Any], keys: tuple[str, ...], numbers: int = 0
+        self,
+        request: dict[str, Any],
+        keys: tuple[str, ...],
+        numbers: int = 0,
+        idle_s: float | None = None,
     ) -> dict[str, Any]:
         """The answer to a request: an object with just these keys and the right id."""
-        request = {"id": self._id, **request}
+        number = self._id
         self._id += 1
         max_bytes = BYTES_PER_NUMBER * numbers + BYTES_BESIDES
-        line = self._channel.ask(json.dumps(request).encode() + b"\n", self._limit_s, max_bytes)
-        answer = _parse(line)
+        self.asked = request
+        self._said = self._channel.ask(line(number, request), self._limit_s, max_bytes, idle_s)
+        with _told_of_decimal_commas(self._said):
+            answer = _parse(self._said)
         if not isinstance(answer, dict) or "id" not in answer:
             raise _garbage(f"answer is not an object with an id: {_short(answer)}")
-        if not _is_integer(answer["id"], request["id"]):
-            raise _garbage(f"answer has id {_short(answer['id'])}, not {request['id']}")
+        if not _is_integer(answer["id"], number):
+            raise _garbage(f"answer has id {_short(answer['id'])}, not {number}")
         for key, kind in (("unsupported", Unsupported), ("failure", Failure)):
             if set(answer) == {"id", key} and isinstance(answer[key], str):
                 raise kind(printable(answer[key]))
@@ -113,6 +129,19 @@ class Client:
             )
         fields = spec.fields.items()
         return {key: self._read(f"{key} at {where}", value[key], part) for key, part in fields}
+
+
+@contextlib.contextmanager
+def _told_of_decimal_commas(line: bytes) -> Iterator[None]:
+    """Around reading an answer: if it cannot be read, decimal commas in it may be why."""
+    try:
+        yield
+    except Trouble as trouble:
+        if b"." in line or (found := DECIMAL_COMMA.search(line)) is None:
+            raise
+        number = found[0].strip().decode()
+        hint = f"it writes {number} with a decimal comma, and JSON has decimal points"
+        raise _garbage(f"{trouble.reason}; {hint}: is that the locale?") from trouble
 
 
 def _parse(line: bytes) -> Any:

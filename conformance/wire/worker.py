@@ -24,10 +24,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from conformance.wire.c_library import CLibrary
-from conformance.wire.requests import SETTINGS, Failure, Message, Unsupported
+from conformance.wire.requests import FORMAT, SETTINGS, Failure, Message, Unsupported
 from reference.array import Array
-
-FORMAT = 1
 
 
 class Adapter(Protocol):

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from types import CodeType
 
 from conformance.ground.places import BUILD, PORTS
-from conformance.targets import build
+from conformance.targets import build, launch
 from conformance.targets.manifest import Build, Port, Target, load
 
 TOOL, VERSION = "universalmutator", "1.14.1"
@@ -119,7 +119,7 @@ def fingerprint(mutant: Mutant, port: Port) -> str | None:
         return python_fingerprint(mutant.text)
     if not build.build(Target(port), "").ok:
         return None
-    folder = build.build_folder(Target(port))
+    folder = launch.build_folder(Target(port))
     objects = sorted(folder.glob("*.o")) or [folder / "libbackprop.so"]
     return hashlib.sha256(b"".join(path.read_bytes() for path in objects)).hexdigest()
 

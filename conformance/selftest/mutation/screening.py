@@ -27,7 +27,7 @@ from conformance.process.channel import Channel, Trouble
 from conformance.selftest.mutation.mutants import FOLDER
 from conformance.suite import traces
 from conformance.suite.compare import compare
-from conformance.targets import build
+from conformance.targets import build, launch
 from conformance.targets.manifest import Port, Target, load
 from conformance.verdict.diagnosis import Answer
 from conformance.verdict.judge import Judge, ask
@@ -77,7 +77,9 @@ class Inside(Channel):
     def __init__(self, adapter: worker.Adapter) -> None:
         self._adapter = adapter
 
-    def ask(self, request: bytes, limit_s: float, max_bytes: int) -> bytes:
+    def ask(
+        self, request: bytes, limit_s: float, max_bytes: int, idle_s: float | None = None
+    ) -> bytes:
         """See Channel; the process is ended if that takes over `limit_s` seconds."""
         signal.setitimer(signal.ITIMER_REAL, limit_s)
         question = json.loads(request)
@@ -140,7 +142,7 @@ def _load(port: Port) -> worker.Adapter:
     if port.manifest.run.library:
         library = copy.copy(contract())
         library.library = library.ffi.dlopen(
-            str(build.build_folder(Target(port)) / "libbackprop.so")
+            str(launch.build_folder(Target(port)) / "libbackprop.so")
         )
         return library
     config = importlib.import_module("numba").config

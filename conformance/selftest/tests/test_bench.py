@@ -277,7 +277,10 @@ def test_what_is_not_here_and_what_does_not_build(
     absent = make_port("absent", manifest=manifest.replace('"nothing"', '"apt-get install it"'))
     broken = patched_c("broken", ("static real sigmoid(real x) {", "static rael sigmoid(x) {"))
     bench, rows = timed(absent, broken)
-    assert bench.left_out[-1].reason == "Python, scripted is not here: apt-get install it"
+    assert (
+        bench.left_out[-1].reason
+        == "no-such-compiler --version: not found; install: apt-get install it"
+    )
     assert rows["broken", "float64"].status == "FAIL"
     assert "does not build" in rows["broken", "float64"].reason
 

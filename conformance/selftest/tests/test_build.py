@@ -18,7 +18,7 @@ from conformance.selftest.tests.conftest import (
     copied,
 )
 from conformance.selftest.tests.test_reproducible import NAMES
-from conformance.targets import build
+from conformance.targets import build, launch
 from conformance.targets.manifest import Target, load
 
 
@@ -40,7 +40,7 @@ def test_an_output_that_is_gone_or_changed_is_built_again(
 ) -> None:
     folder = patched_c("mine")
     assert conformance(folder).statuses("mine") == {"PASS"}
-    library = build.build_folder(Target(load(folder))) / "libbackprop.so"
+    library = launch.build_folder(Target(load(folder))) / "libbackprop.so"
     before = library.read_bytes()
     spoil(library)
     assert conformance(folder).statuses("mine") == {"PASS"}
@@ -55,7 +55,7 @@ def test_nothing_is_built_again_for_what_a_run_adds(
     commands = [["sh", "-c", f"echo >> {log}; echo > $1/made", "sh", "{build}"]]
     manifest = MANIFEST.replace("[run]", f"[build]\ncommands = {commands}\n[run]")
     port = make_port("mine", manifest=manifest)
-    folder = build.build_folder(Target(load(port)))
+    folder = launch.build_folder(Target(load(port)))
     for _ in range(2):
         assert conformance(port).statuses("mine") == {"PASS"}
         (folder / "cache").write_text("of a run")

@@ -70,6 +70,7 @@ def test_each_variable_is_told_where_it_is_used_and_used_where_it_is_told() -> N
         ("conformance COLOUR=1", "there is no variable COLOUR; make help lists all"),
         ("teeth PORT=c", "make teeth does not use PORT; it uses no variable"),
         ("PORT=c", "make help does not use PORT; it uses no variable"),
+        ("ask", "PORT is missing, as in: make ask PORT=mine"),
         ("merge PORT=c", "make merge does not use PORT; it uses FILES, RESULTS"),
     ],
 )
@@ -85,6 +86,18 @@ def test_a_variable_that_changes_nothing_is_refused_before_anything_is_done(
     assert done.stderr.splitlines()[0] == f"make: {says}"
     assert not done.stdout
     assert not (tmp_path / ".venv").exists()
+
+
+@pytest.mark.parametrize("value", ["", "none", "no", "1"])
+def test_timing_can_be_left_out_and_nothing_else(value: str) -> None:
+    done = shell(f"make -n conformance TIMING={value}")
+    if value in ("", "none"):
+        assert done.returncode == 0
+        assert ("--no-timing" in done.stdout) == (value == "none")
+    else:
+        assert done.returncode == 2
+        assert f"TIMING={value} means nothing: TIMING=none judges and times nothing" in done.stderr
+        assert not done.stdout
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ class Scripted:
     def __init__(self, *lines: bytes) -> None:
         self.lines = iter(lines)
 
-    def ask(self, request: bytes, limit_s: float, max_bytes: int) -> bytes:
+    def ask(self, request: bytes, limit_s: float, max_bytes: int, idle_s: float | None) -> bytes:
         json.loads(request)
         return next(self.lines)
 

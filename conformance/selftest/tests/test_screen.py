@@ -313,6 +313,7 @@ def test_nothing_comes_after_the_screen(
     assert done.stdout.count("reproduce: make conformance PORT=") == 1
     assert "┃" not in done.stdout
     assert len(done.stdout.splitlines()) < 20
+    assert "reproduce" not in done.stderr
     for word in ("passed in", "failed in", "FAILED", "[100%]", "short test summary", "===="):
         assert word not in done.stdout + done.stderr
 

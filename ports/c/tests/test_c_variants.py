@@ -95,7 +95,7 @@ def test_the_first_divergence_is_the_wrong_line(
                 "return BACKPROP_OK;\n}\n\n/* An ensemble,",
                 "return 3;\n}\n\n/* An ensemble,",
             ),
-            "returned status 3",
+            "returned 3 (BACKPROP_NO_MEMORY)",
         ),
         (
             (
@@ -104,7 +104,7 @@ def test_the_first_divergence_is_the_wrong_line(
                 'const char *backprop_reason(void) { return "it rains"; }\n'
                 "#endif\n\n/* An ensemble,",
             ),
-            "returned status 4: it rains",
+            "returned 4 (BACKPROP_FAILED): it rains",
         ),
         (
             ("int64_t iteration = 0;", "int64_t iteration = 0; ((real *)state)[0] = 0;"),
