@@ -1,5 +1,5 @@
-# Variables, taken from the command line of make and not from the environment; README.md says what
-# each does. A target's line of help names those that it uses, and .ci/variables holds them to it.
+# Variables, taken from the command line of make and not from the environment; conformance/README.md
+# says what each does. A target's line of help names those that it uses, and .ci/variables holds them to it.
 PORT     :=
 CASES    :=
 REQUIRE  :=
@@ -18,6 +18,7 @@ FILES    :=
 BENCH    :=
 PYTHONS  :=
 REPORT   :=
+BUNDLE   :=
 SECONDS  := 60
 
 PYTHON   ?= python3
@@ -37,22 +38,23 @@ $(error TIMING=$(TIMING) means nothing: TIMING=none judges and times nothing, an
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help conformance ask report merge bench new-port test lint teeth fuzz mutation golden golden-check ports lock format versions clean
+.PHONY: help conformance ask report merge bench new-port test lint teeth sweep sweep-check fuzz mutation golden golden-check ports lock format versions clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
 
-conformance: .venv/installed ## judge the ports, then time those that pass; PORT= CASES= REQUIRE= RESULTS= JUNIT= SEED= SHARD= RESUME= TIMING=none VERBOSE=
+conformance: .venv/installed ## judge the ports, then time those that pass; PORT= CASES= REQUIRE= RESULTS= JUNIT= SEED= SHARD= RESUME= TIMING=none VERBOSE= BUNDLE=
 	@$(BIN)/python -m conformance check $(call option,PORT) $(call option,CASES,--cases) \
 	    $(call option,REQUIRE,--require) $(call option,RESULTS,--results) $(call option,JUNIT,--junit) \
 	    $(call option,SEED,--seed) $(call option,SHARD,--shard) $(if $(filter-out 0,$(RESUME)),--resume) \
-	    $(if $(TIMING),--no-timing) $(if $(filter-out 0,$(VERBOSE)),--verbose)
+	    $(if $(TIMING),--no-timing) $(if $(filter-out 0,$(VERBOSE)),--verbose) \
+	    $(call option,BUNDLE,--bundle)
 
 ask: .venv/installed ## print what a port is asked, or start it with that; CASES= RUN=1; needs PORT=mine
 	@$(BIN)/python -m conformance ask $(call option,PORT) $(call option,CASES,--cases) \
 	    $(if $(filter-out 0,$(RUN)),--run)
 
-report: .venv/installed ## the results as a page to look at, a summary and badges; RESULTS= BENCH= REPORT=
+report: .venv/reported ## the results as a page to look at, a summary and badges; RESULTS= BENCH= REPORT=
 	@$(BIN)/python -m conformance report $(call option,RESULTS) $(call option,BENCH,--bench) \
 	    $(call option,REPORT,--folder)
 
@@ -62,7 +64,7 @@ merge: .venv/installed ## join results files of several machines into one table;
 new-port: .venv/installed ## a folder to begin a port with; needs NAME=zig KIND=c-abi|python|process
 	@$(BIN)/python -m conformance new-port "$(if $(findstring /,$(NAME)),,ports/)$$NAME" "$$KIND"
 
-bench: .venv/installed ## time ports on networks of three sizes, as far as they are right; PORT= WORKLOAD= RESULTS=
+bench: .venv/reported ## time ports on networks of three sizes, as far as they are right; PORT= WORKLOAD= RESULTS=
 	@$(BIN)/python -m conformance bench $(call option,PORT) $(call option,WORKLOAD,--workload) \
 	    $(call option,RESULTS,--results)
 
@@ -71,7 +73,7 @@ test: lint ## the project's own tests, after lint
 	@# Alone, since JAX has threads, and other tests fork. Without JAX, nothing is run: status 5.
 	$(BIN)/python -m pytest -q -n auto conformance/selftest/tests/reference/test_autodiff.py || [ $$? -eq 5 ]
 
-lint: .venv/installed ## lint, types and formats of all sources
+lint: .venv/tested ## lint, types and formats of all sources
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
@@ -82,11 +84,18 @@ lint: .venv/installed ## lint, types and formats of all sources
 teeth: .venv/installed ## measure that every known bug is caught and no correct variant is
 	@$(BIN)/python -m conformance teeth
 
-fuzz: ## fuzz native ports with valid and invalid requests; PORT= (default c general cpp; also cuda d fortran rust simd tiled) SECONDS= for each
-	@set -e; for port in $(or $(PORT),c general cpp); do \
-	    PYTHON="$(PYTHON)" sh conformance/selftest/fuzz/fuzz.sh "$$port" "$(SECONDS)" build/fuzz; done
+sweep: .venv/tested ## run long tests, and stamp those that pass; NAME= (default all)
+	@$(BIN)/python -m conformance.selftest.sweeps run $(if $(NAME),"$$NAME")
 
-mutation: .venv/installed ## measure that no line of two ports can be changed unseen; takes an hour or more
+sweep-check: .venv/installed ## demand that no input of a long test has changed since it passed
+	@$(BIN)/python -m conformance.selftest.sweeps check
+
+fuzz: ## fuzz native ports with valid and invalid requests; PORT= (default cpp c general; also cuda d fortran rust simd tiled) SECONDS= for each
+	@# Two at a time, since a fuzzer has one thread; C++ takes longest to compile.
+	@printf '%s\n' $(or $(PORT),cpp c general) | PYTHON="$(PYTHON)" xargs -P2 -I@ \
+	    sh conformance/selftest/fuzz/fuzz.sh @ "$(SECONDS)" build/fuzz
+
+mutation: .venv/tested ## measure that no line of two ports can be changed unseen; takes an hour or more
 	@$(BIN)/python -m conformance.selftest.mutation
 
 golden: .venv/installed ## derive golden files again and write them: all, or those of CASES=
@@ -98,28 +107,23 @@ golden-check: .venv/installed ## derive golden files again and demand the same v
 ports: .venv/installed ## what is here, what is missing, and the command that installs it; PORT=
 	@$(BIN)/python -m conformance ports $(call option,PORT)
 
-format: .venv/installed ## format all sources
+format: .venv/tested ## format all sources
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 	$(BIN)/clang-format -i $$(git ls-files '*.c' '*.h' '*.cpp' '*.hpp' '*.cu' '*.cuh')
 
-lock: .venv/installed ## resolve pyproject.toml again into requirements.lock
-	@$(PYTHON) -m venv build/uv && build/uv/bin/pip install --quiet uv
-	@build/uv/bin/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 \
-	    --generate-hashes --quiet --custom-compile-command "make lock" -o requirements.lock
+lock: .venv/installed ## resolve pyproject.toml again into the lock files
+	@$(BIN)/python .ci/lock
 
 versions: .venv/installed ## judge with the oldest and newest allowed packages, on each Python that is here, or PYTHONS=
-	@$(PYTHON) -m venv build/uv && build/uv/bin/pip install --quiet uv
 	@.ci/versions
 
 clean: ## delete what was built, and the virtual environment
 	rm -rf build .venv
 
+# What is installed: for a run, for a page or a plot besides, for the tests besides.
 .venv/installed: requirements.lock
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-	    || { echo "error: $(PYTHON) is older than 3.11; name another with PYTHON=" >&2; exit 2; }
-	@echo "making .venv from requirements.lock (once, about a minute)"
-	@$(PYTHON) -m venv .venv || { echo "error: $(PYTHON) cannot make a virtual environment:" \
-	    "apt-get install python3-venv" >&2; exit 2; }
-	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	@touch $@
+.venv/reported: requirements-report.lock .venv/installed
+.venv/tested: requirements-test.lock .venv/reported
+.venv/installed .venv/reported .venv/tested:
+	@$(PYTHON) .ci/environment $@ $<

@@ -2,7 +2,7 @@
 
 The rooms, lower ones first; none imports one above it:
 
-    ground/  contract/          what every room stands on; what a port author reads
+    ground/  contract/          what every room uses; what a port author reads
     process/                    starts, watches and ends programs
     targets/  wire/  suite/     ports that can run; questions and answers; what is expected
     verdict/                    right or wrong, and why
@@ -12,3 +12,5 @@ The rooms, lower ones first; none imports one above it:
     selftest/                   the suite tested
     command_line, conftest      what a user types
 """
+
+__version__ = "0.2.0"  # in the wheel, in --version and in results

@@ -1,7 +1,9 @@
-"""`python -m conformance`: a ^C is one word, even while the rest is loaded, for a second."""
+"""`python -m conformance`: a ^C ends it with one word, even during the second of loading."""
 
 import os
 import sys
+
+from conformance.ground import system
 
 # Else pydantic asks every installed package whether it has a plugin.
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
@@ -9,6 +11,9 @@ os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 def main() -> int:
     """Run one command; its status."""
+    if (said := system.refusal()) is not None:
+        print(f"error: {said}", file=sys.stderr)
+        return 2
     try:
         from conformance import command_line
         from reference.files import replace_unprintable

@@ -3,7 +3,10 @@
 import argparse
 import os
 import sys
+from importlib import import_module
+from types import ModuleType
 
+from conformance import __version__
 from conformance.ground.places import BUILD, CASES, IN_CLONE, NAME, from_here
 from conformance.ground.statuses import Status
 from conformance.ground.terminal import Joined, OptionError, Parser, path, paths, text
@@ -31,6 +34,7 @@ def main() -> int:
 def parser() -> Parser:
     """All commands; the options of each are below."""
     found = Parser(prog="python -m conformance" if IN_CLONE else NAME, description=__doc__)
+    found.add_argument("--version", action="version", version=f"{NAME} {__version__}")
     commands = found.add_subparsers(required=True, metavar="COMMAND")
     for name, fill, told in (
         ("check", _check, "judge ports, then time those that pass"),
@@ -63,9 +67,7 @@ def _check(parser: Parser) -> None:
 
     _add_ports(parser)
     options.add(parser.add_argument)
-    parser.add_argument(
-        "-v", "--verbose", action="store_true", help="all verdicts and times besides"
-    )
+    parser.add_argument("-v", "--verbose", action="store_true", help="print all verdicts and times")
     parser.add_argument("--junit", type=path, metavar="FILE", help="a JUnit report besides")
     parser.set_defaults(run=check_ports)
 
@@ -218,26 +220,29 @@ def merge_files(arguments: argparse.Namespace) -> int:
 
 def bench(arguments: argparse.Namespace) -> int:
     """Time ports; 1 if one was wrong, or none was timed."""
-    from conformance.bench import command
-
-    return command.main(arguments)
+    return int(_with_plots("conformance.bench.command").main(arguments))
 
 
 def compare_files(arguments: argparse.Namespace) -> None:
     """Compare the times of several machines."""
-    from conformance.bench import command
-
-    command.compare(arguments)
+    _with_plots("conformance.bench.command").compare(arguments)
 
 
 def write_report(arguments: argparse.Namespace) -> None:
-    """Write the page, unless what it is made with is not here."""
+    """Write the page."""
+    _with_plots("conformance.page.command").main(arguments)
+
+
+def _with_plots(module: str) -> ModuleType:
+    """A module that draws. Raises OptionError, before any work is done, if a package is missing.
+
+    It is loaded here, since the other commands can spare what it needs.
+    """
     try:
-        from conformance.page import command
+        return import_module(module)
     except ModuleNotFoundError as error:
-        wanted = "make .venv" if IN_CLONE else f"pip install '{NAME}[report]'"
-        raise OptionError(f"report: {error.name} is missing: {wanted}") from error
-    command.main(arguments)
+        install = "make .venv/reported" if IN_CLONE else f"pip install {NAME}"
+        raise OptionError(f"{error.name} is not installed; install it: {install}") from error
 
 
 def new_port(arguments: argparse.Namespace) -> None:

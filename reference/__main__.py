@@ -1,4 +1,4 @@
-"""`python -m reference`: a ^C is one word, even while the rest is loaded, for a second."""
+"""`python -m reference`: a ^C ends it with one word, even during the second of loading."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""`python -m reference`: train a case, or derive golden data. Reached by `make golden`, too."""
+"""`python -m reference`: train a case, or derive golden data (`make golden`)."""
 
 import argparse
 import json
@@ -20,7 +20,7 @@ from reference.arithmetic.float import FLOAT
 from reference.array import Array
 from reference.cases.case import Case, CaseError, load, load_all
 from reference.cases.tables import DType
-from reference.errors import UserError
+from reference.errors import Parser, UserError
 from reference.golden import checksums, derive
 from reference.golden.checks import KEYS, RunCheck
 from reference.golden.parallel import in_parallel
@@ -37,11 +37,11 @@ CASES = Path("conformance/suite/cases")
 
 def main() -> int:
     """Run one command; a user's mistake ends in one sentence on stderr and status 2."""
-    parser = argparse.ArgumentParser(prog="python -m reference", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
+    parser = Parser(prog="python -m reference", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     train = commands.add_parser("train", help="run a case and print its errors")
-    train.add_argument("case", type=Path, metavar="CASE.toml")
+    train.add_argument("case", type=path, metavar="CASE.toml")
     train.add_argument(
         "--arithmetic",
         choices=ARITHMETICS,
@@ -51,7 +51,7 @@ def main() -> int:
     train.add_argument("--json", action="store_true", help="print one JSON object instead")
 
     made = commands.add_parser("golden", help="derive golden files")
-    made.add_argument("cases", type=Path, nargs="?", default=CASES, help=f"default: {CASES}")
+    made.add_argument("cases", type=path, nargs="?", default=CASES, help=f"default: {CASES}")
     made.add_argument(
         "--check",
         action="store_true",
@@ -73,13 +73,20 @@ def main() -> int:
         return 130
 
 
+def path(value: str) -> Path:
+    """The path of a file or folder; an empty one would be the working folder."""
+    if not value.strip():
+        raise argparse.ArgumentTypeError("is empty; leave it out, or name a file or folder")
+    return Path(value)
+
+
 def run_train(path: Path, arithmetic: str, as_json: bool) -> int:
     """Train one case and print the error at each checkpoint."""
     case = load(path)
     checkpoints = []
     for n, error, syn in trace(case, arithmetic):
         if not all(np.isfinite(w).all() for w in syn):
-            raise CaseError(f"{path}: the weights are not finite any more at iteration {n}")
+            raise CaseError(f"{path}: the weights are no longer finite at iteration {n}")
         if as_json:
             weights = [w.tolist() for w in syn]
             checkpoints.append({"iteration": n, "error": error.tolist(), "weights": weights})
@@ -96,8 +103,8 @@ def run_train(path: Path, arithmetic: str, as_json: bool) -> int:
 def trace(case: Case, name: str) -> Iterator[tuple[int, Array, list[Array]]]:
     """(iteration, error, weights) at each checkpoint, as doubles, in the arithmetic of this name.
 
-    The error is a number, or one for each network of an ensemble. Raises CaseError where balls
-    do not settle which doubles are nearest.
+    The error is a number, or one for each network of an ensemble. Raises CaseError if balls do
+    not settle which doubles are nearest.
     """
     arithmetic, dtype = ARITHMETICS[name]
     check = RunCheck(Start(case, dtype), RunCheck.points_of(case))
@@ -115,7 +122,7 @@ def trace(case: Case, name: str) -> Iterator[tuple[int, Array, list[Array]]]:
 
 
 def run_golden(where: Path, check: bool) -> int:
-    """Derive golden files for all cases, one process a core; with `check`, compare only.
+    """Derive golden files for all cases, one process per core; with `check`, compare only.
 
     They go to the folder `golden` beside the folder of the cases.
     """
@@ -137,6 +144,8 @@ def run_golden(where: Path, check: bool) -> int:
     if where.is_dir() and stray:
         print(f"{out}: no case for golden files of {', '.join(stray)}: delete them")
         different += 1
+    if check:
+        print(f"{len(cases)} golden files derived again, {different} problems")
     return 1 if different else 0
 
 
@@ -163,7 +172,7 @@ def derive_all(cases: list[Case]) -> list[tuple[Case, dict[str, Any]]]:
 
 
 def difference(derived: dict[str, Any], path: Path) -> str | None:
-    """How a committed golden file differs from a fresh derivation, or None."""
+    """How a committed golden file differs from a new derivation, or None."""
     if not path.exists():
         return f"{path} is missing: run make golden"
     try:

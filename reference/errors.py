@@ -1,9 +1,11 @@
-"""A user's mistakes: what they raise, and one sentence for the person who made them."""
+"""A user's mistakes: what they raise, and one sentence for that user."""
 
+import argparse
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 from pydantic import ValidationError
 
@@ -11,7 +13,7 @@ LONGEST = 500
 
 
 class UserError(ValueError):
-    """A mistake in what a user gave; the message is one sentence: what, where, what to do.
+    """A mistake in a user's input; the message is one sentence: what, where, what to do.
 
     Command lines catch it, print it and end with status 2.
     """
@@ -19,9 +21,9 @@ class UserError(ValueError):
 
 @contextmanager
 def reading(path: Path, mistake: type[UserError], what: str | None = None) -> Iterator[None]:
-    """Around reading a file: what is wrong with it becomes a `mistake` that names the file.
+    """Wraps the reading of a file: whatever is wrong becomes a `mistake` that names the file.
 
-    `what` it should be, in words, goes before what does not validate.
+    If the content does not validate, the sentence first says `what` it should be.
     """
     expected = f"is not {what}: " if what else ""
     try:
@@ -36,8 +38,23 @@ def reading(path: Path, mistake: type[UserError], what: str | None = None) -> It
         raise mistake(f"{path}: {error}") from error
 
 
+def unwritable(path: Path, error: OSError) -> str:
+    """The sentence for a file or folder that cannot be written."""
+    file = next((parent for parent in path.parents if parent.is_file()), None)
+    reason = f"{file} is a file and not a folder" if file else error.strerror or str(error)
+    return f"{path}: cannot be written: {reason}"
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that answers a mistake with one sentence on stderr and status 2."""
+
+    def error(self, message: str) -> NoReturn:
+        """End the program."""
+        self.exit(2, f"error: {message}\n")
+
+
 def printable(text: str, most: int) -> str:
-    """Text of others, fit for a terminal and for a file in UTF-8, and not too much of it."""
+    """Somebody else's text, made safe for a terminal and a UTF-8 file, and cut if it is long."""
     shown = text if len(text) <= most else text[:most] + " ..."
     return "".join(c if c.isprintable() else "?" for c in shown)
 

@@ -1,1 +1,1 @@
-"""The only stopwatch: how fast targets are that passed, and how far the limit is."""
+"""The only stopwatch: how fast the targets are that passed, and how close to the limit."""

@@ -1,4 +1,4 @@
-"""Who takes part in a race of `make bench`: what passes, on counts that it is fast enough for."""
+"""Which targets race in `make bench`: those that pass, on iteration counts that they can manage."""
 
 from conformance.bench.race import Contender, pinned
 from conformance.bench.workloads import Workload
@@ -12,7 +12,8 @@ SHORTEST = 1 / 10  # of the longest: the shortest one
 def admit(contender: Contender, workload: Workload) -> None:
     """Judge it; if it passes, choose its counts, checking each run that this takes.
 
-    A generated network is judged on its first checkpoint, and then on all that are tried.
+    A generated network is judged on its first checkpoint, and then on each one that is
+    tried.
     """
     trace = contender.trace
     if workload.generated:

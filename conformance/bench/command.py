@@ -9,6 +9,7 @@ from conformance.bench import curves, plot, show
 from conformance.bench.files import Bench
 from conformance.bench.options import Plan
 from conformance.bench.tournament import Tournament
+from conformance.ground.places import typed
 from conformance.ground.terminal import console, progress
 from conformance.record import store
 
@@ -23,7 +24,7 @@ def main(arguments: argparse.Namespace) -> int:
     picture: Path = arguments.plot or file.with_suffix(".svg")
     for path in (file, picture):
         store.check_writable(path)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that ports are ended, too
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that ports also end
     tournament = Tournament(plan)
     complete = False
     try:
@@ -40,18 +41,20 @@ def main(arguments: argparse.Namespace) -> int:
     show_curves([found], picture.with_stem(f"{picture.stem}-curves"))
     wrong = [row for row in found.rows if row.status.wrong]
     if not any(row.timed for row in found.rows):
-        progress("error: nothing was timed, and that is a failure")
+        progress("error: nothing was timed, which is a failure")
         return 1
     return 1 if wrong else 0
 
 
 def compare(arguments: argparse.Namespace) -> None:
-    """Bring files of several machines into one picture. Raises ResultsError for a wrong one."""
+    """Draw the files of several machines in one picture. Raises ResultsError for a wrong one."""
     picture: Path = arguments.plot
     store.check_writable(picture)
-    files = [store.read(path, Bench, "a file of make bench") for path in arguments.files]
+    files = [store.read(path, Bench, f"a file of {typed('bench')}") for path in arguments.files]
     if not show_curves(files, picture):
-        raise store.ResultsError("these files have no two points of a sweep: see bench --help")
+        raise store.ResultsError(
+            "these files do not have two points of any sweep: see bench --help"
+        )
 
 
 def show_curves(files: Sequence[Bench], picture: Path) -> bool:

@@ -39,7 +39,7 @@ class Curves:
         ]
 
     def crossovers(self) -> list[str]:
-        """A sentence for each change of the fastest, and one for whoever it is at first."""
+        """A sentence for each change of the fastest, and one for the first."""
         points = self.fastest()
         name = {"ensembles": "networks", "layers": "GFLOP"}[self.sweep]
         (first, who), *_ = points
@@ -52,7 +52,7 @@ class Curves:
         return found
 
     def _meeting(self, before: str, after: str, a: float, b: float) -> float | None:
-        """Where the lines of both meet; None if one of them was not measured at both ends."""
+        """Where both lines meet; None if one of them was not measured at both ends."""
         one, other = self.ns[before], self.ns[after]
         if not {a, b} <= one.keys() & other.keys():
             return None
@@ -61,7 +61,7 @@ class Curves:
 
 
 def curves(files: Sequence[Bench]) -> list[Curves]:
-    """All sweeps of which the files have two points at least."""
+    """All sweeps for which the files have at least two points."""
     found = []
     for sweep, workloads in SWEEPS.items():
         names = {workload.name for workload in workloads}
@@ -84,7 +84,7 @@ def curves(files: Sequence[Bench]) -> list[Curves]:
                         target = f"{row.port}, {here}"
                     if not infos.get(row.port, "cpu").startswith("cpu"):
                         devices.add(target)
-                    # Of two runs on the same machine, the faster one.
+                    # The faster of two runs on the same machine.
                     line = ns.setdefault(target, {})
                     line[x] = min(time / networks, line.get(x, math.inf))
             if len({x for line in ns.values() for x in line}) > 1:
@@ -93,15 +93,13 @@ def curves(files: Sequence[Bench]) -> list[Curves]:
 
 
 def sentences(found: Iterable[Curves]) -> list[str]:
-    """Who is fastest where, for a person."""
+    """Who is fastest where, for people to read."""
     return [f"{one.sweep}, {one.dtype}: {line}" for one in found for line in one.crossovers()]
 
 
 def draw(found: Sequence[Curves], path: Path) -> str:
-    """Write the plot, a panel for each sweep and dtype; say where it is, or why there is none."""
+    """Write the plot, a panel for each sweep and dtype; say where it is."""
     pyplot = plot.set_up("curves")
-    if pyplot is None:
-        return plot.MISSING
     figure, axes = pyplot.subplots(
         len(found), squeeze=False, figsize=(9, 5 * len(found)), layout="constrained"
     )
@@ -111,7 +109,7 @@ def draw(found: Sequence[Curves], path: Path) -> str:
 
 
 def panel(axis: Any, one: Curves) -> None:
-    """Whoever is fastest somewhere has a thick line; a device's is solid, a processor's dashed."""
+    """A target that is fastest somewhere has a thick line; solid for a device, dashed for a CPU."""
     best = {target for _, target in one.fastest()}
     for target, line in sorted(one.ns.items(), key=lambda pair: min(pair[1].values())):
         x = sorted(line)

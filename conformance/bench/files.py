@@ -24,19 +24,19 @@ class Interval(Model):
 
     @classmethod
     def of(cls, found: Estimate) -> "Interval":
-        """An estimate as it stands in the file."""
+        """An estimate as the file has it."""
         return cls(**found._asdict())
 
 
 class Round(Model):
-    """The line through one round: nanoseconds an iteration, and milliseconds besides."""
+    """The line through one round: nanoseconds per iteration, and the fixed milliseconds."""
 
     ns_per_iteration: float
     fixed_ms: float
 
 
 class Clock(Model):
-    """What a device says by its own clock: computing, an iteration, and the copies of a run."""
+    """Times by the device's own clock: computing, per iteration, and the copies, per run."""
 
     ns_per_iteration: Interval
     copies_ms: Interval
@@ -45,8 +45,9 @@ class Clock(Model):
 class Timed(Model):
     """The speed of one target. A ratio is how many times faster than NumPy it is, round by round.
 
-    `of_limit` is the limit's time over this one's. `of_gemm` is the speed of its matrix products,
-    were they all that it does, over the measured peak times the products' share of the work.
+    `of_limit` is the limit's time divided by this one's. `of_gemm` is the speed of its matrix
+    products, as if it did nothing else, divided by the measured peak times the products' share of
+    the work.
     """
 
     counts: list[int]
@@ -60,7 +61,7 @@ class Timed(Model):
 
 
 class Row(Model):
-    """One target on one workload: what came of it, and its speed if it was timed.
+    """One target on one workload: its status, and its speed if it was timed.
 
     `margin` is the worst deviation as a multiple of the tolerance.
     """
@@ -75,7 +76,7 @@ class Row(Model):
 
 
 class Link(Model):
-    """A kind of operation in the chain that an iteration cannot do without."""
+    """A kind of operation in the chain that every iteration needs."""
 
     name: str
     count: Annotated[float, Field(ge=0)]
@@ -83,7 +84,7 @@ class Link(Model):
 
 
 class Said(Model):
-    """What the program of a rung prints: the least time of an iteration, and what it adds up."""
+    """What a rung's program prints: the least time of an iteration, and the parts it adds up."""
 
     limit_ns: Positive
     links: list[Link]
@@ -92,7 +93,7 @@ class Said(Model):
 class Latency(Model):
     """The least time of an iteration of 3-4-1 in float64, as a rung states it.
 
-    Its program ran before all rounds and after them; the smaller limit counts.
+    Its program ran before the first round and after the last; the smaller limit counts.
     """
 
     port: str
@@ -102,7 +103,7 @@ class Latency(Model):
 
 
 class Roofline(Model):
-    """The least time of an iteration of a large network, from what the machine can do.
+    """The least time of an iteration of a large network, from the machine's measured speed.
 
     conformance/bench/limits.py has the formulas. `samples` are what each round measured.
     """
@@ -122,7 +123,7 @@ class Roofline(Model):
 def least_times(
     latencies: Iterable[Latency], rooflines: Iterable[Roofline]
 ) -> dict[tuple[str, DType], float]:
-    """The limit in nanoseconds, by workload and dtype; of those of several rungs, the smallest."""
+    """The limit in nanoseconds, by workload and dtype; if several rungs state one, the smallest."""
     found: dict[tuple[str, DType], float] = {(r.workload, r.dtype): r.limit_ns for r in rooflines}
     for latency in sorted(latencies, key=lambda latency: -latency.limit_ns):
         found[latency.workload, "float64"] = latency.limit_ns
@@ -130,7 +131,7 @@ def least_times(
 
 
 class Setting(Model):
-    """How a workload was run: of how many networks, with how many samples in a batch."""
+    """How a workload was run: how many networks, and how many samples in a batch."""
 
     workload: str
     samples: int

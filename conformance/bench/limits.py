@@ -1,4 +1,4 @@
-"""How fast an iteration could be at most.
+"""How fast an iteration could possibly be.
 
 **3-4-1** is bound by latency: each operation of an iteration waits for the one before. A rung may
 come with a program (`limit` in its manifest) that measures the latencies of the links in that chain
@@ -10,19 +10,18 @@ and prints a line
 and n_2 units:
 
     F = 2 m (2 n_0 n_1 + 3 n_1 n_2)         operations of the products: see Workload.flops
-    B = 5 m (sum of n_k for large k) size    bytes that pass through the memory besides
-    limit = max(F / peak, B / bandwidth)     were both done at once
+    B = 5 m (sum of n_k for large k) size    bytes that also pass through the memory
+    limit = max(F / peak, B / bandwidth)     if both happened at the same time
     share = (F / peak) / (F / peak + B / bandwidth)
 
-Of the passes over whole matrices these cannot be avoided around products that are done by a
-library: the activation reads l[k] and writes it, and delta[k] reads error[k] and l[k] and is
-written, five matrices of (m, n_k). Layer k is large, and counts, if error[k] and l[k] together fill
-the last cache: smaller ones need not pass through the memory. The weights' update can be part of
-its product. `peak` is that of NumPy's product of two large matrices, in the same dtype and with as
-many threads, the best of all rounds of this run; so is `bandwidth`, that of a copy.
-
-`share` is the part of the time that the products have where nothing is done at once. A target at
-100 % of "peak times share" does all products at the peak, and the passes at the bandwidth.
+If a library does the products, these passes over whole matrices cannot be avoided: the activation
+reads and writes l[k], and delta[k] reads error[k] and l[k] and is written, five matrices of
+(m, n_k). Layer k is large, and counts, if error[k] and l[k] together fill the last cache: smaller
+ones need not pass through the memory. The weights' update can be part of its product. `peak` is the
+speed of NumPy's product of two large matrices, in the same dtype and with as many threads, the
+best of all rounds of this run; `bandwidth` is the same for a copy. `share` is the products'
+part of the time if nothing happens at the same time. A target at 100 % of "peak times share"
+does all products at the peak, and the passes at the bandwidth.
 """
 
 import json
@@ -48,7 +47,7 @@ UNITS = {"K": 2**10, "M": 2**20, "G": 2**30}
 
 
 class LimitError(Exception):
-    """A rung's program does not say what it should; the message is one sentence."""
+    """A rung's program does not print what it should; the message is one sentence."""
 
 
 class Probe(NamedTuple):
@@ -100,7 +99,7 @@ def traffic(workload: Workload, dtype: DType, cache_bytes: int) -> int:
 
 
 def last_cache() -> int:
-    """The bytes of the largest cache; 0 where the system does not say, so that all counts."""
+    """The bytes of the largest cache; 0 if the system does not say, so that every layer counts."""
     sizes = [0]
     for path in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*/size"):
         if found := re.fullmatch(r"(\d+)([KMG]?)", path.read_text(encoding="utf-8").strip()):
@@ -117,7 +116,7 @@ def measure_latency(target: Target, limit: list[str]) -> Said:
     try:
         return Said.model_validate_json(done.text)
     except ValidationError as error:
-        raise LimitError(f"{where}: prints what it should not: {first_error(error)}") from error
+        raise LimitError(f"{where}: prints something unexpected: {first_error(error)}") from error
 
 
 def latency(name: str, workload: Workload, runs: list[Said]) -> Latency:

@@ -1,4 +1,4 @@
-"""What `bench` can be asked for."""
+"""The options of `bench`."""
 
 import argparse
 import os
@@ -18,7 +18,7 @@ BY_WORD = SWEEPS | {w.name: [w] for sweep in SWEEPS.values() for w in sweep}
 
 @dataclass(frozen=True)
 class Plan:
-    """What the user asked for; no ports are all of them, and no threads those of the workload."""
+    """What the user asked for; no ports mean all ports, and no threads mean the workload's own."""
 
     ports: list[str]
     workloads: Sequence[Workload]
@@ -28,7 +28,7 @@ class Plan:
 
     @classmethod
     def of(cls, arguments: argparse.Namespace) -> "Plan":
-        """The options that were parsed."""
+        """The parsed options."""
         chosen = arguments.workload or WORKLOADS
         return cls(
             ports=arguments.ports,
@@ -71,7 +71,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         type=whole(LEAST_ROUNDS),
         default=ROUNDS,
         metavar="N",
-        help="interleaved ones; default: %(default)s",
+        help="number of interleaved rounds; default: %(default)s",
     )
     parser.add_argument(
         "--results",
@@ -81,12 +81,15 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="where the results go; default: %(default)s",
     )
     parser.add_argument(
-        "--plot", type=path, metavar="FILE.svg", help="where the plot goes; default: beside them"
+        "--plot",
+        type=path,
+        metavar="FILE.svg",
+        help="where the plot goes; default: beside the results",
     )
 
 
 def workloads(value: str) -> list[Workload]:
-    """Those of these names, and all of a sweep."""
+    """The workloads of these names, and all of a sweep."""
     found: list[Workload] = []
     for word in text(value).split():
         if word not in BY_WORD:

@@ -1,28 +1,25 @@
 """The plot of `make bench`: a panel for each workload, time on a logarithmic axis."""
 
 import io
-from importlib import import_module
 from pathlib import Path
 from typing import Any
+
+import matplotlib  # at once, so that its absence is told before anything is timed
 
 from conformance.bench.files import Bench, least_times
 from conformance.record import store
 
-INSTALL = "pip install matplotlib"
-MISSING = f"no plot, since Matplotlib is not here: {INSTALL}"
 COLOURS = {"float64": "tab:blue", "float32": "tab:orange"}
 INCHES_PER_ROW = 0.24
 
 
 def set_up(salt: str) -> Any:
-    """Matplotlib's pyplot for SVG files, of which the same numbers make the same; or None."""
-    try:
-        matplotlib = import_module("matplotlib")
-    except ImportError:
-        return None
+    """Matplotlib's pyplot, set to write the same SVG for the same numbers."""
     matplotlib.use("svg")
     matplotlib.rcParams.update({"svg.hashsalt": salt, "font.size": 8})
-    return import_module("matplotlib.pyplot")
+    from matplotlib import pyplot  # slow to load, and told first what to draw with
+
+    return pyplot
 
 
 def save(pyplot: Any, figure: Any, path: Path) -> str:
@@ -30,17 +27,15 @@ def save(pyplot: Any, figure: Any, path: Path) -> str:
     drawn = io.StringIO()
     figure.savefig(drawn, format="svg", metadata={"Date": None})
     pyplot.close(figure)
-    store.write_text(path, drawn.getvalue())
+    store.write_data(path, drawn.getvalue())
     return f"plot: {path}"
 
 
 def draw(bench: Bench, path: Path) -> str | None:
-    """Write the plot, and say where it is, or why there is none; None where nothing was timed."""
+    """Write the plot, and say where it is; None if nothing was timed."""
     if not any(row.timed for row in bench.rows):
         return None
     pyplot = set_up("bench")
-    if pyplot is None:
-        return MISSING
     names = [s.workload for s in bench.settings if any(_timed(bench, s.workload))]
     heights = [len(_timed(bench, name)) + 4 for name in names]
     figure, panels = pyplot.subplots(
@@ -79,6 +74,6 @@ def _panel(panel: Any, bench: Bench, workload: str) -> None:
     panel.set_xscale("log")
     panel.set_yticks(range(len(rows)), [row.port for row in rows])
     panel.set_title(workload)
-    panel.set_xlabel("ns an iteration, with 95 % interval")
+    panel.set_xlabel("ns per iteration, with 95 % interval")
     panel.grid(axis="x", which="both", alpha=0.3)
     panel.legend(loc="lower left")

@@ -2,9 +2,10 @@
 
     python -m conformance.bench.probe THREADS
 
-It is run as a process, so that it has the processors and the number of threads of what is timed. It
-prints a line of JSON: for each dtype the operations per second of NumPy's product of two SIZE x
-SIZE matrices, and the bytes per second that a copy reads and writes, each the best of TRIES.
+It is a process of its own, so that it gets the same processors and threads as the targets.
+It prints a line of JSON: for each dtype the operations per second of NumPy's product of two
+SIZE x SIZE matrices, and the bytes per second that a copy reads and writes, each the best of
+TRIES.
 """
 
 import json
@@ -17,7 +18,7 @@ import numpy as np
 
 SIZE = 2048
 TRIES = 4
-COPIED_BYTES = 2**28  # far more than any cache holds
+COPIED_BYTES = 2**28  # far larger than any cache
 
 
 def main() -> None:
@@ -38,7 +39,7 @@ def _product(dtype: str) -> Callable[[], object]:
 
 
 def _best(work: Callable[[], object]) -> float:
-    """The shortest time; the first try, in which memory and threads are made, does not count."""
+    """The shortest time, without the first try, which allocates memory and starts threads."""
     work()
     times = []
     for _ in range(TRIES):

@@ -1,8 +1,8 @@
-"""The stopwatch: who passed is timed, in turns, and what was timed is checked again.
+"""The stopwatch: targets that passed are timed, in turns, and each timed answer is checked again.
 
-`make bench` and the timing of a conformance run are both this race. Times are those from the
-question sent to the answer read, so no port reports its own time, and what does not grow with the
-iterations (starting, transfers, the wire) is in the fixed cost.
+`make bench` and the timing of a conformance run both use this race. Times run from sending the
+question to reading the answer, so no port reports its own time, and whatever does not grow with
+the iterations (starting, transfers, the wire) is in the fixed cost.
 """
 
 import contextlib
@@ -27,15 +27,15 @@ from conformance.wire.requests import Failure, Unsupported
 from reference.cases.tables import DType
 from reference.golden.checks import RunCheck
 
-SLOW_S = 2.0  # who takes longer for a count is not asked for a higher one in that turn
+SLOW_S = 2.0  # a target that takes longer for a count gets no higher count in that turn
 
 
 class WrongWhenTimed(Exception):
-    """A port answered wrongly while it was timed; the message says where."""
+    """A port gave a wrong answer while it was timed; the message says where."""
 
 
 class Clocked(NamedTuple):
-    """A round by the device's own clock: the line of computing, and seconds of a run's copies."""
+    """A round by the device's own clock: the line of computing, and seconds for a run's copies."""
 
     fit: Fit
     copies: float
@@ -43,20 +43,20 @@ class Clocked(NamedTuple):
 
 @dataclass
 class Contender:
-    """A target in one dtype: what it is asked, what is expected, and its rounds so far.
+    """A target in one dtype: its question, the expected answer, and its rounds so far.
 
-    It is timed on `counts` of iterations, if it has some. A turn takes at least `turn_s` seconds: a
+    It is timed on `counts` of iterations, if it has any. A turn takes at least `turn_s` seconds: a
     fast target goes through its counts several times.
     """
 
     judge: Judge
     trace: Trace
-    run: RunCheck  # shared by all in a dtype, since its arrays may be large
+    run: RunCheck  # shared by all targets in a dtype, since its arrays may be large
     turn_s: float
     verdict: Verdict
     counts: list[int] = field(default_factory=list)
     cores: Collection[int] = field(default_factory=lambda: os.sched_getaffinity(0))
-    has_clock: bool = False  # its worker is asked after each run what the device's clock says
+    has_clock: bool = False  # after each run, its worker tells the device's own time
     whole: Callable[[list[Expected]], list[Expected]] = list  # all due, from what is in the trace
     fits: list[Fit] = field(default_factory=list)
     clocked: list[Clocked] = field(default_factory=list)
@@ -81,10 +81,10 @@ class Contender:
 
     @contextlib.contextmanager
     def watched(self) -> Iterator[None]:
-        """What the port does wrong within becomes its verdict, and ends its part in the race.
+        """What a port does wrong inside becomes its verdict, and ends its part in the race.
 
-        Only what a port can cause is caught here. Any other exception is the harness's own fault:
-        it ends the run.
+        Only errors that a port can cause are caught. Any other exception is the harness's own
+        fault: it ends the run.
         """
         try:
             yield
@@ -95,7 +95,7 @@ class Contender:
 
     def seconds(self, n: int) -> float:
         """The time of a run of n iterations; raises WrongWhenTimed if its answer is wrong."""
-        with pinned(self.cores):  # it may have to be started again
+        with pinned(self.cores):  # it may have to start again
             client = self.judge.client()
         started = time.perf_counter()
         [(_, got)] = client.answer_to(self.run.at([n]))
@@ -136,9 +136,10 @@ def race(
     rounds: int,
     between: Callable[[], None] = lambda: None,
 ) -> None:
-    """Time all that have counts: in each round they have their turns in a random order.
+    """Time all targets that have counts: in each round they take turns in a random order.
 
-    So a slow moment of the machine hits all. `between` is done in each round before the turns.
+    So a slow moment of the machine affects all of them. `between` runs in each round before the
+    turns.
     """
     order = random.Random(rounds)
     with Task("timing", title, of=rounds) as task:
@@ -155,7 +156,7 @@ def race(
 
 @contextlib.contextmanager
 def pinned(cores: Collection[int]) -> Iterator[None]:
-    """What is started within runs on these processors."""
+    """Processes that start inside run on these processors."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, cores)
     try:

@@ -1,7 +1,8 @@
-"""The short race of a conformance run: what passed is timed on its case's timing.iterations.
+"""The short race of a conformance run: targets that passed are timed on timing.iterations.
 
-The clock, the turns, the checks and the numbers are those of `make bench`. Only here nothing is
-pinned or chosen: the counts are the case's own, and there are fewer rounds.
+The clock, the turns, the checks and the numbers are the same as in `make bench`. But no
+processor is pinned and no count is chosen: the counts are the case's own, and there are fewer
+rounds.
 """
 
 from conformance.bench.race import Contender, race

@@ -10,14 +10,14 @@ from conformance.bench.files import Bench, Interval, Row, Setting, Timed
 from conformance.ground.units import digits, scaled, unit
 from reference.golden.derive import DTYPES
 
-COLUMNS = ("an iteration", "x NumPy", "fixed", "of limit", "of GEMM", "on device", "copies")
+COLUMNS = ("per iteration", "x NumPy", "fixed", "of limit", "of GEMM", "on device", "copies")
 HEAD = """
-Time an iteration, in brackets the 95 % interval; fixed: what a run takes besides.
+Time per iteration, in brackets the 95 % interval; fixed: the time of a run without iterations.
 On device: by the device's own clock, without a run's copies."""
 
 
 def show(out: Console, bench: Bench) -> None:
-    """Print tables for each workload, the limits, and the reasons for all that is not in them."""
+    """Print tables for each workload, the limits, and why anything was left out."""
     out.print(HEAD)
     for setting in bench.settings:
         threads = f"{setting.threads} thread" + "s" * (setting.threads > 1)
@@ -36,7 +36,7 @@ def show(out: Console, bench: Bench) -> None:
             where = f"{row.port} on {row.workload}, {row.dtype}"
             style = row.status.look
             out.print(f"{row.status} {where}: {row.reason}", style=style, soft_wrap=True)
-    # Each reason once, with where it holds.
+    # Each reason once, with the workloads that it holds for.
     grouped: dict[tuple[str, str], dict[str, None]] = {}
     for left in bench.left_out:
         grouped.setdefault((left.name, left.reason), {})[left.workload] = None
@@ -46,7 +46,7 @@ def show(out: Console, bench: Bench) -> None:
 
 
 def _table(rows: Sequence[Row]) -> Table:
-    """The fastest first; what was not timed comes last. Empty columns are left out."""
+    """The fastest first; targets that were not timed come last. Empty columns are left out."""
     timed = [(row.port, row.timed) for row in rows if row.timed]
     timed.sort(key=lambda pair: pair[1].ns_per_iteration.value)
     lines = [[port, *_cells(speed)] for port, speed in timed]
@@ -64,7 +64,7 @@ def _table(rows: Sequence[Row]) -> Table:
 
 
 def _cells(timed: Timed) -> list[str]:
-    """What stands under COLUMNS; "-" where it is not known, or lost in the noise."""
+    """The cells under COLUMNS; "-" where a number is unknown, or lost in the noise."""
     ratio, fixed = timed.ratio_to_numpy, timed.fixed_ms.value
     return [
         _time(timed.ns_per_iteration),
@@ -84,15 +84,15 @@ def _time(ns: Interval) -> str:
 
 
 def _limits(bench: Bench, setting: Setting) -> list[str]:
-    """What the limits of a workload are made of."""
+    """How the limits of a workload are made up."""
     lines = []
     for roof in bench.rooflines:
         if roof.workload == setting.workload:
             lines.append(
                 f"limit in {roof.dtype}: {scaled(roof.limit_ns)}: {roof.gflop:.3g} GFLOP of "
-                f"matrix products at {roof.gflops_peak:.1f} GFLOP/s, {roof.gbytes:.3g} GB besides "
-                f"at {roof.gbytes_per_s:.1f} GB/s; of GEMM: of that peak, times the products' "
-                f"share of the work, {roof.gemm_share:.1%}"
+                f"matrix products at {roof.gflops_peak:.1f} GFLOP/s, {roof.gbytes:.3g} GB of "
+                f"memory traffic at {roof.gbytes_per_s:.1f} GB/s; of GEMM: of that peak, times the "
+                f"products' share of the work, {roof.gemm_share:.1%}"
             )
     for latency in bench.latencies:
         if latency.workload == setting.workload:

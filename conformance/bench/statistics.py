@@ -1,9 +1,10 @@
 """From seconds to time per iteration: a line for each round, and what the rounds say together.
 
-A round is what a target does before the next one has its turn. Its line is the Theil-Sen line (the
-median of the slopes between all pairs) through the medians of each iteration count, so that a slow
-moment of the machine has little weight. All that is reported is a median over rounds, and its
-interval comes from the bootstrap over rounds: what happens within one is not independent.
+A round is what a target does before the next one takes its turn. Its line is the Theil-Sen
+line (the median of the slopes between all pairs) through the medians of each iteration count,
+so that a slow moment of the machine has little weight. Every reported number is a median over
+rounds, and its interval comes from the bootstrap over rounds, since times within one round are
+not independent.
 
 Both are a few lines of NumPy, so that a run needs no SciPy; a test holds them against SciPy's.
 """
@@ -50,8 +51,8 @@ def fit(samples: Sequence[tuple[int, float]]) -> Fit:
 def estimate(values: Sequence[float]) -> Estimate:
     """The median over rounds, of which there must be at least LEAST_ROUNDS.
 
-    The interval is that of the percentile bootstrap: as many rounds are drawn again and again, with
-    repetition, and it leaves out the outermost of their medians.
+    The interval comes from the percentile bootstrap: draw as many rounds again and again,
+    with repetition, and leave out the outermost of their medians.
     """
     rounds = np.array(values)
     random = np.random.default_rng(SEED)
@@ -62,9 +63,9 @@ def estimate(values: Sequence[float]) -> Estimate:
 
 
 def ratio(these: Sequence[Fit], those: Sequence[Fit]) -> Estimate | None:
-    """How many times faster these are than those: each round by itself, so that both share it.
+    """How many times faster one is than the other, round by round, so that both share its noise.
 
-    None where a slope is lost in the noise, so that it is not positive.
+    None if a slope is lost in the noise, so that it is not positive.
     """
     if not all(one.slope > 0 for one in (*these, *those)):
         return None

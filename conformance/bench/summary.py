@@ -1,4 +1,4 @@
-"""What a race comes to: rows for targets and dtypes, with their speed beside NumPy and limits."""
+"""The result of a race: rows for targets and dtypes, with their speed beside NumPy and limits."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ from conformance.bench.files import (
 from conformance.bench.race import Clocked, Contender
 from conformance.bench.statistics import Fit, estimate, ratio
 
-BASIS = "numpy"  # the port that all others are compared with
+BASIS = "numpy"  # all other ports are compared with this one
 
 
 def rows(
@@ -25,7 +25,7 @@ def rows(
     latencies: Sequence[Latency],
     rooflines: Sequence[Roofline],
 ) -> list[Row]:
-    """All that were judged, and the speed of those that had all rounds."""
+    """Everything that was judged, and the speed of targets that finished all rounds."""
     basis = {c.dtype: c.fits for c in contenders if c.name == BASIS and len(c.fits) == rounds}
     roofs = {(roof.workload, roof.dtype): roof for roof in rooflines}
     limits = least_times(latencies, rooflines)
@@ -66,7 +66,7 @@ def speed(
     limit_ns: float | None = None,
     roof: Roofline | None = None,
 ) -> Timed:
-    """The speed that the fits of all rounds tell, and how it compares."""
+    """The speed from the fits of all rounds, and how it compares."""
     ns = estimate([one.slope * 1e9 for one in fits])
     faster = ratio(fits, basis) if basis else None
     known = ns.value > 0  # a slope that is lost in the noise has no fraction of anything

@@ -1,4 +1,4 @@
-"""All of `make bench`: gets all ready, has each workload raced, and gathers the results."""
+"""All of `make bench`: prepares the targets, races each workload, and gathers the results."""
 
 import os
 import tempfile
@@ -35,7 +35,7 @@ VARIABLES = (
 )
 MOST_NUMBERS = 100_000  # of data in JSON lines
 
-# Well-known libraries in C that do other work, so that their time would say nothing.
+# Well-known libraries in C that do different work, so their time would say nothing.
 OTHER_WORK = [
     LeftOut(
         name="genann",
@@ -54,7 +54,7 @@ OTHER_WORK = [
 
 @dataclass
 class Tournament:
-    """A race for each workload; the fields are what is known so far.
+    """A race for each workload; the fields are the results so far.
 
     Raises PortError for a user's mistake.
     """
@@ -76,7 +76,7 @@ class Tournament:
         for one in prepared:
             if isinstance(one, NotReady) and one.missing:
                 self._leave_out(one.target.name, "all", one.reason)
-            elif not one.target.emulated:  # its time says nothing of the device
+            elif not one.target.emulated:  # its time says nothing about the device
                 self._prepared.append(one)
 
     def time(self) -> None:
@@ -89,12 +89,12 @@ class Tournament:
                 samples=workload.samples,
                 networks=workload.networks,
                 threads=threads,
-                cores=allowed[-threads:],  # the first ones have the system's own work
+                cores=allowed[-threads:],  # the system's own work is on the first ones
                 environment=dict.fromkeys(VARIABLES, str(threads)),
                 gflop=workload.flops / 1e9,
             )
             self.settings.append(setting)
-            # The harness itself keeps away from what it times, where there is room.
+            # The harness keeps off the processors that it times, if there are enough.
             away = set(allowed) - set(setting.cores) or set(allowed)
             with tempfile.TemporaryDirectory(prefix="bench-") as folder, pinned(away):
                 self._race(workload, setting, Path(folder))
@@ -149,7 +149,7 @@ class Tournament:
             )
 
     def _judges(self, workload: Workload, setting: Setting, folder: Path) -> list[Judge]:
-        """What asks each target, but for those to which the workload cannot be told."""
+        """A client for each target, except those to which the workload cannot be sent."""
         judges = []
         for one in self._prepared:
             in_json = one.target.port.manifest.kind == "process"
@@ -168,7 +168,7 @@ class Tournament:
     def _contenders(
         self, workload: Workload, judges: list[Judge], setting: Setting
     ) -> list[Contender]:
-        """Each target in each dtype, but for those of which it is known that they are too slow."""
+        """Each target in each dtype, except those already known to be too slow."""
         asked: dict[DType, tuple[Trace, RunCheck]] = {}
         found = []
         for judge in judges:
@@ -195,7 +195,7 @@ class Tournament:
         return found
 
     def _too_slow(self, name: str, dtype: DType, workload: Workload) -> str | None:
-        """Why a target is not tried: a smaller network, or fewer of them, say how slow it is."""
+        """Why a target is not tried: its time on a smaller network, or on fewer, is too long."""
         mine = [row for row in self.rows if (row.port, row.dtype) == (name, dtype)]
         if workload.networks > 1:
             fewer = {w.name for w in self.plan.workloads if 1 < w.networks < workload.networks}
@@ -211,14 +211,14 @@ class Tournament:
                 if seconds > TOO_SLOW_S:
                     return (
                         f"after {row.workload}, an iteration would take about {seconds:.0f} s; "
-                        f"it is tried where it is named"
+                        f"name the port to try it anyway"
                     )
         return None
 
     def _measure_latencies(
         self, workload: Workload, setting: Setting, said: dict[str, list[Said]]
     ) -> None:
-        """Run the programs of rungs that state a limit; where one fails, there is none."""
+        """Run the programs of rungs that state a limit; if one fails, its limit is missing."""
         for one in self._prepared:
             rung = one.target.rung
             if isinstance(one, NotReady) or workload.generated or not (rung and rung.limit):

@@ -1,16 +1,16 @@
 """The workloads: networks from tiny to large, and what is expected of each.
 
 `3-4-1` is the case three-layer, with its certified golden data. For the others ball arithmetic
-would take hours, so what is expected is the reference's run in float64, from inputs that are
+would take hours, so the expected values come from the reference's run in float64, from inputs
 rounded to the dtype that is judged. The tolerance is derived as for golden data, from how far
-correct runs stray, with the same factor: only that here the correct runs are of the reference in
-that dtype, on REPLICAS networks with samples, inputs and hidden units in another order.
-Mathematically that is the same network, and each of its sums is made in another order. `noise` is
+correct runs stray, with the same factor. But here the correct runs are of the reference in that
+dtype, on REPLICAS networks with samples, inputs and hidden units in a different order.
+Mathematically that is the same network, but each sum is added up in a different order. `noise` is
 the farthest that any of them, or the run in the given order, strays, for each checkpoint and tensor
 by itself; at least one unit in the last place.
 
-`ensemble-N` are N networks 3-4-1 side by side. Of more than BASE, network i equals network
-i - BASE, so that BASE of them are derived, and all are compared.
+`ensemble-N` are N networks 3-4-1 side by side. Beyond BASE of them, network i equals
+network i - BASE, so that only BASE are derived, and all are compared.
 """
 
 import itertools
@@ -45,7 +45,7 @@ class Workload:
     """Networks with sigmoid units, one hidden layer, full batches and squared error.
 
     `counts` are the iteration counts that may be timed, each checked; a target is timed for about
-    `turn_s` seconds a round. `generated` tells those from the case three-layer.
+    `turn_s` seconds a round. `generated` is False for the case three-layer only.
     """
 
     layers: tuple[int, int, int]
@@ -73,8 +73,8 @@ class Workload:
         """Floating-point operations in the matrix products of an iteration of all networks.
 
         Each of the two weight matrices, (n_k, n_{k+1}), takes part in the forward product l[k]
-        syn[k] and in the update's l[k]^T delta[k+1]; the second one also in delta[2] syn[1]^T. The
-        first has no such product, since no error goes back to the data. Each is m n_k n_{k+1}
+        syn[k] and in the update's l[k]^T delta[k+1]; the second one also in delta[2] syn[1]^T.
+        The first does not, since no error goes back to the data. Each is m n_k n_{k+1}
         multiply-adds.
         """
         inputs, hidden, outputs = self.layers
@@ -96,7 +96,7 @@ class Workload:
         return RunCheck(Start(self.case, dtype, state), self.counts)
 
     def expected(self, tensors: list[Expected]) -> list[Expected]:
-        """What is due for all networks, from that for the BASE which are derived."""
+        """The expected values of all networks, from those of the first BASE."""
         if self.networks <= BASE:
             return tensors
         return [replace(tensor, value=self._repeated(tensor.value)) for tensor in tensors]
@@ -105,7 +105,7 @@ class Workload:
         return np.resize(first, (self.networks, *first.shape[1:]))
 
     def _ensemble(self) -> Case:
-        """The case ensemble-thousand, but for the number of networks and of iterations."""
+        """The case ensemble-thousand, with other numbers of networks and iterations."""
         ensemble = load(CASES / "ensemble-thousand.toml")
         networks = min(self.networks, BASE)
         return replace(
@@ -169,7 +169,7 @@ TINY, MEDIUM, LARGE = WORKLOADS
 
 
 def ensemble(networks: int) -> Workload:
-    """So many networks 3-4-1. The more there are, the fewer iterations are derived."""
+    """This many networks 3-4-1. The more networks, the fewer iterations are derived."""
     most = 10_000 if networks < BASE else 2000
     counts = [n for n in (1, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000) if n <= most]
     return Workload((3, 4, 1), 4, 1.0, tuple(counts), turn_s=0.5, networks=networks)
@@ -216,9 +216,9 @@ def derived(case: Case, dtype: DType) -> Trace:
 
 
 def _last_place(value: Array, dtype: DType) -> float:
-    """One unit in the last place of the largest element: the least noise that there can be.
+    """One unit in the last place of the largest element: the least possible noise.
 
-    What is expected is rounded, and so is what a port says, each by up to half of it.
+    The expected value and the port's are both rounded, each by up to half of that.
     """
     return float(np.spacing(np.abs(value).max().astype(dtype)))
 
@@ -246,7 +246,7 @@ def _run(
         [w[axes].astype(arithmetic) for w, axes in zip(start, there, strict=True)]
     )
     for n in range(case.trace.checkpoints[-1] + 1):
-        # In such a network, what an update first computes is what inference does.
+        # In these networks, an update starts with the same forward pass as inference.
         l, _, _, new = network.update(X, y, state, settings, n)
         if n in case.trace.checkpoints:
             found = [w[axes].astype(np.float64) for w, axes in zip(state.syn, back, strict=True)]

@@ -1,11 +1,11 @@
 /* The contract of a c-abi port: a shared library that exports these functions.
  *
- * This file is the contract's only definition. Compiled ports may include it, or declare
- * the same in their own language; the harness reads it to call them.
+ * This file is the contract's only definition. Compiled ports include it, or declare the same
+ * in their own language; the harness reads it to call them.
  *
  * A network has layer_count layers of layers[0] ... layers[layer_count - 1] units; K is
  * layer_count - 1, the number of weight matrices. All matrices are row-major and dense.
- * Where several follow each other in one buffer, they do so without a gap:
+ * Several matrices in one buffer follow each other without a gap:
  *
  *   syn     syn[0] ... syn[K-1]      syn[k] is layers[k] (+ 1 with bias) x layers[k+1]
  *   gamma   gamma[1] ... gamma[K-1]  1 x layers[k]; so are beta, mean and variance
@@ -17,20 +17,21 @@
  *   error   error[1] ... error[K]    like l
  *   delta   delta[1] ... delta[K]    like l
  *
- * The caller owns every buffer; none overlaps another, and outputs hold anything before. A
- * function changes only what is not const, writes all of it when it returns BACKPROP_OK, and
- * keeps no pointer. It prints nothing. All counts are at least 1.
+ * The caller owns every buffer. Buffers do not overlap, and outputs may hold anything before the
+ * call. A function changes only what is not const, writes all of it when it returns BACKPROP_OK,
+ * keeps no pointer and prints nothing. All counts are at least 1.
  *
- * Pointers and the sizes of buffers are the caller's duty. So is the rest of this contract, but a
- * mistake there must not become an access outside of a buffer: for a count that is out of its
- * range, a flag that is not 0 or 1, an enum's number that there is not, checkpoints that do not
+ * The caller must keep to this contract. Pointers and the sizes of buffers cannot be checked, but
+ * any other mistake of the caller must not become an access outside a buffer. For a count out of
+ * its range, a flag that is not 0 or 1, an unknown number for an enum, checkpoints that do not
  * rise, or arrays of more than BACKPROP_MOST numbers, a port should return BACKPROP_FAILED, and
- * read and write no buffer. All ports and rungs of this suite do: backprop_valid.h checks that for
- * C, C++ and CUDA C++, and D, Fortran and Rust have the same beside their settings. Numbers in
- * buffers, and real numbers in settings, may be any, infinity and NaN, too.
+ * read and write no buffer. All ports and rungs of this suite do: backprop_valid.h checks this for
+ * C, C++ and CUDA C++, and D, Fortran and Rust have the same check beside their settings. Numbers
+ * in buffers, and real numbers in settings, may be anything, infinity and NaN included.
  *
  * A port exports the functions of the dtypes that its manifest lists (_f64 for float64, _f32
- * for float32) and, beside train and step, of the capabilities. It computes in that dtype.
+ * for float32): train, step, and those of the capabilities that it lists. It computes in that
+ * dtype.
  */
 #ifndef BACKPROP_H
 #define BACKPROP_H
@@ -39,12 +40,12 @@
 enum backprop_status {
     BACKPROP_OK = 0,
     BACKPROP_UNSUPPORTED = 1, /* this port does not do such a network or setting: a SKIP */
-    BACKPROP_NO_DEVICE = 2,   /* the device that it runs on is not here: a SKIP */
+    BACKPROP_NO_DEVICE = 2,   /* the device that it runs on is missing: a SKIP */
     BACKPROP_NO_MEMORY = 3,   /* a FAIL */
     BACKPROP_FAILED = 4       /* a FAIL */
 };
 
-/* More numbers there are in no array, nor updates in a run, nor layers in a network. */
+/* The most numbers in an array and updates in a run, and the most layers in a network. */
 #define BACKPROP_MOST ((int64_t)1 << 40)
 #define BACKPROP_MOST_LAYERS 65536
 
@@ -52,21 +53,21 @@ enum backprop_activation {
     BACKPROP_SIGMOID = 0,
     BACKPROP_TANH = 1,
     BACKPROP_RELU = 2,
-    BACKPROP_SOFTMAX = 3, /* of the output layer only, with cross-entropy */
+    BACKPROP_SOFTMAX = 3, /* only for the output layer, with cross-entropy */
     BACKPROP_ACTIVATIONS  /* how many there are */
 };
 
 enum backprop_loss { BACKPROP_SQUARED = 0, BACKPROP_CROSS_ENTROPY = 1 };
 
-/* Fields are only ever added at the end, and a field that a port does not know concerns
- * a capability that its manifest does not list: it is 0 then. SPEC.md has the formulas.
- * Real numbers are representable in the dtype. */
+/* Each field has 8 bytes, and there are no gaps. New fields are only ever added at the end. A
+ * field that a port does not know belongs to a capability that its manifest does not list, and is
+ * 0. Real numbers are already rounded to the dtype. SPEC.md has the formulas. */
 typedef struct backprop_settings {
     int64_t layer_count;   /* at least 2 */
     const int64_t *layers; /* layer_count sizes, inputs first, without bias units */
     int64_t samples;       /* rows of X and y */
     double alpha;          /* the learning rate */
-    int64_t bias;          /* 1: syn[k] has one row more, the last, from a unit that is 1 */
+    int64_t bias;          /* 1: syn[k] has one more row, the last, from a unit that is 1 */
     int64_t activation;    /* of hidden layers, an enum backprop_activation */
     int64_t output;        /* of the output layer, an enum backprop_activation */
     int64_t loss;          /* an enum backprop_loss */
@@ -79,7 +80,7 @@ typedef struct backprop_settings {
     double momentum;       /* 0: none, and the state has no velocity */
     int64_t nesterov;      /* 1: Nesterov's momentum */
     int64_t shuffle;       /* 1: batches from samples in another order in each epoch */
-    double dropout;        /* the part of hidden units that are left out; 0: none */
+    double dropout;        /* the part of the hidden units that is left out; 0: none */
     int64_t philox_seed;   /* for shuffle and dropout; not negative */
     int64_t batch_norm;    /* 1: batch normalisation of hidden layers */
     double norm_epsilon;   /* added to the variance */
@@ -91,15 +92,15 @@ typedef struct backprop_settings {
     int64_t networks;      /* for backprop_train: how many side by side; 0 or 1: one */
 } backprop_settings;
 
-/* Trains from a state. For each of the checkpoint_count rising checkpoints n it writes the
- * state after n updates to the next place in state_out, which holds checkpoint_count times as
- * many numbers as state, and to error_out the mean of |y - l[K]| over samples and outputs in
- * a forward pass of all samples with those weights.
+/* Trains from a state. The checkpoint_count checkpoints rise. For each checkpoint n, write the
+ * state after n updates to the next place in state_out, which has room for checkpoint_count
+ * states, and to error_out the mean of |y - l[K]| over samples and outputs in a forward pass of
+ * all samples with those weights.
  *
- * Of settings->networks = N > 1 (capability ensemble), each is trained as if it were alone, with
- * the same data and settings. The numbers of network i are where those of a call for it alone
- * would be, from state + i S, state_out + i S checkpoint_count and error_out + i checkpoint_count
- * on, with S the numbers in the state of one. */
+ * With settings->networks = N > 1 (capability ensemble), each network is trained as if it were
+ * alone, with the same data and settings. Let S be how many numbers the state of one network has.
+ * Network i then starts at state + i S, and writes from state_out + i S checkpoint_count and
+ * error_out + i checkpoint_count on, as a call for it alone would. */
 int backprop_train_f64(const backprop_settings *settings, const double *X, const double *y,
                        const double *state, int64_t checkpoint_count, const int64_t *checkpoints,
                        double *state_out, double *error_out);
@@ -107,8 +108,8 @@ int backprop_train_f32(const backprop_settings *settings, const float *X, const 
                        const float *state, int64_t checkpoint_count, const int64_t *checkpoints,
                        float *state_out, float *error_out);
 
-/* One update from a state, with every intermediate of its batch (l, error and delta have room
- * for just its rows); the new state goes to state_out. */
+/* One update from a state. l, error and delta get every intermediate and have room for just the
+ * rows of the batch; state_out gets the new state. */
 int backprop_step_f64(const backprop_settings *settings, const double *X, const double *y,
                       const double *state, double *l, double *error, double *delta,
                       double *state_out);
@@ -126,15 +127,15 @@ int backprop_predict_f32(const backprop_settings *settings, const float *X, cons
 int backprop_initial_f64(const backprop_settings *settings, int64_t numpy_seed, double *state_out);
 int backprop_initial_f32(const backprop_settings *settings, int64_t numpy_seed, float *state_out);
 
-/* Optional: the device that the port computes on, for the report. Without it: "cpu". */
+/* Optional: the device that the port computes on, for the report. If it is missing: "cpu". */
 const char *backprop_device(void);
 
-/* Optional, of a device with a clock of its own: the seconds that the last call spent there, on
- * copies to the device, computing, and copies from it. Benchmarks show them beside the host's
- * clock, and never in its place. */
+/* Optional, for a device with its own clock: three numbers, the seconds that the last call spent
+ * on copies to the device, on computing, and on copies from it. Benchmarks show them beside the
+ * host's clock, never instead. */
 const double *backprop_device_seconds(void);
 
-/* Optional: why the last call did not return BACKPROP_OK, in a sentence, for the report. */
+/* Optional: why the last call did not return BACKPROP_OK, in one sentence, for the report. */
 const char *backprop_reason(void);
 
 #endif

@@ -1,7 +1,7 @@
-/* Whether a request is one that backprop.h allows, for ports in C, C++ and CUDA C++ (on the host).
+/* Checks that backprop.h allows a request, for ports in C, C++ and CUDA C++ (on the host).
  *
- * Nothing is read here but the settings, their layers and the checkpoints, so that a port that
- * asks first touches no buffer of a request that is not valid. Real numbers may be any.
+ * This reads only the settings, their layers and the checkpoints. So a port that checks first
+ * touches no buffer of an invalid request. Real numbers may be anything.
  */
 #ifndef BACKPROP_VALID_H
 #define BACKPROP_VALID_H
@@ -36,7 +36,7 @@ static inline int64_t backprop_numbers(const backprop_settings *s) {
     return backprop_sum(state, backprop_product(units, s->samples));
 }
 
-/* `least_samples` is 0 where there are none, as for initial weights, and else 1. */
+/* `least_samples` is 0 for initial weights, which have no samples, and otherwise 1. */
 static inline int backprop_valid(const backprop_settings *s, int64_t least_samples) {
     const int64_t flags[] = {s->bias, s->nesterov, s->shuffle, s->batch_norm, s->adam};
     for (int i = 0; i < 5; i++)

@@ -1,1 +1,1 @@
-"""What every room stands on: where things are, how a port can do, what a person types and sees."""
+"""What every other room uses: where things are, statuses, what a person types and sees."""

@@ -1,7 +1,7 @@
 """Where things are: in a clone, or where pip has installed the harness without the ports."""
 
 import shlex
-import tomllib
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,18 +21,8 @@ NAME = "backprop-conformance"  # of the command that pip installs
 BUILD = ROOT / "build" if IN_CLONE else user_cache_path(NAME)
 
 
-def version() -> str:
-    """This suite's version; a clone need not be installed."""
-    if not IN_CLONE:
-        from importlib import metadata  # here, since a clone can spare it
-
-        return metadata.version(NAME)
-    with open(ROOT / "pyproject.toml", "rb") as file:
-        return str(tomllib.load(file)["project"]["version"])
-
-
 def from_here(path: Path) -> Path:
-    """A path as people like to read it: relative, where it lies below the working folder."""
+    """A path as people like to read it: relative, if it is inside the working folder."""
     here = Path.cwd()
     return path.relative_to(here) if path.is_relative_to(here) else path
 
@@ -49,12 +39,37 @@ def writing_build() -> Iterator[None]:
         ) from error
 
 
+def option(name: str, value: object = None) -> str:
+    """An option as a user types it: `CASES=bias` in a clone, `--cases bias` elsewhere.
+
+    An option without a value is a switch. Ports and names are arguments elsewhere: only the value.
+    """
+    if IN_CLONE:
+        return f"{name.upper()}={1 if value is None else value}"
+    if name in ("port", "name"):
+        return str(value)
+    return f"--{name}" if value is None else f"--{name} {value}"
+
+
+def typed(command: str, **options: str) -> str:
+    """A command and its options as a user types them, with quotes where a shell needs them."""
+    if IN_CLONE:
+        # make takes $ for its own.
+        options = {name: value.replace("$", "$$") for name, value in options.items()}
+        start = f"make {'conformance' if command == 'check' else command}"
+    else:
+        start = f"{NAME} {command}"
+    return " ".join([start, *(option(n, shlex.quote(value)) for n, value in options.items())])
+
+
 def command(port: Path, cases: str, rung: str | None = None) -> str:
-    """What to type for a run of the port in this folder, or a rung of it, on these cases."""
+    """What to type to run the port in this folder, or one of its rungs, on these cases."""
     name = port.name if port.parent == PORTS else str(port)
-    word = f"{name}:{rung}" if rung else name
-    if not IN_CLONE:
-        return f"{NAME} check {shlex.quote(word)} --cases {shlex.quote(cases)}"
-    # make takes $ for its own.
-    word, cases = (shlex.quote(text.replace("$", "$$")) for text in (word, cases))
-    return f"make conformance PORT={word} CASES={cases}"
+    return typed("check", port=f"{name}:{rung}" if rung else name, cases=cases)
+
+
+def golden(path: Path) -> str:
+    """What to type to derive golden data again, of a case's file."""
+    if IN_CLONE:
+        return typed("golden", cases=str(path))
+    return f"{shlex.quote(sys.executable)} -m reference golden {shlex.quote(str(path))}"

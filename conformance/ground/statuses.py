@@ -1,7 +1,7 @@
 """The statuses of a verdict: what each means, whether it is wrong, and how it is shown.
 
-From harmless to worst: of several verdicts, the worst is shown. A new status is one line here, and
-the code that gives it.
+From harmless to worst: of several verdicts, the worst is shown. A new status is one line
+here, and the code that assigns it.
 """
 
 from collections.abc import Iterable
@@ -19,7 +19,7 @@ class Look(StrEnum):
 
 
 class Status(StrEnum):
-    """How a port did on a case. Its value is its name, as results files have it."""
+    """The result of a port on a case. Its value is its name, as in results files."""
 
     PASS = "PASS", "every number was compared and is within tolerance", Look.GOOD
     SKIP = "SKIP", "not run: the reason says what is missing or not supported", Look.FAINT
@@ -51,5 +51,5 @@ class Status(StrEnum):
 
 
 def worst(statuses: Iterable[Status]) -> Status:
-    """The worst of these, of which there must be one."""
+    """The worst of these, at least one."""
     return max(statuses, key=lambda status: status.severity)

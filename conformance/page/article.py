@@ -83,7 +83,7 @@ class Article:
         ]
 
     def panels(self, results: Results) -> list[Panel]:
-        """A panel for each tensor in each dtype."""
+        """A panel for each tensor and dtype."""
         return [
             self._panel(results, tensor.name, dtype)
             for dtype, trace in self.exact.items()
@@ -148,7 +148,7 @@ def judged_here(results: Results) -> bool:
 
 
 def _wrong_runs(trace: Trace) -> dict[str, list[tuple[int, Tensors]]]:
-    """What each known bug answers at the checkpoints, if it is one in this dtype."""
+    """The answers of each known bug at the checkpoints, if it is a bug in this dtype."""
     found = {}
     for bug in BUGS:
         run = known_bugs.answer(known_bugs.catalogue()[bug][0], trace.run.check)

@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -9,7 +10,7 @@ from markupsafe import Markup
 
 from conformance.bench import curves
 from conformance.bench.files import Bench
-from conformance.ground.places import IN_CLONE
+from conformance.ground.places import IN_CLONE, option, typed
 from conformance.ground.terminal import progress
 from conformance.page import article, plots, sides, verdicts
 from conformance.page.excerpts import programs
@@ -27,18 +28,18 @@ PAGE, SUMMARY, BADGES = "index.html", "summary.md", "badges"
 def main(arguments: argparse.Namespace) -> None:
     """Write all files, and say where they are. Raises ResultsError for a user's mistake."""
     source, folder = arguments.results, arguments.folder
-    found = store.read(source, Results, "a results file of make conformance")
+    found = store.read(source, Results, f"a results file of {typed('check')}")
     if not found.results:
-        raise ResultsError(f"{source}: has no verdicts: a report needs a file of make conformance")
-    benches = [store.read(path, Bench, "a file of make bench") for path in arguments.bench]
+        raise ResultsError(f"{source}: has no verdicts: a report needs a file of {typed('check')}")
+    benches = [store.read(path, Bench, f"a file of {typed('bench')}") for path in arguments.bench]
     store.check_writable(folder / BADGES / "all.svg")
     store.check_writable(folder / PAGE)
     written = render(found, benches)
     for badge in (folder / BADGES).glob("*.svg"):
-        if f"{BADGES}/{badge.name}" not in written:  # of a port that is not judged any more
+        if f"{BADGES}/{badge.name}" not in written:  # of a port that is no longer judged
             badge.unlink()
     for name, text in written.items():
-        store.write_text(folder / name, text)
+        store.write_data(folder / name, text)
     print(f"report: {folder / PAGE}")
 
 
@@ -52,6 +53,7 @@ def render(found: Results, benches: Sequence[Bench]) -> dict[str, str]:
         lstrip_blocks=True,
     )
     environment.filters["number"] = number
+    environment.globals.update(typed=typed, option=option)
     rows = verdicts.rows(found)
     timed_case = found.timings[0].case if found.timings else ""
     shown = {
@@ -87,7 +89,7 @@ def render(found: Results, benches: Sequence[Bench]) -> dict[str, str]:
 
 
 def _article(found: Results) -> dict[str, Any]:
-    """What is shown of the article's network, if the results are of it as it is here."""
+    """What the page shows of the article's network, if the results match this clone's case."""
     progress("running the article's network with known bugs, to draw how far they stray ...")
     shown = article.article()
     lines = shown.errors()
@@ -103,6 +105,7 @@ def _article(found: Results) -> dict[str, Any]:
     }
 
 
+@cache
 def _sides() -> dict[str, Any]:
     """The programs side by side; an installed package has only the reference's."""
     chosen = manifest.select([]) if IN_CLONE else []
@@ -114,11 +117,11 @@ def _sides() -> dict[str, Any]:
 
 
 def _speed(timings: Sequence[Timing], benches: Sequence[Bench]) -> dict[str, Any]:
-    """The plots of times, and of who is fastest where if there are files of `make bench`."""
+    """The plots of times and, with files of `make bench`, of who is fastest where."""
     by_case: dict[str, list[Timing]] = {}
     for timing in timings:
         if timing.ns_per_iteration <= 0:
-            continue  # lost in the noise; the table has it
+            continue  # lost in the noise; the table lists it
         by_case.setdefault(timing.case, []).append(timing)
     sweeps = curves.curves(benches)
     return {

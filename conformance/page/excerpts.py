@@ -23,7 +23,7 @@ class Program:
 
 
 def programs(ports: Iterable[tuple[str, str]]) -> list[Program]:
-    """Those of these ports (name, language), the article's own and the reference first.
+    """The sources of these ports (name, language), after the article's own and the reference.
 
     Raises MarkerError.
     """

@@ -8,7 +8,7 @@ from conformance.suite.traces import golden_state
 from reference.algorithm.network import step
 from reference.array import Array
 
-DIGITS = 5  # shown of each number; it is the pictures that tell
+DIGITS = 5  # shown of each number; the pictures matter more
 
 
 @dataclass(frozen=True)
@@ -45,5 +45,5 @@ def learning(article: Article) -> Learning:
 
 
 def _rounded(values: Array) -> Any:
-    """To DIGITS significant digits, as nested lists: what stands in the page."""
+    """To DIGITS significant digits, as nested lists: the page's data."""
     return [[float(f"{value:.{DIGITS}g}") for value in row] for row in values]

@@ -16,7 +16,7 @@ from conformance.bench import curves
 from conformance.page.article import Band, Line
 from conformance.record.models import Timing
 
-# Colours that Matplotlib writes, and the variables of style.css that take their place.
+# Colours that Matplotlib writes, and the variables of style.css that replace them.
 INK, GRID, TOLERANCE, NOISE, PORT = "#010101", "#020202", "#030303", "#040404", "#050505"
 SERIES = ["#0a0a01", "#0a0a02", "#0a0a03", "#0a0a04", "#0a0a05", "#0a0a06"]
 VARIABLES = {
@@ -46,7 +46,7 @@ _numbers = itertools.count()
 
 
 def _svg(figure: Figure, label: str) -> str:
-    """A figure as an element of the page, with a name for whoever cannot see it."""
+    """A figure as an element of the page, with a name for people who cannot see it."""
     found = io.StringIO()
     nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
     with warnings.catch_warnings():
@@ -57,7 +57,7 @@ def _svg(figure: Figure, label: str) -> str:
     text = text[text.index("<svg") :]
     for colour, variable in VARIABLES.items():
         text = text.replace(colour, f"var(--{variable})")
-    # Ids are of one figure, and a page has several.
+    # Ids are unique in one figure, but a page has several.
     prefix = f"plot{next(_numbers)}-"
     text = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}", text)
     return text.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)
@@ -81,7 +81,7 @@ def error_curves(lines: Sequence[Line], printed: Mapping[int, float]) -> str:
     with mpl.rc_context(STYLE):
         figure, axis = _figure()
         for number, line in enumerate(lines):
-            # The exact line is broad, to be seen under those that lie on it.
+            # The exact line is wide, so that it shows under the lines on top.
             style, width, alpha = ("-", 6.0, 0.35) if number == 0 else ("--", 1.6, 1.0)
             axis.plot(
                 line.iterations, line.values, style, label=line.name, linewidth=width, alpha=alpha
@@ -100,7 +100,7 @@ def error_curves(lines: Sequence[Line], printed: Mapping[int, float]) -> str:
 def drift(tensor: str, dtype: str, ports: Sequence[Line], bugs: Sequence[Line], band: Band) -> str:
     """Deviations of one tensor in units in the last place, with the bands of noise and tolerance.
 
-    The line of a port has an id, by which the page can bring it out.
+    A port's line has an id, so that the page can highlight it.
     """
     with mpl.rc_context(STYLE):
         figure, axis = _figure(4.2)
@@ -136,16 +136,16 @@ def times(timings: Sequence[Timing]) -> str:
             axis.errorbar(
                 t.ns_per_iteration, height, xerr=interval, fmt="o", markersize=4, color=SERIES[0]
             )
-        # A port's name is no formula, even with a dollar in it.
+        # A port's name is not a formula, even with a dollar in it.
         axis.set_yticks(range(len(ordered)), [t.port for t in ordered], parse_math=False)
         axis.set_xscale("log")
-        axis.set_xlabel("ns an iteration, with its 95 % interval")
+        axis.set_xlabel("ns per iteration, with its 95 % interval")
         axis.grid(axis="x", alpha=0.6)
         return _svg(figure, f"Time per iteration of {ordered[0].case}, port by port")
 
 
 def crossovers(found: curves.Curves) -> str:
-    """Time of a network's iteration against the size, of whoever is fastest somewhere or not."""
+    """Time of a network's iteration against the size, for every target."""
     with mpl.rc_context(STYLE):
         figure, axis = _figure(4.6)
         curves.panel(axis, found)

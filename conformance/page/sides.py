@@ -17,7 +17,7 @@ from conformance.suite.markers import Excerpt
 from reference.cases.tables import Strict
 
 TEXTS = Path(__file__).with_name("steps.toml")
-# What is coloured, by the class that style.css has for it. All else is plain, and takes no room.
+# What is coloured, by its class in style.css. Everything else is plain, and takes no space.
 CLASSES = {
     Keyword: "keyword",
     String: "string",
@@ -37,7 +37,7 @@ class _Text(Strict):
 
 @dataclass(frozen=True)
 class Piece:
-    """Lines of a file, highlighted, and where they stand."""
+    """Lines of a file, highlighted, and where they are."""
 
     place: str
     html: Markup
@@ -53,7 +53,7 @@ class Side:
 
 @dataclass(frozen=True)
 class Step:
-    """One step: what is to be known of it, and its sources."""
+    """One step: what to know about it, and its sources."""
 
     id: str
     title: str
@@ -91,6 +91,6 @@ def _piece(excerpt: Excerpt) -> Piece:
 
 
 def _coloured(kind: _TokenType, text: str) -> Markup:
-    """A token, in the colour of its kind, or of the kind that this is one of."""
+    """A token, in the colour of its kind, or of the kind's parent."""
     found = next((CLASSES[t] for t in kind.split() if t in CLASSES), None)
     return Markup('<span class="{}">{}</span>').format(found, text) if found else escape(text)

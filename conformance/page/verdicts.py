@@ -14,7 +14,7 @@ from conformance.verdict.verdict import Verdict
 
 @dataclass(frozen=True)
 class Row:
-    """One target: what is known of it, its cells by case, and how fast it is."""
+    """One target: what it is, its cells by case, and how fast it is."""
 
     name: str
     id: str
@@ -33,7 +33,7 @@ class Row:
 
     @property
     def margin(self) -> float | None:
-        """The worst margin of all that ran."""
+        """The worst margin of everything that ran."""
         return worst_margin([v for cell in self.cells.values() for v in cell.verdicts])
 
     @property
@@ -43,7 +43,7 @@ class Row:
 
     @property
     def verdict(self) -> Status:
-        """In a word: PASS only where something passed and nothing is wrong."""
+        """In a word: PASS only if something passed and nothing is wrong."""
         found = worst(self.counts)
         return found if found.wrong or not self.counts[Status.PASS] else Status.PASS
 
@@ -70,7 +70,7 @@ def rows(results: Results) -> list[Row]:
 
 
 def badge(label: str, shown: Sequence[Row], complete: bool) -> dict[str, str]:
-    """What a badge says of these targets; green where all ran, some passed and nothing is wrong."""
+    """A badge's text for these targets; green if all ran, some passed and nothing is wrong."""
     total = sum((row.counts for row in shown), Counter[Status]())
     wrong = sum(row.wrong for row in shown)
     if wrong:

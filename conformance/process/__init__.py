@@ -1,1 +1,1 @@
-"""Starts programs, confines them, talks to them over pipes, and ends them with all they started."""
+"""Starts programs, confines them, talks to them over pipes, and ends them and their children."""

@@ -1,8 +1,9 @@
 """What a port's process gets: no network, small files, and little of the user's environment.
 
-A port is a program of its author's, and runs with the rights of whoever starts the harness. This
-keeps mistakes small, and secrets in the environment to their owner. It is no wall against malice:
-a port can still read what its user can. Builds are not confined, since some fetch what they need.
+A port is somebody's program, and runs with the rights of whoever starts the harness. The
+sandbox limits accidents, and hides secrets in the environment. It does not stop malice: a
+port can still read everything that its user can. Builds are not confined, since some fetch
+what they need.
 """
 
 import functools
@@ -14,10 +15,10 @@ MAX_FILE_BYTES = 2**30
 MAX_OPEN_FILES = 1024
 
 LIMITS = ["prlimit", "--core=0", f"--fsize={MAX_FILE_BYTES}", f"--nofile={MAX_OPEN_FILES}"]
-# Root makes a network of its own at once; another user has to be root in a name space for that.
+# Root can make a network of its own; any other user must first be root in a name space.
 NETWORKS = [["unshare", "--net"], ["unshare", "--user", "--map-current-user", "--net"]]
 
-# Variables that programs and their runtimes need; a port names others in its manifest (run.env).
+# Variables that programs and runtimes need; a port names more in its manifest (run.env).
 KEPT = re.compile(
     r"PATH|HOME|USER|LOGNAME|SHELL|LANG|LANGUAGE|LC_\w+|TZ|TMPDIR|VIRTUAL_ENV|XDG_\w+_HOME"
     r"|(?:DY)?LD_LIBRARY_PATH|PYTHON\w*|JAVA_(?:HOME|TOOL_OPTIONS)|NODE_(?:PATH|OPTIONS)"
@@ -38,19 +39,19 @@ def visible(variables: Mapping[str, str]) -> dict[str, str]:
 
 
 def confined(command: list[str]) -> list[str]:
-    """The command that starts this one without a network, and with limits, as far as can be."""
+    """The command that starts this one without a network, and with limits, as far as possible."""
     return [*prefix(), *command]
 
 
 @functools.cache
 def prefix() -> list[str]:
-    """What comes before a command: the strictest that works on this system."""
+    """What goes before a command: the strictest wrapper that works on this system."""
     candidates = [[*network, *LIMITS] for network in NETWORKS] + [LIMITS]
     return next((candidate for candidate in candidates if _works(candidate)), [])
 
 
 def has_network() -> bool:
-    """True where a port cannot be kept from the network."""
+    """True if a port cannot be cut off from the network."""
     return "--net" not in prefix()
 
 

@@ -1,8 +1,8 @@
-"""Starts ports' processes, watches what memory they use, and ends them with all they started.
+"""Starts ports' processes, watches their memory, and ends them with everything they started.
 
 A process belongs to a port's tree if its parent does, if its session does, or if it carries the
 tree's token in its environment. On Linux, orphans become children of the harness instead of
-getting out of sight, and stay visible after their end until they are reaped here.
+disappearing, and stay visible after their end until the harness reaps them.
 """
 
 import contextlib
@@ -95,7 +95,7 @@ class Tree:
         return code, out, err
 
     def end(self, patience_s: float = 0.0) -> None:
-        """Close the pipes, wait a moment, then kill all of the tree and wait until it is gone."""
+        """Close the pipes, wait a moment, then kill the whole tree and wait until it is gone."""
         for pipe in self.pipes:
             with contextlib.suppress(OSError):
                 pipe.close()
@@ -109,7 +109,8 @@ class Tree:
             time.sleep(PAUSE_S)
         with _lock:
             _trees.pop(self.token, None)
-            # Some clear their environment, and the token with it: whose they are is not known.
+            # Some clear their environment, and the token with it: nobody knows whose they
+            # are.
             while not _trees and (strays := _census().get(None)) and time.monotonic() < deadline:
                 _kill(strays)
                 time.sleep(PAUSE_S)
@@ -123,7 +124,7 @@ _watched = 0.0
 
 
 def watch() -> None:
-    """Kill the trees that use more memory than they may; looks every WATCH_S seconds.
+    """Kill the trees that use more memory than allowed; looks every WATCH_S seconds.
 
     It looks at all trees, since a port can go on working while another is asked.
     """
@@ -150,7 +151,7 @@ def members(tree: Tree) -> list[psutil.Process]:
 
 
 def _census() -> dict[Tree | None, list[psutil.Process]]:
-    """The processes of each tree, zombies too; under None, orphans of which no tree is known."""
+    """The processes of each tree, with zombies; under None, orphans whose tree is unknown."""
     global _owners, _sessions
     with _lock:
         found: dict[Tree | None, list[psutil.Process]] = {}
@@ -174,7 +175,7 @@ def _census() -> dict[Tree | None, list[psutil.Process]]:
 
 
 def _main_processes() -> dict[int, Tree]:
-    """By process id; once a process is reaped, its id may be another's."""
+    """By process id; once a process is reaped, its id may belong to a new one."""
     return {tree.main.pid: tree for tree in _trees.values() if tree.main.returncode is None}
 
 
@@ -198,7 +199,7 @@ def _is_orphan(process: psutil.Process) -> bool:
 def _kill(members: list[psutil.Process]) -> None:
     """Send SIGKILL to processes, and to their groups at once: a group cannot fork away.
 
-    That holds for the group of a zombie, too, so those are reaped only afterwards.
+    This includes the group of a zombie, so zombies are reaped only afterwards.
     """
     for member in members:
         with contextlib.suppress(psutil.Error, OSError):
@@ -226,7 +227,7 @@ def _resident_bytes(process: psutil.Process) -> int:
 
 @functools.cache
 def _adopt_orphans() -> None:
-    """Have orphaned descendants become children of this process, where the system can do so."""
+    """Make orphaned descendants children of this process, if the system can."""
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)

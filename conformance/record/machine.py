@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from pydantic import AwareDatetime
 
-from conformance.ground.places import IN_CLONE, NAME, ROOT
+from conformance import __version__
+from conformance.ground.places import IN_CLONE, ROOT
 from conformance.verdict.verdict import Model
 
 
@@ -27,7 +28,7 @@ class Machine(Model):
 
 
 def machine() -> Machine:
-    """This machine, as far as it says."""
+    """This machine, as far as the system tells."""
     return Machine(
         date=datetime.datetime.now(datetime.UTC).replace(microsecond=0),
         commit=_commit(),
@@ -42,9 +43,7 @@ def machine() -> Machine:
 
 def _commit() -> str | None:
     if not IN_CLONE:
-        from importlib.metadata import version  # here, since a clone can spare it
-
-        return f"release {version(NAME)}"
+        return f"release {__version__}"
     try:
         command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=12"]
         done = subprocess.run(command, capture_output=True, text=True, timeout=10)

@@ -1,14 +1,15 @@
 """Joins results files of several machines into one matrix: `python -m conformance merge`.
 
-* A verdict is stale where the port's files, or the case and its golden data, are not those of this
-  clone now. It is marked, and says nothing of what is here.
-* Verdicts on the same port, case and dtype are of one machine if its system, its processor and the
-  port's device are the same. The newest of those that are not stale stands; else the newest;
-  and of one date, the worst.
-* Verdicts of several machines all stand. A cell of the table is the worst of them; but a SKIP,
-  or what is stale, gives way to what is not. An emulation has a name, and so a column, of its own.
+* A verdict is stale if the port's files, or the case and its golden data, differ from this
+* clone's now. It is marked, and says nothing about this clone.
+* Verdicts on the same port, case and dtype come from one machine if the system, the
+* processor and the port's device are the same. The newest one that is not stale counts,
+* otherwise the newest; and of one date, the worst.
+* Verdicts of several machines all count. A cell of the table is the worst of them; but a
+* SKIP, or a stale verdict, gives way to others. An emulation has a name, and so a column,
+* of its own.
 
-Timings stay where they are: those of different machines are not for one table.
+Timings are not merged: times of different machines do not belong in one table.
 """
 
 import argparse
@@ -34,11 +35,11 @@ from conformance.verdict.verdict import Model, Verdict
 from reference.cases.case import load
 from reference.errors import UserError
 
-COMMITTED = Path(__file__).parent / "committed"  # files from machines with devices that others lack
+COMMITTED = Path(__file__).parent / "committed"  # results files from other machines
 FORMAT = Results.model_fields["format"].default
 SIGNS = {"changed": ("*", "changed since"), "absent": ("?", "not in this clone")}
 
-Now = Literal["same", "changed", "absent"]  # what became of a port, or of a case
+Now = Literal["same", "changed", "absent"]  # the state of a port, or of a case
 
 
 class Source(Model):
@@ -58,7 +59,7 @@ class Source(Model):
 
 
 class SourcedVerdict(Verdict):
-    """One verdict, the mark of its source, and whether port and case are as they were then."""
+    """One verdict, the mark of its source, and whether port and case have changed since."""
 
     source: str
     device: str | None
@@ -74,12 +75,12 @@ class SourcedVerdict(Verdict):
 
     @property
     def stale(self) -> bool:
-        """Made with other files than those of this clone."""
+        """Made with files that differ from this clone's."""
         return "changed" in (self.port_now, self.case_now)
 
     @property
     def mark(self) -> str:
-        """Its source, with a sign where the verdict is stale, or cannot be known to be."""
+        """Its source, with a sign if the verdict is stale, or if nobody can tell."""
         unknown = "absent" in (self.port_now, self.case_now)
         return self.source + ("*" if self.stale else "?" if unknown else "")
 
@@ -99,13 +100,13 @@ def main(arguments: argparse.Namespace) -> int:
     """
     paths, target = arguments.files or committed(), arguments.json
     if not paths:
-        raise ResultsError(f"no results files: name some; there are none in {COMMITTED}")
+        raise ResultsError(f"no results files: name some, since {COMMITTED} has none")
     merged, notes = join({path: read(path) for path in paths})
     if not merged.cells:
-        raise ResultsError("there is no verdict in any of these files")
+        raise ResultsError("none of these files has a verdict")
     if target is not None:
         if target.resolve() in {path.resolve() for path in paths}:
-            raise ResultsError(f"{target}: is one of the files to merge, and is not written over")
+            raise ResultsError(f"{target}: is one of the files to merge, and is not overwritten")
         check_writable(target)
         store.write(target, merged)
     show(console(), merged, notes)
@@ -113,17 +114,17 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def committed() -> list[Path]:
-    """The results files that are kept here."""
+    """The results files that are kept in the clone."""
     return sorted(COMMITTED.glob("*.json"))
 
 
 def read(path: Path) -> Results:
-    """Read a results file. Raises ResultsError if it is not one, or has another format."""
+    """Read a results file. Raises ResultsError if it is not one, or has a different format."""
     return store.read(path, Results, f"a results file of format {FORMAT}")
 
 
 def join(files: dict[Path, Results]) -> tuple[Merged, list[str]]:
-    """The verdicts that stand; and sentences on those of the same machine that differ from them."""
+    """The verdicts that count, and a sentence on each that differs from one of the same machine."""
     sources: dict[str, Source] = {}
     cells: list[SourcedVerdict] = []
     for number, (path, found) in enumerate(files.items()):
@@ -147,7 +148,7 @@ def join(files: dict[Path, Results]) -> tuple[Merged, list[str]]:
         key = (machine.system, machine.processor, cell.port, cell.case, cell.dtype)
         by_device = standing.setdefault(key, {})
         before = by_device.get(cell.device)
-        if cell.device is None and by_device:  # it did not come up: any newer verdict will do
+        if cell.device is None and by_device:  # it did not start: any newer verdict is better
             before = next(iter(by_device.values()))
         if before is None:
             by_device[cell.device] = cell
@@ -157,8 +158,8 @@ def join(files: dict[Path, Results]) -> tuple[Merged, list[str]]:
     kept = [cell for by_device in standing.values() for cell in by_device.values()]
     kept.sort(key=lambda c: (c.port, c.case, c.dtype, c.source))
     notes = [
-        f"{port}, {tables.where(members)}: {new} {mark} stands before {old} {old_mark}, "
-        "which is of the same machine and not newer, or stale"
+        f"{port}, {tables.where(members)}: {new} {mark} counts instead of {old} {old_mark}, "
+        "which is from the same machine, and is stale or not newer"
         for (port, new, mark, old, old_mark), members in differing.items()
     ]
     return Merged(sources=list(sources.values()), cells=kept), notes
@@ -196,7 +197,7 @@ def _case(case: str) -> str | None:
 
 
 def _shown(cells: Iterable[SourcedVerdict]) -> list[SourcedVerdict]:
-    """What counts of each port, case and dtype: a SKIP and what is stale give way to the rest."""
+    """What counts for each port, case and dtype: SKIPs and stale verdicts give way to the rest."""
     grouped: dict[tuple[str, ...], list[SourcedVerdict]] = {}
     for cell in cells:
         grouped.setdefault((cell.port, cell.case, cell.dtype), []).append(cell)
@@ -236,13 +237,13 @@ def show(out: Console, merged: Merged, notes: list[str]) -> None:
 
 
 def elsewhere(missing: set[str]) -> list[str]:
-    """Lines on targets whose device is missing here, from the committed files; for reading only."""
+    """Lines on targets whose device this machine lacks, from committed files; only for reading."""
     if not missing:
         return []
     try:
         merged, _ = join({path: read(path) for path in committed()})
     except UserError as error:
-        return [f"results of other machines are left out: {error}"]
+        return [f"results of other machines left out: {error}"]
     lines = []
     told: dict[tuple[str, ...], list[SourcedVerdict]] = {}
     sources = {source.mark: source for source in merged.sources}
@@ -254,7 +255,7 @@ def elsewhere(missing: set[str]) -> list[str]:
         if any(c.port_now == "changed" for c in cells):
             stale = " (stale: port changed since)"
         elif changed := sorted({c.case for c in cells if c.stale}):
-            stale = f" (stale: changed since, or its golden data: {', '.join(changed)})"
+            stale = f" (stale: case or golden data changed since: {', '.join(changed)})"
         said = f"{tables.counts(cells)}; {device}, {sources[mark].when}{stale}"
         lines.append(f"on another machine: {port}: {said}")
     return lines

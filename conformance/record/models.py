@@ -19,8 +19,8 @@ from reference.cases.tables import DType
 class PortInfo(Model):
     """How a port was built and what it ran on.
 
-    `driver` is what `detect` said of the device that the port needs, if it needs one; and `sha256`
-    is of the files in the port's folder, without its tests and documents.
+    `driver` is what `detect` printed about the device, if the port needs one. `sha256`
+    covers the files in the port's folder, without its tests and documents.
     """
 
     port: str
@@ -63,7 +63,7 @@ class Timing(Model):
 
 
 class Kill(Model):
-    """Where a mutant exceeds the tolerance most; a margin of null is infinite, or NaN."""
+    """Where a mutant exceeds the tolerance most; a margin of null means infinite, or NaN."""
 
     case: str
     dtype: DType
@@ -82,7 +82,7 @@ class TeethMutant(Model):
 
 
 class TeethVariant(Model):
-    """One correct variant: its worst margin, and where that is."""
+    """One correct variant: its worst margin, and where."""
 
     id: str
     status: Status
@@ -129,7 +129,7 @@ class Results(Model):
 
 
 def port_info(judge: Judge) -> PortInfo:
-    """What is known of a target after the run."""
+    """What is known about a target after the run."""
     prepared = judge.prepared
     return PortInfo(
         port=judge.target.name,

@@ -8,7 +8,9 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
-from conformance.ground.places import BUILD, IN_CLONE, NAME, from_here, version
+from conformance import __version__
+from conformance.ground import places
+from conformance.ground.places import BUILD, IN_CLONE, NAME, from_here
 from conformance.ground.statuses import Look, Status
 from conformance.ground.units import count, duration
 from conformance.record import absent
@@ -23,7 +25,7 @@ MOST_EXAMPLE = 12  # lines
 MOST_HINTS = 3
 LONGEST_NAMES = (40, 26, 12)  # the widest name that a column is made for, where there is the room
 NARROWEST = 24  # for text beside a name
-ALL = "VERBOSE=1" if IN_CLONE else "--verbose"
+ALL = places.option("verbose")
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ def _head(results: Results, run: Run) -> str:
     dtypes = [d for d in ("float64", "float32") if any(v.dtype == d for v in results.results)]
     numbers = count(sum(v.numbers_compared for v in results.results), "number")
     parts = filter(None, [cases, " and ".join(dtypes), f"{numbers} compared"])
-    return f"backprop conformance {version()}, {', '.join(parts)}"
+    return f"backprop conformance {__version__}, {', '.join(parts)}"
 
 
 def _print_rows(out: Console, all_rows: Sequence[Row]) -> None:
@@ -143,7 +145,7 @@ def _foot(results: Results, ran: Mapping[str, Sequence[Verdict]], run: Run) -> l
         parts.append(f"{count(len(ran), noun)} passed" if ran else "no port ran")
     if run.file is not None:
         if not results.complete:
-            parts.append(f"to go on: {'RESUME=1' if IN_CLONE else '--resume'}")
+            parts.append(f"to go on: {places.option('resume')}")
         usual = run.file == from_here(BUILD / "results.json")
         report = "make report" if IN_CLONE else f"{NAME} report"
         named = f"RESULTS={run.file}" if IN_CLONE else str(run.file)

@@ -1,7 +1,7 @@
-"""Native ports compiled once more: without any warning, and with every check of their compilers.
+"""Native ports compiled again: without any warning, and with every check of their compilers.
 
-A compiler of the same name that adds the checks comes first on PATH, so that ports and rungs are
-built by their own commands. A report ends the port's process, which is then a CRASH.
+A compiler of the same name that adds the checks comes first on PATH, so that ports and rungs
+are built by their own commands. A report ends the port's process, which makes it a CRASH.
 """
 
 import functools
@@ -20,18 +20,18 @@ from conformance.targets.manifest import Device, Emulation, Port, select
 from conformance.verdict.judge import Judge
 from reference.cases.case import Case
 
-# All of -Wconversion is an error. C is free of changes between signed and unsigned, too; in C++,
+# All of -Wconversion is an error. C also has no changes between signed and unsigned; in C++,
 # indices into vectors are such changes everywhere, and are not looked for.
 STRICT = ["-Wall", "-Wextra", "-Wconversion", "-Werror", f"-I{CONTRACT}"]
 C = ["-O1", "-Wsign-conversion", "-Wno-psabi"]
 # Nearly all of the time goes to the optimiser, and no warning that C++ has here comes from it.
 CPP = ["-std=c++20", "-fsyntax-only", "-Wno-sign-conversion", "-isystem", "/usr/include/eigen3"]
-# Those that know C++20's source_location, which the emulation needs, have a number on Debian 12.
+# Compilers with C++20's source_location, which the emulation needs, have a number on Debian 12.
 NEWER = ("clang++", "clang++-19", "clang++-16")
 
 MEMORY = "-fsanitize=address,undefined -fno-sanitize-recover=undefined -g1 -O1"
 THREADS = "-fsanitize=thread -g1 -O1"
-# The checks that other languages have of their own, by compiler.
+# The checks of other languages, by compiler.
 OWN_CHECKS = {
     "rustc": "-C debug-assertions=on -C overflow-checks=on",
     "gdc": "-fbounds-check",
@@ -41,8 +41,8 @@ RUNTIME = {
     MEMORY: ("libasan.so", {"ASAN_OPTIONS": "detect_leaks=0"}),  # Python leaks at its end
     THREADS: ("libtsan.so", {"TSAN_OPTIONS": "halt_on_error=1"}),
 }
-# Free runs are followed only this far, by means of an emulation: later iterations use memory in
-# the same way.
+# Free runs are followed only this far, as in an emulation: later iterations use memory in the
+# same way.
 MOST_ITERATIONS = 200
 
 
@@ -70,14 +70,14 @@ def clang_tidy(source: Source, *words: str, flags: tuple[str, ...] = ()) -> None
 
 
 def missing(reason: str) -> None:
-    """Skip a test for want of a tool; CI has it, so that there this is a failure."""
+    """Skip a test because a tool is missing; CI has every tool, so there it is a failure."""
     if os.environ.get("CI"):
         pytest.fail(reason)
     pytest.skip(reason)
 
 
 def needed(*tools: str) -> str:
-    """The first of these that is installed; none is a reason to skip, but not in CI."""
+    """The first of these that is installed; without any, skip, but not in CI."""
     found = next(filter(shutil.which, tools), None)
     if found is None:
         missing(f"{tools[0]} is not installed")
@@ -113,7 +113,7 @@ def compiled_by(*compilers: str, capability: str = "") -> list[tuple[str, str]]:
 def with_checks(
     port: Port, compiler: str, checks: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Port:
-    """The port as it is built by this compiler with checks added, in a folder of the test."""
+    """The port, built by this compiler with checks added, in a folder of the test."""
     real = shutil.which(compiler)
     if real is None:
         pytest.skip(f"{compiler} is not installed")
@@ -126,8 +126,8 @@ def with_checks(
     if checks not in RUNTIME:
         return port
     name, env = RUNTIME[checks]
-    # The library that throws exceptions is to be there when the checks of it begin; and Python's
-    # own allocator would hide where its arrays end.
+    # The library that throws exceptions must be loaded before the checks start; and Python's own
+    # allocator would hide where its arrays end.
     first = " ".join(library_of(real, library) for library in (name, "libstdc++.so.6"))
     env = {**env, "LD_PRELOAD": first, "PYTHONMALLOC": "malloc"}
     manifest = port.manifest
@@ -142,13 +142,13 @@ def with_checks(
 
 
 def library_of(compiler: str, name: str) -> str:
-    """Where a compiler has this library."""
+    """Where the compiler keeps this library."""
     command = [compiler, f"-print-file-name={name}"]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def demand_passes(port: Port, cases: list[Case]) -> None:
-    """Judge all targets of the port on the cases that are theirs, in each dtype."""
+    """Judge all targets of the port on the cases that they support, in each dtype."""
     judged = 0
     for prepared in build.prepare(port):
         if isinstance(prepared, build.NotReady) and prepared.target.stand_in:

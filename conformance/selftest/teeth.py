@@ -50,7 +50,7 @@ FOLDER = BUILD / "teeth"
 
 @dataclass(frozen=True)
 class _Attempt:
-    """What a known bug answers to a case, with its margin and where that is."""
+    """A known bug's answer to a case, with its margin and where that is."""
 
     case: Case
     answer: Answer
@@ -78,7 +78,7 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def measure(cases: list[Case]) -> Iterator[TeethMutant | TeethVariant]:
-    """All known bugs and variants, as they are done, on all cores."""
+    """All known bugs and variants, as they finish, on all cores."""
     unseen = itertools.product(cases, derive.DTYPES)
     jobs: list[Callable[[], TeethMutant | TeethVariant]] = [
         *(partial(bug_margin, bug.id, cases) for bug in _bugs(cases)),
@@ -104,13 +104,13 @@ def _bugs(cases: list[Case]) -> list[KnownBug]:
 
 
 def bug_margin(identifier: str, cases: list[Case]) -> TeethMutant:
-    """Where a known bug exceeds the tolerance most, and what it is taken for there."""
+    """Where a known bug exceeds the tolerance most, and which bugs the diagnosis names there."""
     bug, capability = known_bugs.catalogue()[identifier]
     concerned = [case for case in cases if known_bugs.concerns(capability, case)]
     attempts = []
     for case in concerned:
         for trace in load(case).values():
-            # Where shapes do not fit, the bug is a crash, and there is no margin to measure.
+            # If shapes do not fit, the bug is a crash, without a margin to measure.
             with contextlib.suppress(ValueError):
                 attempts.append(_attempt(bug, trace))
     best = max(attempts, key=lambda a: float("inf") if a.kill.margin is None else a.kill.margin)
@@ -129,7 +129,7 @@ def _attempt(bug: KnownBug, trace: Trace) -> _Attempt:
         for n, wanted in due.expected:
             got = answers[n]
             if any(np.shape(v) != np.shape(e.value) for (_, v), e in zip(got, wanted, strict=True)):
-                continue  # it takes another batch: as a port, it would be GARBAGE
+                continue  # it takes a different batch: a port would be GARBAGE
             answer.checked.append(Checked(due.check, n, got, wanted))
             found = compare(got, wanted, dtype)
             margin = finite(found.margin)
@@ -194,7 +194,7 @@ def _unseen(run: Check) -> Iterator[tuple[int, Tensors]]:
 
 
 def lost(entry: TeethMutant | TeethVariant) -> str | None:
-    """Why an entry is not as it should be, or None."""
+    """What is wrong with an entry, or None."""
     if isinstance(entry, TeethVariant):
         if entry.status == Status.SKIP:
             return None

@@ -1,4 +1,4 @@
-"""Correct variants of the C port: what must never be rejected, listed in `variants.toml`."""
+"""Correct variants of the C port, which must never be rejected, listed in `variants.toml`."""
 
 import shutil
 import tomllib

@@ -1,1 +1,1 @@
-"""One conformance run: what the user selected, what it comes to, going on after an interruption."""
+"""One conformance run: what the user selected, its results, resuming after an interruption."""

@@ -31,7 +31,7 @@ def status(finished: Finished) -> int:
 
 def show(finished: Finished, options: Options) -> None:
     """Print what a person reads at the end of a run."""
-    from conformance.record import screen  # here, since a mistake in an option ends before it
+    from conformance.record import screen
 
     out, elsewhere = console(), []
     if finished.elsewhere:

@@ -37,6 +37,7 @@ from reference.errors import UserError
 
 Progress = Callable[[str], None]
 Key = tuple[str, str, DType]  # a target, a case and a dtype
+MOST_HINTS = 3
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class Finished:
     elsewhere: set[str]  # targets that were skipped since their device is not on this machine
     written: bool  # to the results file; if not, a problem says why
     missing: Mapping[str, Lack]  # what targets could not be started without
+    hints: list[str]  # what the port could list next, where there is only one
     wanted: int  # how many verdicts there are if it is complete
     hints: list[str]  # what a port that passes alone could list next
     seconds: float
@@ -74,7 +76,8 @@ class Session:
         self.cases = shard_of(self.cases, options.shard)
         self.partial = self.partial or options.shard is not None
         required = required_targets(options.require, chosen)
-        store.check_writable(options.results)
+        for file in filter(None, (options.results, options.bundle)):
+            store.check_writable(file)
         self.traces = traces.load_all(self.cases)
         self.judged_by = [CaseInfo(case=case.id, sha256=traces.sha256(case)) for case in self.cases]
         with ThreadPoolExecutor() as pool:
@@ -153,12 +156,17 @@ class Session:
         except store.ResultsError as error:  # the disk is full by now
             written = False
             problems.append(str(error))
+        if self.options.bundle is not None:
+            from conformance.record import bundle  # here, since few runs need one
+
+            problems += bundle.write(self.options.bundle, results, self.judges, self.traces)
         return Finished(
             results,
             problems,
             self._elsewhere(),
             written,
             {name: lack for name, j in self.judges.items() if (lack := j.missing)},
+            self._hints() if complete else [],
             sum(len(self.judges[target].target.dtypes) for target, _ in self._wanted),
             self._hints() if complete and not problems else [],
             time.monotonic() - self._started,
@@ -232,6 +240,16 @@ class Session:
             and judge.target.device is not None
             and judge.target.port.folder.parent == PORTS
         }
+
+    def _hints(self) -> list[str]:
+        """What to list next, for whoever runs a port alone on all cases."""
+        ports = {judge.target.port.folder: judge.target.port for judge in self.judges.values()}
+        if self.partial or len(ports) != 1:
+            return []
+        from conformance.session.hints import hints  # here, since most runs can spare it
+
+        [port] = ports.values()
+        return [hint.text for hint in hints(port.manifest.capabilities, self.cases)[:MOST_HINTS]]
 
     def close(self) -> None:
         """End all processes."""

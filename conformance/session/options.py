@@ -10,7 +10,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 
-from conformance.ground.places import BUILD, IN_CLONE, from_here
+from conformance.ground import places
+from conformance.ground.places import BUILD, from_here
 from conformance.ground.terminal import names, path, text
 
 LONGEST = 40  # of a value that is repeated to the user
@@ -18,7 +19,7 @@ LONGEST = 40  # of a value that is repeated to the user
 
 @dataclass(frozen=True, eq=False)  # each equals itself alone, as plugins of pytest must
 class Options:
-    """What the user asked for; README.md says what each means."""
+    """What the user asked for; conformance/README.md says what each means."""
 
     ports: list[str]  # each value may name several; none at all are those of ports/
     cases: str | None  # None: all of this suite
@@ -29,6 +30,7 @@ class Options:
     resume: bool
     timed: bool
     verbose: bool  # all tables besides the one screen
+    bundle: Path | None  # where to write what a report about a verdict needs
 
     @classmethod
     def of(cls, arguments: argparse.Namespace) -> "Options":
@@ -38,15 +40,9 @@ class Options:
 
     def narrowing(self) -> list[str]:
         """The options that leave something out of the run, as they were given."""
-        parts = [
-            (self.cases, "CASES", "--cases"),
-            (self.shard and f"{self.shard[0]}/{self.shard[1]}", "SHARD", "--shard"),
-        ]
-        return [
-            f"{variable}={_word(value)}" if IN_CLONE else f"{option} {_word(value)}"
-            for value, variable, option in parts
-            if value
-        ]
+        shard = "{}/{}".format(*self.shard) if self.shard else None
+        parts = [("cases", self.cases), ("shard", shard)]
+        return [places.option(name, _word(value)) for name, value in parts if value]
 
 
 def _word(value: str) -> str:
@@ -73,10 +69,23 @@ def add(option: Callable[..., object]) -> None:
         metavar="FILE",
         help="where the results go; default: %(default)s",
     )
+    option(
+        "--bundle",
+        type=zip_file,
+        metavar="FILE.zip",
+        help="what to send if a verdict seems wrong: requests, answers, versions",
+    )
     option("--seed", type=seed, help='of the random case; "none" leaves it out')
     option("--shard", type=shard, metavar="i/n", help="only every n-th case, from the i-th on")
     option("--resume", action="store_true", help="what passed in the results file stands")
     option("--no-timing", action="store_false", dest="timed", help="judge only")
+
+
+def zip_file(value: str) -> Path:
+    """Where a zip goes: issues on GitHub take a file by its suffix."""
+    if not (found := path(value)).name.lower().endswith(".zip"):
+        raise argparse.ArgumentTypeError(f"{value} does not end in .zip")
+    return found
 
 
 def seed(value: str) -> int | Literal["none"]:
@@ -87,7 +96,8 @@ def seed(value: str) -> int | Literal["none"]:
         return "none"
     if not re.fullmatch(r"\d{1,18}", value, re.ASCII) or int(value) >= fresh.SEEDS:
         raise argparse.ArgumentTypeError(
-            f'SEED={value} is not a whole number below {fresh.SEEDS}, and not "none"'
+            f"{places.option('seed', value)} is not a whole number below {fresh.SEEDS}, "
+            'and not "none"'
         )
     return int(value)
 
@@ -97,6 +107,6 @@ def shard(value: str) -> tuple[int, int]:
     match = re.fullmatch(r"([1-9]\d{0,5})/([1-9]\d{0,5})", value, re.ASCII)
     if match is None or int(match[1]) > int(match[2]):
         raise argparse.ArgumentTypeError(
-            f"SHARD={value} is not of the form i/n, as in 1/3, 2/3 and 3/3"
+            f"{places.option('shard', value)} is not of the form i/n, as in 1/3, 2/3 and 3/3"
         )
     return int(match[1]), int(match[2])

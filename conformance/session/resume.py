@@ -1,12 +1,13 @@
-"""Goes on where an interrupted run ended: what passed need not be judged again.
+"""Resumes an interrupted run: what passed is not judged again.
 
-A PASS stands if the earlier run was of the same commit on the same machine, and the port's files,
-its build, its toolchain, the case and its golden data are as they were. All else is judged again,
-so that each failure is explained.
+A PASS is kept if the earlier run had the same commit on the same machine, and the port's
+files, its build, its toolchain, the case and its golden data have not changed. Everything
+else is judged again, so that each failure is explained.
 """
 
 from collections.abc import Mapping, Sequence
 
+from conformance.ground.places import option
 from conformance.ground.statuses import Status
 from conformance.record.machine import Machine, machine
 from conformance.record.models import CaseInfo, Results, port_info
@@ -19,15 +20,16 @@ from reference.cases.tables import DType
 def passed(
     earlier: Results, judges: Mapping[str, Judge], cases: Sequence[CaseInfo]
 ) -> dict[tuple[str, str, DType], Verdict]:
-    """The verdicts that stand, by target, case and dtype.
+    """The verdicts that are kept, by target, case and dtype.
 
-    Raises ResultsError where none can, since the commit or the machine is another.
+    Raises ResultsError if none can be, since the commit or the machine is different.
     """
     now = machine()
     if _same(earlier.machine) != _same(now):
         raise ResultsError(
-            f"RESUME: the earlier run was of commit {earlier.machine.commit} on "
-            f"{earlier.machine.processor}, and this is {now.commit} on {now.processor}: run anew"
+            f"{option('resume')}: the earlier run was of commit {earlier.machine.commit} on "
+            f"{earlier.machine.processor}, and this is {now.commit} on {now.processor}: "
+            f"start a new run"
         )
     infos = {info.port: info for info in earlier.ports}
     # What a port ran on is known only once it has run.

@@ -3,7 +3,7 @@
 import secrets
 from typing import Literal
 
-from conformance.ground.places import CASES
+from conformance.ground.places import CASES, option
 from conformance.ground.terminal import OptionError, at, near, progress, there, words
 from conformance.suite import fresh, traces
 from conformance.targets import manifest
@@ -14,7 +14,7 @@ from reference.cases.case import Case, CaseError, load_all
 def chosen_cases(value: str | None) -> tuple[list[Case], bool]:
     """The cases that a value names: ids and capabilities of this suite, files and folders.
 
-    And whether they are only some: not all of one folder. Raises CaseError or OptionError.
+    Also whether they are only some: not all of one folder. Raises CaseError or OptionError.
     """
     chosen = [str(CASES)] if value is None else words(value, there)
     if len(chosen) == 1 and at(chosen[0]).is_dir():
@@ -30,7 +30,7 @@ def chosen_cases(value: str | None) -> tuple[list[Case], bool]:
         else:
             names = [*(path.stem for path in CASES.glob("*.toml")), *CAPABILITIES]
             raise OptionError(
-                f"CASES={word}: no case, capability, file or folder has that name"
+                f"{option('cases', word)}: no case, capability, file or folder has that name"
                 f"{near(word, names)}"
             )
         found |= {case.id: case for case in cases}
@@ -50,18 +50,18 @@ def fresh_case(seed: int | Literal["none"] | None, chosen: list[manifest.Port]) 
         case = fresh.draw(number, common)
         try:
             traces.load(case)
-        except CaseError:  # one in a few hundred has a number that no precision settles
+        except CaseError:  # one in a few hundred has a number that no precision can settle
             if seed is not None:
                 raise
             continue
-        progress(f"fresh case: SEED={number} repeats it")
+        progress(f"fresh case: {option('seed', number)} repeats it")
         return [case]
 
 
 def shard_of(cases: list[Case], shard: tuple[int, int] | None) -> list[Case]:
-    """For SHARD=i/n, every n-th case from the i-th on: that part of the run is this machine's.
+    """For SHARD=i/n, every n-th case from the i-th on: this machine's part of the run.
 
-    All cases without one. Raises OptionError if nothing is left.
+    All cases without it. Raises OptionError if nothing is left.
     """
     if shard is None:
         return cases
@@ -69,7 +69,8 @@ def shard_of(cases: list[Case], shard: tuple[int, int] | None) -> list[Case]:
     left = cases[part - 1 :: parts]
     if not left:
         raise OptionError(
-            f"SHARD={part}/{parts}: selects nothing: there are only {len(cases)} cases"
+            f"{option('shard', f'{part}/{parts}')}: selects nothing: "
+            f"there are only {len(cases)} cases"
         )
     return left
 
@@ -98,9 +99,8 @@ def required_targets(words: list[str], chosen: list[manifest.Port]) -> list[mani
 
     In an emulation's name, "-" stands for a space.
 
-    "all" are all ports and rungs, with an emulation by that where their device is missing, but no
-    rungs that need a device of their own.
-    Raises OptionError for one that is not selected.
+    "all" means all ports and rungs, or their emulation if their device is missing, but no
+    rungs that need a device of their own. Raises OptionError for one that is not selected.
     """
     by_word: dict[str, manifest.Target] = {}
     either = []
@@ -114,6 +114,7 @@ def required_targets(words: list[str], chosen: list[manifest.Port]) -> list[mani
     for word in words:
         if word not in by_word:
             raise OptionError(
-                f"REQUIRE={word}: there is no such port among those selected: {', '.join(by_word)}"
+                f"{option('require', word)}: there is no such port among those selected: "
+                f"{', '.join(by_word)}"
             )
     return [by_word[word] for word in words]

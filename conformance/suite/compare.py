@@ -36,7 +36,7 @@ class Deviation:
     def margin(self) -> float:
         """The deviation as a multiple of the tolerance; infinite if `got` is not finite."""
         deviation = abs(self.got - self.expected)
-        if not math.isfinite(deviation) or self.tolerance == 0:  # 0: equal to the last bit
+        if not math.isfinite(deviation) or self.tolerance == 0:  # 0: must be equal to the last bit
             return math.inf
         return deviation / self.tolerance
 

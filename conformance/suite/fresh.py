@@ -32,8 +32,9 @@ def text(seed: int, capabilities: Collection[str]) -> str:
     if "layers" not in capabilities:
         layers = [rng.randint(1, 6), rng.randint(1, 6), 1]
     samples, iterations = rng.randint(1, 6), rng.randint(20, 60)
-    # Not drawn is what makes a descent or a variance exactly 0: a bias behind batch normalisation,
-    # a batch of one sample for it, one softmax output. That cannot be certified, or at great cost.
+    # Settings that make a descent or a variance exactly 0 are not drawn: a bias before batch
+    # normalisation, a batch of one sample with it, one softmax output. They cannot be certified,
+    # or only at great cost.
     drawn = {name for name in sorted(capabilities) if rng.random() < 0.5}
     network = network_settings(rng, drawn, layers, samples)
     training = training_settings(rng, drawn, network, len(layers), samples)
@@ -84,7 +85,7 @@ steps = [0, 1, 10]
 def network_settings(
     rng: random.Random, drawn: Collection[str], layers: list[int], samples: int
 ) -> dict[str, Any]:
-    """The table [network], but for its layers."""
+    """The table [network], except its layers."""
     network: dict[str, Any] = {}
     if "batch-norm" in drawn and len(layers) > 2 and samples > 1:
         network |= {"batch_norm": True, "norm_epsilon": 0.01, "norm_rate": 0.1}
@@ -101,7 +102,7 @@ def network_settings(
 def training_settings(
     rng: random.Random, drawn: Collection[str], network: dict[str, Any], layers: int, samples: int
 ) -> dict[str, Any]:
-    """The table [training], but for its iterations."""
+    """The table [training], except its iterations."""
     training: dict[str, Any] = {}
     if "cross-entropy" in drawn:
         training["loss"] = "cross-entropy"

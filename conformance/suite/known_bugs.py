@@ -1,7 +1,7 @@
 """The catalogue of known bugs: each is a small patch of the reference's source text.
 
-With the patch, the reference computes what a port with that bug computes. So known bugs measure
-what the suite catches, and give a port's bug its name.
+With the patch, the reference computes what a port with that bug computes. So known bugs
+measure what the suite catches, and name a port's bug.
 """
 
 import functools
@@ -46,7 +46,7 @@ class _Page(Strict):
 
 
 class PatchError(ValueError):
-    """A patch does not fit the reference any more; the message says which."""
+    """A patch no longer fits the reference; the message says which."""
 
 
 @functools.cache
@@ -103,7 +103,7 @@ def _module(identifier: str) -> ModuleType:
 def answer(bug: KnownBug, check: Check) -> dict[int, Tensors]:
     """What a port with the bug answers to a check, by iteration or seed.
 
-    Raises ValueError where shapes do not fit any more: as a port, it would crash.
+    Raises ValueError if shapes no longer fit: a port with this bug would crash.
     """
     with np.errstate(all="ignore"):
         return dict(check.computed(_module(bug.id), FLOAT))

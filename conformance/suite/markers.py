@@ -1,7 +1,7 @@
-"""Finds lines of source by markers in comments, so that what is shown is what runs.
+"""Finds lines of source by markers in comments, so that the page shows the code that runs.
 
-Lines lie between `[NAME]` and `[/NAME]`, each alone in a comment on a line of its own; or one line
-ends in a comment with its marker:
+Lines are between `[NAME]` and `[/NAME]`, each alone in a comment on its own line; or one
+line ends in a comment with its marker:
 
     // [forward]
     ...
@@ -59,7 +59,7 @@ def excerpts(file: Path, names: Collection[str]) -> list[tuple[str, Excerpt]]:
         first = begun.pop(name) + 1
         kept = [n for n in range(first, number) if not ALONE.fullmatch(lines[n - 1])]
         if not kept:
-            raise MarkerError(f"{file}:{number}: nothing stands in [{name}]")
+            raise MarkerError(f"{file}:{number}: there are no lines in [{name}]")
         shown = (BEHIND.sub(r"\1", lines[n - 1]) for n in kept)
         text = textwrap.dedent("\n".join(shown)).expandtabs(4)
         found.append((name, Excerpt(file, kept[0], text.strip("\n"))))

@@ -1,4 +1,4 @@
-"""Loads golden traces; derives and caches those of cases that come without."""
+"""Loads golden traces; for cases without golden files, derives and caches them."""
 
 import hashlib
 from dataclasses import dataclass, replace
@@ -9,7 +9,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from conformance.ground.places import BUILD, writing_build
+from conformance.ground.places import BUILD, golden, writing_build
 from conformance.ground.terminal import progress
 from conformance.suite.compare import Expected
 from reference.algorithm import network
@@ -28,7 +28,7 @@ FORMAT = 1  # of golden files that can be read: reference/golden/derive.py write
 
 class _Tensor(Strict):
     name: str
-    # A number, a matrix, or one of them for each network of an ensemble.
+    # A number or a matrix, or one for each network of an ensemble.
     value: Finite | Matrix | list[Finite] | list[Matrix]
     noise: Finite
     tolerance: Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -74,7 +74,7 @@ class Due:
     expected: list[tuple[int, list[Expected]]]
 
     def upto(self, most: int | None) -> "Due | None":
-        """The same on at most so many iterations; None if nothing is left of it."""
+        """The same on at most this many iterations; None if nothing is left."""
         check = self.check.upto(most)
         if check is None:
             return None
@@ -83,10 +83,10 @@ class Due:
 
 @dataclass(frozen=True)
 class Trace:
-    """What is expected of one case in one dtype: checks in the order in which they are asked.
+    """What is expected of one case in one dtype: checks in the order of asking.
 
-    `correct` is how many held-out samples are learned. What is wrong is compared with the known
-    bugs if it is to be `diagnosed`, which takes a run of each.
+    `correct` is how many held-out samples are learned. If `diagnosed`, a wrong answer is
+    compared with the known bugs, which takes a run of each.
     """
 
     case: Case
@@ -117,7 +117,7 @@ def golden_state(checkpoint: list[Expected], dtype: DType) -> list[Array]:
 
 
 def load_all(cases: list[Case]) -> dict[str, dict[DType, Trace]]:
-    """The golden traces of cases by id; where several must be derived, on all cores.
+    """The golden traces of cases by id; several are derived on all cores.
 
     Raises what `load` raises.
     """
@@ -131,7 +131,7 @@ def load_all(cases: list[Case]) -> dict[str, dict[DType, Trace]]:
 
 
 def load(case: Case) -> dict[DType, Trace]:
-    """The golden traces of a case: its golden file, or else the cache, or derived now.
+    """The golden traces of a case: from its golden file, from the cache, or derived now.
 
     The golden file of cases/ID.toml is golden/ID.json, beside the folder of the cases. Raises
     CaseError if it was made from another version of the case, is not well-formed or is not what
@@ -144,11 +144,11 @@ def load(case: Case) -> dict[DType, Trace]:
     if file.made_from.case_sha256 != case.sha256:
         raise CaseError(
             f"{committed}: was made from another version of {case.path.name}: "
-            f"run make golden CASES={case.path}"
+            f"run {golden(case.path)}"
         )
     _check(file, case, committed)
     if (problem := checksums.problem(committed)) is not None:
-        raise CaseError(f"{committed}: {problem}: run make golden CASES={case.path}")
+        raise CaseError(f"{committed}: {problem}: run {golden(case.path)}")
     return _traces(case, file)
 
 
@@ -160,9 +160,16 @@ def sha256(case: Case) -> str:
     return digest.hexdigest()
 
 
+def golden_sha256(case: Case) -> str:
+    """SHA-256 of a case's golden file, committed or derived, which `load` has found or made."""
+    golden_file = _found(case)
+    assert golden_file is not None
+    return hashlib.sha256(golden_file.read_bytes()).hexdigest()
+
+
 def _check(file: _File, case: Case, path: Path) -> None:
-    """Raise CaseError where the file has not what the case asks for, or more."""
-    initial = case.arrays("float64")[2]  # its shapes are those of every state
+    """Raise CaseError if the file has less or more than the case needs."""
+    initial = case.arrays("float64")[2]  # every state has these shapes
     wanted = {
         kind.key: [
             shapes
@@ -178,8 +185,7 @@ def _check(file: _File, case: Case, path: Path) -> None:
     )
     if not fits:
         raise CaseError(
-            f"{path}: does not have the tensors of {case.path.name}: "
-            f"run make golden CASES={case.path}"
+            f"{path}: does not have the tensors of {case.path.name}: run {golden(case.path)}"
         )
 
 
@@ -202,7 +208,7 @@ def _committed(case: Case) -> Path:
 
 
 def _found(case: Case) -> Path | None:
-    """The golden file of a case that is there: the committed one, or that of the cache."""
+    """The golden file of a case that exists: the committed one, or the cached one."""
     if (committed := _committed(case)).exists():
         return committed
     cached = _cached(case)
@@ -217,7 +223,7 @@ def _cached(case: Case) -> Path:
 
 
 def _derived(case: Case) -> Path:
-    """The case's golden file under build/, made now if it is not there."""
+    """The case's golden file under build/, made now if it does not exist."""
     from reference.golden import derive
 
     path = _cached(case)

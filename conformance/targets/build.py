@@ -3,6 +3,7 @@
 import fcntl
 import hashlib
 import json
+import shlex
 import shutil
 import subprocess
 import time
@@ -25,6 +26,7 @@ LONGEST_COMMAND = 40  # characters of one that are shown
 LATENCY_LIMIT_S = 120
 BUILD_LIMIT_S = 900
 STAMP = "built.json"  # in a build folder: what was built there
+LOG = "build.log"  # in a build folder: the commands, and what they printed
 
 Lack = Literal["toolchain", "packages", "device"]  # what a target cannot be started without
 
@@ -52,10 +54,11 @@ class NotReady:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a short command ended: its first line of output, or why it failed."""
+    """How a short command ended: its first line of output, or why it failed; and all it printed."""
 
     ok: bool
     text: str
+    printed: str = ""
 
 
 def prepare(port: Port) -> list[Ready | NotReady]:
@@ -71,8 +74,9 @@ def prepare(port: Port) -> list[Ready | NotReady]:
 def _prepared(port: Port) -> list[Ready | NotReady]:
     toolchain = detect_toolchain(port)
     if not toolchain.ok:
-        kind: Lack = "packages" if port.manifest.kind == "python" else "toolchain"
-        return [NotReady(target, lack(port, toolchain), kind) for target in port.targets()]
+        reason = tried(port, toolchain)
+        lack: Lack = "packages" if port.manifest.kind == "python" else "toolchain"
+        return [NotReady(target, reason, lack) for target in port.targets()]
     found: list[Ready | NotReady] = []
     devices: dict[str, Outcome] = {}  # looked for once, not for each rung again
     for target in port.targets():
@@ -100,12 +104,12 @@ def detect_toolchain(port: Port) -> Outcome:
     )
 
 
-def lack(port: Port, toolchain: Outcome) -> str:
-    """What was tried in vain to find a port's toolchain, what that said, and what installs it."""
-    tried = " ".join(placeholders.named(word) for word in port.manifest.toolchain.detect)
-    if len(tried) > LONGEST_COMMAND:
-        tried = f"{tried[:LONGEST_COMMAND]} ..."
-    said = f"{tried}: {toolchain.text.splitlines()[-1]}"
+def tried(port: Port, toolchain: Outcome) -> str:
+    """The command that did not find a port's toolchain, what it said, and what installs that."""
+    command = " ".join(placeholders.named(word) for word in port.manifest.toolchain.detect)
+    if len(command) > LONGEST_COMMAND:
+        command = f"{command[:LONGEST_COMMAND]} ..."
+    said = f"{command}: {toolchain.text.splitlines()[-1]}"
     install = port.manifest.toolchain.install
     return f"{said}; install: {install}" if install else said
 
@@ -165,6 +169,8 @@ def _run_all(commands: list[list[str]], target: Target) -> Outcome:
     with Task("building", target.name):
         for command in commands:
             outcome = run_short(command, target.port, BUILD_LIMIT_S)
+            with open(launch.build_folder(target) / LOG, "a", encoding="utf-8") as log:
+                log.write(f"$ {shlex.join(command)}\n{outcome.printed or outcome.text}\n")
             if not outcome.ok:
                 break
     done = "built" if outcome.ok else "could not build"
@@ -193,6 +199,12 @@ def _hashes(folder: Path, names: Iterable[str]) -> dict[str, str]:
     return found
 
 
+def build_log(target: Target) -> str:
+    """The commands that built a target and what they printed; empty if there were none."""
+    path = launch.build_folder(target) / LOG
+    return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
 def run_short(command: list[str], port: Port, limit_s: float) -> Outcome:
     """Run a command in the port's folder; no mistake in it raises, and it leaves no process."""
     try:
@@ -208,15 +220,16 @@ def run_short(command: list[str], port: Port, limit_s: float) -> Outcome:
     finally:
         tree.end()
     out, err = (text.decode(errors="replace").strip() for text in said)
+    printed = "\n".join(filter(None, (out, err)))
     if code == 0:
-        return Outcome(True, next(iter(out.splitlines()), ""))
-    return Outcome(False, err or out or f"{' '.join(command)} ended with {code}")
+        return Outcome(True, next(iter(out.splitlines()), ""), printed)
+    return Outcome(False, err or out or f"{' '.join(command)} ended with {code}", printed)
 
 
 def _key(port: Port, commands: list[list[str]], toolchain: str) -> str:
     """Changes whenever a build could come out differently."""
     files = files_sha256(port.folder, documents=True)
-    digest = hashlib.sha256(json.dumps([commands, toolchain, files]).encode())
+    digest = hashlib.sha256(json.dumps([commands, toolchain, files, LOG]).encode())
     digest.update(launch.HEADER.read_bytes())
     return digest.hexdigest()
 

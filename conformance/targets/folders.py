@@ -1,4 +1,4 @@
-"""Which folder the name of a port means: one of ports/, or a path to anywhere."""
+"""Which folder a port's name means: one of ports/, or any other folder."""
 
 from pathlib import Path
 
@@ -7,12 +7,12 @@ from conformance.ground.terminal import at, words
 
 
 def is_path(name: str) -> bool:
-    """A bare name is a folder of ports/; all else is a path."""
+    """True if it can only be a path; a bare name means a folder of ports/, or one in this folder."""
     return "/" in name or name in (".", "..")
 
 
 def find(name: str) -> tuple[Path, str | None] | None:
-    """The folder that is there for NAME or NAME:RUNG, and the rung, if one is named."""
+    """The existing folder for NAME or NAME:RUNG, and the rung, if one is named."""
     bare, colon, rung = name.rpartition(":")
     if (folder := _folder(name)).is_dir():
         return folder, None
@@ -22,12 +22,13 @@ def find(name: str) -> tuple[Path, str | None] | None:
 
 
 def split(value: str) -> list[str]:
-    """The names in a value, with spaces between; a folder that is there may have some inside."""
+    """The names in a value, with spaces between; the name of an existing folder may have spaces."""
     return words(value, _is_there)
 
 
 def _folder(name: str) -> Path:
-    return at(name).resolve() if is_path(name) else PORTS / name
+    bundled = PORTS / name
+    return bundled if not is_path(name) and bundled.is_dir() else at(name).resolve()
 
 
 def _is_there(name: str) -> bool:

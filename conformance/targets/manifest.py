@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from conformance.ground.places import IN_CLONE, PORTS
+from conformance.ground.places import IN_CLONE, PORTS, option
 from conformance.ground.statuses import Status
 from conformance.targets import folders, placeholders
 from reference.cases.arrays import read_limited
@@ -262,8 +262,7 @@ def select(values: list[str]) -> list[Port]:
     """The ports that these values name, by names or folders, or all of ports/ without any.
 
     A value may name several, with spaces between. A named port is meant without its rungs;
-    "PORT:RUNG" is one of them. Raises PortError for an unknown name, a folder without manifest, or
-    two ports of a name.
+    "PORT:RUNG" is one of them. Raises PortError for a name that is unknown or there twice.
     """
     if not values:
         if not (here := _here()):
@@ -273,8 +272,8 @@ def select(values: list[str]) -> list[Port]:
     for name in (name for value in values for name in folders.split(value)):
         if (found := folders.find(name)) is None:
             known = "" if folders.is_path(name) else ", ".join(folder.name for folder in _here())
-            hint = f"the ports here are {known}" if known else "give a folder"
-            raise PortError(f"PORT={name}: there is no such port; {hint}")
+            hint = f"the ports here are {known}" if known else "give the folder of one"
+            raise PortError(f"{option('port', name)}: there is no such port; {hint}")
         folder, rung = found
         port = load(folder).alone()
         target = port.name
@@ -283,11 +282,13 @@ def select(values: list[str]) -> list[Port]:
             rungs = [known.name for known in port.manifest.rung]
             if rung not in rungs:
                 has = f"its rungs are {', '.join(rungs)}" if rungs else "it has none"
-                raise PortError(f"PORT={target}: there is no such rung; {has}")
+                raise PortError(f"{option('port', target)}: there is no such rung; {has}")
         before = ports.get(port.name)
         already = before.only if before and before.only else frozenset()
-        if before and (before.folder != folder or target in already):
+        if before and before.folder != folder:
             raise PortError(f"{folder}: a port named {target!r} is already at {before.folder}")
+        if target in already:
+            raise PortError(f"the port {target} is named twice")
         ports[port.name] = replace(port, only=already | {target})
     return list(ports.values())
 

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from conformance.ground.terminal import near
 
 PLACEHOLDERS = ("port", "build", "include", "python")
-# Neither `${word}`, which shells and JavaScript have, nor `{{word}}` of templates, nor `{ word }`.
+# Not `${word}`, as in shells and JavaScript, nor `{{word}}` of templates, nor `{ word }`.
 LOOKS_LIKE_ONE = re.compile(r"(?<![${])\{([^\W\d]\w*)\}(?!\})")
 IS_ONE = re.compile(f"{{({'|'.join(PLACEHOLDERS)})}}")
 
 
 def check(text: str) -> str:
-    """The text. Raises ValueError for what looks like a placeholder and is none."""
+    """The text. Raises ValueError for a word that looks like a placeholder and is not one."""
     for word in LOOKS_LIKE_ONE.findall(text):
         if word not in PLACEHOLDERS:
             known = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)

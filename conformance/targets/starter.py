@@ -1,4 +1,4 @@
-"""Writes a port to begin with: it starts, and its answers are zeros."""
+"""Writes a port to start from: it runs, and its answers are zeros."""
 
 import re
 import shutil
@@ -6,8 +6,9 @@ import string
 import tempfile
 from pathlib import Path
 
-from conformance.ground.places import CONTRACT, IN_CLONE, command
+from conformance.ground.places import CONTRACT, IN_CLONE, command, option
 from conformance.targets.manifest import Kind, PortError
+from reference.errors import unwritable
 
 STARTERS = Path(__file__).parent / "starters"
 FIRST_CASE = "one-step"
@@ -16,15 +17,16 @@ FIRST_CASE = "one-step"
 def write(folder: Path, kind: Kind) -> str:
     """Make the folder of a new port, and return what its author should read next.
 
-    Raises PortError for a name or a place that cannot be.
+    Raises PortError for a name or a place that is not allowed.
     """
     folder = folder.resolve()
     if not re.fullmatch(r"[^\W_][\w.+-]*", folder.name):
         raise PortError(
-            f"NAME={folder.name}: is not a name for a port: letters, digits and _ . + -, please"
+            f"{option('name', folder.name)}: is not a name for a port; "
+            "use letters, digits and _ . + -"
         )
     if folder.exists():
-        raise PortError(f"{folder}: is there already, and stays as it is; take another name")
+        raise PortError(f"{folder}: already exists, and is left as it is; choose another name")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         unfinished = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
@@ -40,7 +42,7 @@ def write(folder: Path, kind: Kind) -> str:
             shutil.rmtree(unfinished, ignore_errors=True)
             raise
     except OSError as error:
-        raise PortError(f"{folder}: cannot be written: {error.strerror or error}") from error
+        raise PortError(unwritable(folder, error)) from error
     guide = "conformance/contract/PORTING.md" if IN_CLONE else str(CONTRACT / "PORTING.md")
     return (
         f"{folder} is a port of kind {kind} that starts; its answers are zeros.\n"

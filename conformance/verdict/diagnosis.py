@@ -1,4 +1,4 @@
-"""Names the probable bug of a port: the known bugs whose wrong trace is the port's wrong trace.
+"""Names the probable bug of a port: the known bugs whose wrong trace equals the port's.
 
 The distance of two traces is scale-free. For a tensor where either leaves the tolerance, it
 is the largest difference between them, over the larger of their deviations from the golden
@@ -23,7 +23,8 @@ from reference.cases.case import Case
 from reference.golden.checks import Check, Tensors
 
 THRESHOLD = 0.05
-# Bugs this much farther than the nearest are named with it: they cannot be told apart.
+# Bugs up to this much farther than the nearest are named with it: they cannot be told
+# apart.
 TIE = 0.01
 # The farthest that known bugs are followed. Training contracts deviations, so that early
 # iterations tell more than late ones, and cost less.
@@ -32,7 +33,7 @@ MAX_ITERATIONS = 1000
 
 @dataclass(frozen=True)
 class Checked:
-    """What a port gave at one point of a check, and what was expected there."""
+    """What a port answered at one point of a check, and what was expected."""
 
     check: Check
     n: int
@@ -44,7 +45,7 @@ class Checked:
 class Answer:
     """A port's answer to a case, as far as it goes.
 
-    `correct` is how many held-out samples were classified rightly.
+    `correct` is how many held-out samples were classified correctly.
     """
 
     checked: list[Checked] = field(default_factory=list)
@@ -53,7 +54,7 @@ class Answer:
 
 def probable_bugs(case: Case, answer: Answer) -> list[KnownBug]:
     """The known bugs that explain a port's answer, the nearest first; none if nothing fits."""
-    # Single steps and the like first: they are cheap, and rule out most.
+    # Single steps and similar checks first: they are cheap, and rule out most.
     early = [c for c in answer.checked if not c.check.whole_run]
     late = [c for c in answer.checked if c.check.whole_run and c.n <= MAX_ITERATIONS]
     found = []
@@ -71,7 +72,7 @@ def probable_bugs(case: Case, answer: Answer) -> list[KnownBug]:
     return [bug for distance, bug in found if distance <= found[0][0] + TIE]
 
 
-# What known bugs answer, by what determines it: several wrong ports may be held against the same.
+# Answers of known bugs, kept because several wrong ports may be compared with the same one.
 _answers: dict[tuple[object, ...], dict[int, Tensors]] = {}
 
 
@@ -83,10 +84,10 @@ def _remembered(bug: KnownBug, check: Check) -> dict[int, Tensors]:
 
 
 def _distance(port: Sequence[Checked], bug: KnownBug) -> float | None:
-    """The mean distance over tensors where either is wrong; None if neither is anywhere.
+    """The mean distance over tensors where either is wrong; None if neither is wrong anywhere.
 
-    Infinite as soon as it is sure to be beyond THRESHOLD, as it is for most bugs: the mean is at
-    least the sum so far over all tensors that there are.
+    Infinite as soon as it must exceed THRESHOLD, as for most bugs: the mean is at least the sum
+    so far divided by the number of tensors.
     """
     distances = []
     most = sum(len(c.expected) for c in port)

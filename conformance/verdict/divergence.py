@@ -1,4 +1,4 @@
-"""Where a port leaves the golden trace, told in a line and as a whole story."""
+"""Where a port leaves the golden trace, as one line and in full."""
 
 from collections.abc import Sequence
 
@@ -22,7 +22,7 @@ def one_line(check: type[Check], n: int, d: Deviation) -> str:
 
 
 def explain(verdict: Verdict, reproduce: str) -> str:
-    """The whole story of a wrong verdict, for a person."""
+    """The full explanation of a wrong verdict, for a person."""
     head = f"{verdict.status}: {verdict.port} on {verdict.case}, {verdict.dtype}: "
     if verdict.divergence is None:
         return f"{head}{verdict.reason}\n  reproduce: {reproduce}"

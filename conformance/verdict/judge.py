@@ -26,7 +26,7 @@ REPEATED = 30  # cases of up to this many iterations are asked twice
 class Judge:
     """Holds one target's process between cases, and restarts it after trouble.
 
-    `client` is what asks it: Client, or one that asks in another way. Where a target is
+    `client` asks it: Client, or a class that asks in a different way. Where a target is
     `required`, what is missing for it is a FAIL and no SKIP.
     """
 
@@ -40,7 +40,8 @@ class Judge:
         self.prepared, self.required = prepared, required
         self._make_client = client
         self.target = prepared.target
-        # Now, when it was built: it may be edited while it is judged. Documents are not run.
+        # Hashed now, when it was built: it may be edited while it is judged. Documents do
+        # not run.
         self.sha256 = files_sha256(self.target.port.folder, documents=False)
         self.device: str | None = None
         self._channel: Channel | None = None
@@ -48,7 +49,7 @@ class Judge:
         self._hopeless: Verdict | None = None  # of a failed start, repeated for every case
 
     def again(self) -> "Judge":
-        """Another judge of the same target, with a process of its own."""
+        """A second judge of the same target, with a process of its own."""
         return Judge(self.prepared, self._make_client, required=self.required)
 
     def judge(self, case: Case, trace: Trace) -> Verdict:
@@ -57,7 +58,7 @@ class Judge:
         return self.explained(verdict, case) if verdict.status.wrong else verdict
 
     def explained(self, verdict: Verdict, case: Case) -> Verdict:
-        """A wrong verdict with its story, if the case has a file to repeat it with."""
+        """A wrong verdict with its explanation, if the case has a file to repeat it with."""
         if case.file is None:
             return verdict
         own = case.path.resolve().parent == CASES
@@ -199,7 +200,7 @@ def ask(client: Client, trace: Trace, max_iterations: int | None, answer: Answer
 
 
 def classified(client: Client, trace: Trace) -> int:
-    """How many of the held-out samples the port classifies rightly after its whole run."""
+    """How many of the held-out samples the port classifies correctly after its whole run."""
     from reference.golden.accuracy import correct  # here, since few cases ask for it
 
     case, dtype = trace.case, trace.dtype
@@ -212,7 +213,7 @@ def classified(client: Client, trace: Trace) -> int:
 
 
 def verdict_of(target: str, trace: Trace, answer: Answer) -> Verdict:
-    """PASS or FAIL for what a port answered."""
+    """PASS or FAIL for a port's answer."""
     compared = [compare(c.got, c.expected, trace.dtype) for c in answer.checked]
     numbers = sum(c.numbers for c in compared)
     verdict = Verdict.without_numbers(target, trace.case.id, trace.dtype, Status.PASS)
@@ -243,7 +244,7 @@ def _with_accuracy(verdict: Verdict, trace: Trace, right: int) -> Verdict:
     if right == trace.correct:
         return verdict.but(accuracy=right / samples)
     found = f"{right} of {samples} held-out samples"
-    reason = f"classifies {found} rightly after the whole run, and not {trace.correct}"
+    reason = f"classifies {found} correctly after the whole run, not {trace.correct}"
     return verdict.but(status=Status.FAIL, reason=reason)
 
 
@@ -261,9 +262,9 @@ def _drift(answer: Answer) -> list[Drift]:
 
 
 def with_known_failures(verdict: Verdict, known: list[KnownFailure]) -> Verdict:
-    """XFAIL for a failure that the manifest predicts; FAIL if it predicts another.
+    """XFAIL for a failure that the manifest predicts; FAIL if it predicts a different one.
 
-    A SKIP stays one: what was not run could not fail.
+    A SKIP stays a SKIP: a target that was not run could not fail.
     """
     if not known or verdict.status == Status.SKIP:
         return verdict
@@ -280,9 +281,9 @@ def with_known_failures(verdict: Verdict, known: list[KnownFailure]) -> Verdict:
 
 
 def same_again(verdict: Verdict, answer: Answer, again: Answer) -> Verdict:
-    """The verdict, or a FAIL where a port answers the same question with other bits.
+    """The verdict, or a FAIL if a port answers the same question with different bits.
 
-    Each question stands for itself: nothing may be left of the one before, and no sum may
+    Each question is independent: nothing may be left over from the one before, and no sum may
     depend on which thread comes first.
     """
     for one, other in zip(answer.checked, again.checked, strict=True):

@@ -1,4 +1,4 @@
-"""Judges several targets at once, and one in several processes where there are the cores."""
+"""Judges several targets at once, and one in several processes if there are enough cores."""
 
 import contextlib
 import os
@@ -62,16 +62,16 @@ class Pool:
         }
 
     def verdicts_of(self, target: str, case: Case) -> Verdicts:
-        """Those of one target and case, by dtype; waits for them."""
+        """The verdicts of one target and case, by dtype; waits for them."""
         return self._found[target, case.id].result()
 
     def finished(self) -> list[Verdict]:
-        """All verdicts that there are by now."""
+        """All verdicts so far."""
         done = [f for f in self._found.values() if f.done() and f.exception() is None]
         return [verdict for future in done for verdict in future.result().values()]
 
     def _judge(self, judge: Judge, cases: deque[Case], kept: bool) -> None:
-        """Judge what is left of these cases; other threads take from them as well."""
+        """Judge the cases that are left; other threads also take from them."""
         with contextlib.suppress(IndexError):  # until nothing is left
             while True:
                 self._judge_one(judge, cases.popleft())
@@ -94,7 +94,7 @@ class Pool:
         self._task.finish(judge.target.name)
 
     def close(self) -> None:
-        """End what still runs: a target that is asked something gets no verdict."""
+        """End everything that still runs: a target in the middle of a question gets no verdict."""
         self._ended = True
         LIVE.end(self._task)
         self._pool.shutdown(wait=False, cancel_futures=True)

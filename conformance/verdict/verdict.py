@@ -17,7 +17,7 @@ else:
 
 
 class Model(BaseModel):
-    """A part of a file: no other keys than these, and never changed."""
+    """A part of a file: it has only these keys, and never changes."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -35,13 +35,13 @@ class Divergence(Model):
     expected_hex: str
     tolerance: float
     line: str | None  # of the reference that computes it, in a single step
-    bugs: list[str]  # the known bugs that explain the answer
+    bugs: list[str]  # known bugs that explain the answer
 
     @classmethod
     def of(
         cls, check: type[Check], n: int, deviation: Deviation, line: str | None, bugs: list[str]
     ) -> Self:
-        """The deviation as it goes into a file."""
+        """The deviation as a file stores it."""
         return cls(
             check=check.kind,
             iteration=n,
@@ -57,7 +57,7 @@ class Divergence(Model):
         )
 
     def deviation(self, dtype: DType) -> Deviation:
-        """The deviation that this was made of."""
+        """The deviation that this was made from."""
         index, got = tuple(self.index), float(self.got)
         return Deviation(self.tensor, index, got, self.expected, self.tolerance, dtype)
 
@@ -74,12 +74,12 @@ class Drift(Model):
 
 
 class Verdict(Model):
-    """How one target did on one case, in one dtype.
+    """The result of one target on one case, in one dtype.
 
-    `margin` is the worst deviation as a multiple of its tolerance; null where nothing was compared,
-    or where it is not finite. `explanation` is the whole diagnosis of a failure, as a person is
-    told it. `accuracy` is the part of held-out samples that is classified rightly, where a case has
-    such, and `drift` is there for cases that are timed.
+    `margin` is the worst deviation as a multiple of its tolerance; null if nothing was
+    compared, or if it is not finite. `explanation` is the full diagnosis of a failure, for a
+    person to read. `accuracy` is the part of the held-out samples that is classified correctly,
+    if a case has any, and `drift` is given for cases that are timed.
     """
 
     port: str
@@ -120,7 +120,7 @@ class Verdict(Model):
 
     @property
     def compared(self) -> float | None:
-        """The margin, infinite where it is not finite; None only where nothing was compared."""
+        """The margin, infinite if it is not finite; None only if nothing was compared."""
         return math.inf if self.margin is None and self.numbers_compared else self.margin
 
 

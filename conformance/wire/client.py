@@ -10,12 +10,12 @@ import json
 import re
 import reprlib
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from conformance.ground.statuses import Status
-from conformance.process.channel import Channel, Trouble, printable
+from conformance.process.channel import Trouble, printable
 from conformance.wire.requests import FORMAT, HELLO, Failure, Message, Unsupported, line
 from reference.array import Array
 from reference.golden.checks import Check, Points
@@ -36,10 +36,19 @@ _SHORT.maxstring = _SHORT.maxother = 60
 _SHORT.maxlevel = 3
 
 
+class Pipe(Protocol):
+    """Carries a line to a port and its answer back: a Channel, or what keeps both besides."""
+
+    def ask(
+        self, request: bytes, limit_s: float, max_bytes: int, idle_s: float | None = None
+    ) -> bytes:
+        """See Channel.ask."""
+
+
 class Client:
     """Asks one port. All methods raise what `Channel.ask` raises, and Unsupported or Failure."""
 
-    def __init__(self, channel: Channel, limit_s: float) -> None:
+    def __init__(self, channel: Pipe, limit_s: float) -> None:
         self._channel = channel
         self._limit_s = limit_s
         self._id = 0

@@ -47,7 +47,7 @@ static void trim(real *delta, int64_t count, real most) {
 }
 
 /* error[K] = y - l[K], error[k] = delta[k+1] syn[k]^T, delta[k] = error[k] slope(l[k]), and then
- * back through what else there is between weighted inputs and output. */
+ * back through everything else between weighted inputs and output. */
 static void backward(const network *net) {
     const backprop_settings *s = net->settings;
     const int64_t of_output = s->loss == BACKPROP_CROSS_ENTROPY ? SLOPE_CANCELS : s->output;
@@ -65,7 +65,7 @@ static void backward(const network *net) {
                     /* [output-delta] */
                     error[m] = net->y[i * units + m] - l[m];
                     /* [/output-delta] */
-                } else { /* m never gets to the bias unit's row: no error goes there */
+                } else { /* m never reaches the bias unit's row: no error goes there */
                     const int64_t outputs = net->layers[k + 1];
                     const real *restrict next = net->delta[k + 1] + i * outputs;
                     const real *restrict weights = net->syn[k] + m * outputs;
@@ -93,7 +93,7 @@ static void backward(const network *net) {
 }
 
 /* [update] */
-/* The descent of one weight of syn[k]: a step along it, or, if more is to be done with it,
+/* The descent of one weight of syn[k]: a step along it, or, if more has to be done with it,
  * it is kept for improve(). */
 static void descend(const network *net, int64_t k, int64_t index, real descent) {
     if (net->descent)
@@ -123,7 +123,7 @@ static void update_layer(const network *net, int64_t k) {
 }
 /* [/update] */
 
-/* One update, from the batch. No weight changes before all of backward has used the old ones. */
+/* One update, from the batch. No weight changes before backward has used all the old ones. */
 static void iterate(const network *net) {
     forward(net);
     backward(net);

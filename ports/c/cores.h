@@ -1,8 +1,8 @@
 /* Work that is done on all cores that the process may use.
  *
  * backprop.c hands out the networks of an ensemble by it, ladder/ensemble.c blocks of them. Parts
- * share nothing that changes: a thread waits for no other until the end, and what comes out does
- * not depend on how many there are. */
+ * share nothing that changes: a thread waits for no other until the end, and the result does not
+ * depend on their number. */
 #ifndef CORES_H
 #define CORES_H
 #ifdef __linux__
@@ -45,8 +45,8 @@ static int64_t core_count(void) {
 }
 
 /* Does work(context, part) for each part from 0 to parts - 1, and returns the largest status. The
- * caller's thread takes part, and all others have ended afterwards. One that cannot be started is
- * done without. */
+ * caller's thread takes part, and all others have ended afterwards. A thread that cannot be
+ * started is not needed. */
 static int on_all_cores(part_of_work *work, const void *context, int64_t parts) {
     shared_work all = {.work = work, .context = context, .parts = parts};
     const int64_t cores = parts > 1 ? core_count() : 1, most = parts < cores ? parts : cores;

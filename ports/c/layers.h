@@ -48,8 +48,8 @@ static real average(const real *x, int64_t rows, int64_t columns, int64_t n) {
     return sum / (real)rows;
 }
 
-/* Column n of x, the weighted inputs of layer k, gets mean beta and deviation gamma; of the
- * running averages one more batch becomes part. z is kept for the way back. */
+/* Column n of x, the weighted inputs of layer k, gets mean beta and deviation gamma; the
+ * running averages take in one more batch. z is kept for backward. */
 static void normalise_unit(const network *net, int64_t k, real *x, int64_t n) {
     const int64_t rows = net->samples, units = net->layers[k];
     const real epsilon = (real)net->settings->norm_epsilon, rate = (real)net->settings->norm_rate;
@@ -69,7 +69,7 @@ static void normalise_unit(const network *net, int64_t k, real *x, int64_t n) {
     net->variance[k][n] += rate * (variance - net->variance[k][n]);
 }
 
-/* The same with running averages in place of the batch's own. */
+/* The same with running averages instead of the batch's own. */
 static void normalise_unit_for_inference(const network *net, int64_t k, real *x, int64_t n) {
     const int64_t units = net->layers[k];
     const real deviation = SQRT(net->variance[k][n] + (real)net->settings->norm_epsilon);
@@ -88,8 +88,8 @@ static void normalise(const network *net, int64_t k, real *x) {
     }
 }
 
-/* The way back through normalise(): column n of delta, the error of its output, becomes that of
- * x. Mean and deviation depend on every row, and so each row's error on all. */
+/* Back through normalise(): column n of delta, the error of its output, becomes that of
+ * x. Mean and deviation depend on every row, and so each row's error depends on all rows. */
 static void normalise_back(const network *net, int64_t k, real *gamma_descent, real *beta_descent) {
     const int64_t rows = net->samples, units = net->layers[k];
     for (int64_t n = 0; n < units; n++) {

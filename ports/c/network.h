@@ -30,12 +30,12 @@ typedef float real;
 #define EXPORT(name) name##_f32
 #endif
 
-/* In place of the number of an update. */
+/* Instead of the number of an update. */
 enum { INFERENCE = -1 };
 
-/* A network and its batch, with room for what one update computes. Arrays of pointers
- * have one entry a layer: l[k], error[k] and delta[k] are samples x layers[k] (error and
- * delta from k = 1 on), syn[k] and descent[k] are (layers[k] + bias) x layers[k+1]. */
+/* A network and its batch, with room for what one update computes. Arrays of pointers have
+ * one entry per layer: l[k], error[k] and delta[k] are samples x layers[k] (error and delta
+ * from k = 1 on), syn[k] and descent[k] are (layers[k] + bias) x layers[k+1]. */
 typedef struct {
     const backprop_settings *settings;
     int64_t last; /* K: the output layer, and the number of weight matrices */
@@ -61,8 +61,8 @@ typedef struct {
     real **normal;                            /* samples x layers[k]: the inputs, normalised */
     real **deviation;                         /* layers[k]: the root of the batch's variance */
     /* With dropout, for hidden layers: samples x layers[k]. */
-    real **active; /* the activation's output, of which l[k] is what was kept; else l[k] */
-    real **factor; /* 0, or what a unit that was kept is multiplied by */
+    real **active; /* the activation's output, of which l[k] is the kept part; else l[k] */
+    real **factor; /* 0, or the factor of a unit that was kept */
     /* With shuffling: the order of the epoch, and the batch's rows in that order. */
     int64_t *order;
     int64_t epoch; /* that order[] is of */

@@ -3,7 +3,7 @@
 #define RANDOM_H
 #include <stdint.h>
 
-/* The last word of a counter: what the words are for. */
+/* The last word of a counter: the purpose of the words. */
 enum { FOR_DROPOUT = 0, FOR_SHUFFLE = 1 };
 
 /* A stream of 32-bit words, counted from 0; four follow from one counter, so a block of four is

@@ -13,7 +13,7 @@
 
 namespace backprop {
 
-/* In place of the number of an update. */
+/* Instead of the number of an update. */
 constexpr Index inference = -1;
 
 /* [forward] */
@@ -36,7 +36,7 @@ template <typename T> void forward(Network<T> &net, Index iteration) {
 /* [/forward] */
 
 /* error[K] = y - l[K], error[k] = delta[k+1] syn[k]^T, delta[k] = error[k] slope(l[k]), and then
- * back through what else there is between weighted inputs and output. */
+ * back through everything else between weighted inputs and output. */
 template <typename T> void backward(Network<T> &net) {
     const Settings &s = net.settings;
     auto &l = net.l, &syn = net.syn, &error = net.error, &delta = net.delta;
@@ -68,7 +68,7 @@ template <typename T> void backward(Network<T> &net) {
 }
 
 /* [update] */
-/* syn[k] += alpha [l[k], 1]^T delta[k+1], or what else is made of that descent. */
+/* syn[k] += alpha [l[k], 1]^T delta[k+1], or the step made from that descent. */
 template <typename T> void update(Network<T> &net, Index iteration) {
     auto &l = net.l, &delta = net.delta;
     for (Index k = 0; k < net.last; k++) {
@@ -79,7 +79,7 @@ template <typename T> void update(Network<T> &net, Index iteration) {
 }
 /* [/update] */
 
-/* One update. No weight changes before all of backward has used the old ones. */
+/* One update. No weight changes before backward has used all the old ones. */
 template <typename T> void iterate(Network<T> &net, Index iteration) {
     net.use_batch(iteration);
     forward(net, iteration);
@@ -142,7 +142,7 @@ void train_all(const Settings &s, const T *X, const T *y, const T *state, Index 
     for (auto &other : others) other.get();
 }
 
-/* One update, with every intermediate right in the caller's buffers. */
+/* One update, with every intermediate straight into the caller's buffers. */
 template <typename T>
 void step(const Settings &s, const T *X, const T *y, const T *state, T *l, T *error, T *delta,
           T *state_out) {
@@ -155,7 +155,7 @@ void step(const Settings &s, const T *X, const T *y, const T *state, T *l, T *er
 template <typename T> void predict(const Settings &s, const T *X, const T *state, T *output) {
     const Counts counts{s};
     Row<T> now = Eigen::Map<const Row<T>>{state, counts.state}, l(s.samples * counts.units);
-    /* Nothing goes back: there is no y, and need be no errors and deltas. */
+    /* Nothing goes back: there is no y, and no errors and deltas are needed. */
     Network<T> net{s, X, X, now.data(), l.data(), l.data(), l.data()};
     View<T>{output, s.samples, s.layers[net.last]} = infer(net);
 }

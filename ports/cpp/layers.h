@@ -40,8 +40,8 @@ void apply_slope(std::int64_t activation, const View<T> &error, const Output &ou
 /* [/hidden-delta] */
 /* [/output-delta] */
 
-/* x, the weighted inputs of a layer, get mean beta and deviation gamma; of the running averages
- * one more batch becomes part. z is kept for the way back. */
+/* x, the weighted inputs of a layer, get mean beta and deviation gamma; the running
+ * averages take in one more batch. z is kept for backward. */
 template <typename T> void normalise(Norm<T> &norm, const Settings &s, View<T> &weighted) {
     const T epsilon = static_cast<T>(s.norm_epsilon), rate = static_cast<T>(s.norm_rate);
     auto x = weighted.array();
@@ -56,7 +56,7 @@ template <typename T> void normalise(Norm<T> &norm, const Settings &s, View<T> &
     norm.variance += rate * (norm.v - norm.variance);
 }
 
-/* The same with running averages in place of the batch's own. */
+/* The same with running averages instead of the batch's own. */
 template <typename T>
 void normalise_for_inference(Norm<T> &norm, const Settings &s, View<T> &weighted) {
     auto x = weighted.array();
@@ -67,8 +67,8 @@ void normalise_for_inference(Norm<T> &norm, const Settings &s, View<T> &weighted
     x.rowwise() += norm.beta;
 }
 
-/* The way back through normalise(): delta, the error of its output, becomes that of x. Mean and
- * deviation depend on every row, and so each row's error on all. */
+/* Back through normalise(): delta, the error of its output, becomes that of x. Mean and
+ * deviation depend on every row, and so each row's error depends on all rows. */
 template <typename T> void normalise_back(Norm<T> &norm, View<T> &delta) {
     auto e = delta.array();
     const auto z = norm.z.array().topRows(e.rows());

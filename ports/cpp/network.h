@@ -14,7 +14,7 @@ namespace backprop {
 using Index = Eigen::Index;
 using Settings = backprop_settings;
 
-/* Matrices are what products work on. They are views of a buffer that someone else owns. */
+/* Matrices are the operands of products. They are views of a buffer that someone else owns. */
 template <typename T>
 using Matrix = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 template <typename T> using View = Eigen::Map<Matrix<T>>;
@@ -54,9 +54,9 @@ template <typename T> struct Norm {
           deviation(n), mu(n), v(n), z(samples, n) {}
 };
 
-/* Vectors have one entry a layer. l[k], error[k] and delta[k] are samples x layers[k], error and
- * delta from k = 1 on. syn[k] is layers[k] x layers[k+1], without the bias unit's row, which is
- * bias[k]: 1 x layers[k+1], or without bias units 0 x layers[k+1]. */
+/* Vectors have one entry per layer. l[k], error[k] and delta[k] are samples x layers[k], error
+ * and delta from k = 1 on. syn[k] is layers[k] x layers[k+1], without the bias unit's row,
+ * which is bias[k]: 1 x layers[k+1], or without bias units 0 x layers[k+1]. */
 template <typename T> struct Network {
     const Settings &settings;
     const Counts counts;
@@ -68,8 +68,9 @@ template <typename T> struct Network {
     std::vector<View<T>> syn, bias, syn_descent, bias_descent;
     std::vector<Norm<T>> norm; /* of layers 1 ... K-1, at k - 1; else empty */
 
-    /* With dropout, for layers 1 ... K-1: the activation's output, of which l[k] is what was kept,
-     * and 0 or what a unit that was kept is multiplied by. Both have room for all samples. */
+    /* With dropout, for layers 1 ... K-1: the activation's output, of which l[k] is the kept
+     * part, and 0 or the factor of a unit that was kept. Both have room for all
+     * samples. */
     std::vector<Matrix<T>> active, factor;
 
     Row<T> descents; /* of all parameters */
@@ -153,7 +154,7 @@ template <typename T> struct Network {
             error.emplace_back(error_begin + at, count, settings.layers[k]);
             delta.emplace_back(delta_begin + at, count, settings.layers[k]);
         }
-        /* Maps are not assigned but made anew: an assignment copies numbers. */
+        /* Maps are not assigned but rebuilt: an assignment copies numbers. */
         std::construct_at(&y, const_cast<T *>(y_rows), count, settings.layers[last]);
     }
 };

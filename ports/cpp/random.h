@@ -12,7 +12,7 @@
 
 namespace backprop {
 
-/* The last word of a counter: what the words are for. */
+/* The last word of a counter: the purpose of the words. */
 enum class Purpose : std::uint32_t { dropout = 0, shuffle = 1 };
 
 /* Ten rounds of multiplication; J. K. Salmon and others, SC 2011. */

@@ -30,7 +30,7 @@ void launch_block(Kernel<T> in_shared, Kernel<T> in_global, Job<T> job, const De
     wait_for_gpu();
 }
 
-/* How many numbers of global memory stand in for shared memory: none, if that is large enough. */
+/* How many numbers of global memory replace shared memory: none, if that is large enough. */
 template <class T> size_t room_for(size_t numbers) {
     return numbers * sizeof(T) <= most_shared_bytes() ? 0 : numbers;
 }

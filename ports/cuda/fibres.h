@@ -105,7 +105,8 @@ inline __attribute__((noinline)) void resume(int t) {
     running = -1;
 }
 
-/* Put thread t before its first step. One that did not come to its end begins on its stack anew. */
+/* Put thread t before its first step. One that did not reach its end starts over on its
+ * stack. */
 inline __attribute__((noinline)) void prepare(int t) {
     Fibre &fibre = fibres[t];
     if (fibre.waits != At::END) {

@@ -22,9 +22,9 @@
  *     order          (samples)               global memory: the shuffled samples
  *
  * Shared memory is for what threads read of each other, many times. What is in global memory is
- * used once or twice an update, mostly by the thread that wrote it. If all that is to be in shared
- * memory does not fit, it is in global memory, too: slower, but the same program, because
- * a barrier orders what the threads of a block do in both.
+ * used once or twice an update, mostly by the thread that wrote it. If the shared memory is too
+ * small, these arrays are also in global memory: slower, but the same program, because a
+ * barrier orders what the threads of a block do in both.
  *
  * The map of threads to elements: in each phase the elements of the phase's *result* are dealt
  * out like cards. Of T threads, thread t owns the elements t, t + T, t + 2T, ... of a matrix
@@ -109,7 +109,7 @@ __device__ void update(const Job<T> &job, const Network<T> &net, const Batch &ba
     improve(net, norm_factor(net), iteration);
     /* Read after write: the next forward pass reads weights of every owner. Write after read: it
      * overwrites l, and with dropout delta, which other threads may still be reading for their
-     * descents; a shuffle overwrites the order, which they read for them, too; and the next
+     * descents; a shuffle overwrites the order, which their descents also read; and the next
      * descents overwrite these, which others may be reading for the norm. */
     __syncthreads();
 }

@@ -105,7 +105,7 @@ __device__ void normalise(const Network<T> &net, const Batch &batch, int k, int6
     }
 }
 
-/* The way back through normalise: from the error e of gamma z + beta, which delta[k] holds, to
+/* Back through normalise: from the error e of gamma z + beta, which delta[k] holds, to
  * delta[k]. The owner of a unit finds the z and the deviation here that it wrote itself. */
 template <class T>
 __device__ void normalise_back(const Network<T> &net, const Batch &batch, int k) {

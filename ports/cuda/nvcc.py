@@ -20,14 +20,14 @@ PACKAGES = Path(sysconfig.get_path("purelib"), "nvidia")
 LOADED_FROM = [PACKAGES / "cu13" / "lib", PACKAGES / "cublas" / "lib"]
 REGISTERS = 65536  # of a multiprocessor, and so at most of a block; a thread has at most 255
 TRIAL = "__global__ void nothing() {}\nvoid launch() { nothing<<<1, 1>>>(); }\n"
-# What nvcc calls train<double, Room::SHARED>, _Z5trainIdL4Room0EEv3JobIT_E, but for the name; and
+# What nvcc calls train<double, Room::SHARED>, _Z5trainIdL4Room0EEv3JobIT_E, without the name; and
 # the second argument of each template here.
 ARGUMENTS = re.compile(r"I([df])(L\w+?E)?E")
 SECOND = {"L4Room0E": ", SHARED", "L4Room1E": ", GLOBAL", "Lb0E": "", "Lb1E": ", STEP", None: ""}
 
 
 def candidates():
-    """The start of a command, for each nvcc that there may be."""
+    """The start of a command, for each possible nvcc."""
     if path := shutil.which("nvcc"):
         yield [path]
     if (nvcc := PACKAGES / "cu13" / "bin" / "nvcc").exists():
@@ -44,7 +44,7 @@ def run(command):
 
 def find():
     """An nvcc that compiles, assembles and links C++20; and its version."""
-    reasons = ["nvcc is not here"]
+    reasons = ["nvcc is not installed"]
     for nvcc in candidates():
         try:
             version = re.search(r"V([\d.]+)", run([*nvcc, "--version"]))[1]
@@ -118,7 +118,7 @@ def report(log, ptx):
     """What the kernels take, in a line; raises ValueError if that is wrong."""
     of_source = sum(p.read_text().count("__syncthreads();") for p in HERE.glob("*.cuh"))
     used, compiled = registers(log), bodies(ptx)
-    check(used and used.keys() == compiled.keys(), f"not all kernels are here: {[*used]}")
+    check(used and used.keys() == compiled.keys(), f"some kernels are missing: {[*used]}")
     said = [judge(n, compiled[n], used[n], of_source) for n in sorted(used, reverse=True)]
     return f"for sm_90: {'; '.join(said)}; nothing spilled"
 

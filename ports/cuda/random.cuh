@@ -2,13 +2,13 @@
 #pragma once
 #include "network.cuh"
 
-/* The last word of a counter: what the words are for. */
+/* The last word of a counter: the purpose of the words. */
 enum Purpose : uint32_t { FOR_DROPOUT = 0, FOR_SHUFFLE = 1 };
 
 /* Word e of the stream of a purpose, at a time, in a layer. It is a function of its arguments
  * alone, with no state between calls: any thread computes the word of its own element. A counter
- * makes four words. The thread uses one of them; its neighbours compute the same again for the
- * others, which takes less than it would to hand them over. */
+ * makes four words. The thread uses one of them; its neighbours compute all four again for the
+ * others, which is faster than passing them on. */
 __device__ inline uint32_t philox_word(int e, int64_t time, int layer, Purpose purpose,
                                        uint64_t seed) {
     uint32_t c0 = static_cast<uint32_t>(e) / 4, c1 = static_cast<uint32_t>(time);

@@ -27,7 +27,7 @@ struct Touch {
     Who thread, block;
 };
 std::unordered_map<uintptr_t, Touch> touched;
-bool busy = false; /* this file's own accesses may come by, too, through functions of headers */
+bool busy = false; /* this file's own accesses may also come by, through functions of headers */
 
 std::string name(const char *kind, int number) {
     return number == SEVERAL ? "others have" : kind + std::to_string(number) + " has";

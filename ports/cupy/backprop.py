@@ -80,5 +80,5 @@ def step(X, y, state, *, alpha):
 
 def device():
     if xp.__name__ == "numpy":
-        return "no GPU: NumPy in the place of CuPy"
+        return "no GPU: NumPy instead of CuPy"
     return xp.cuda.runtime.getDeviceProperties(0)["name"].decode()

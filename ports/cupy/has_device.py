@@ -5,7 +5,7 @@ import sys
 try:
     import cupy
 except ImportError:
-    sys.exit("CuPy is not here: .venv/bin/pip install cupy-cuda13x")
+    sys.exit("CuPy is not installed: .venv/bin/pip install cupy-cuda13x")
 try:
     cupy.zeros(1)
     name = cupy.cuda.runtime.getDeviceProperties(0)["name"].decode()

@@ -10,7 +10,7 @@ import settings : Counts, Loss, Settings, Status;
 
 @nogc nothrow:
 
-/// In place of the number of an update.
+/// Instead of the number of an update.
 enum long inference = -1;
 
 // [forward]
@@ -74,7 +74,7 @@ void forward(T)(ref Network!T net, long iteration)
 // [/forward]
 
 /// error[K] = y - l[K], error[k] = delta[k+1] syn[k]^T, delta[k] = error[k] slope(l[k]), and then
-/// back through what else there is between weighted inputs and output.
+/// back through everything else between weighted inputs and output.
 void backward(T)(ref Network!T net)
 {
     // [hidden-delta]
@@ -109,7 +109,7 @@ private void trim(T)(T[] delta, T most)
 }
 
 // [update]
-/// syn[k] += alpha [l[k], 1]^T delta[k+1], or what else is made of that descent.
+/// syn[k] += alpha [l[k], 1]^T delta[k+1], or the step made from that descent.
 void update(T)(ref Network!T net, long iteration)
 {
     foreach (k; 0 .. net.n.last) with (net.layers[k])
@@ -118,7 +118,7 @@ void update(T)(ref Network!T net, long iteration)
 }
 // [/update]
 
-/// One update. No weight changes before all of backward has used the old ones.
+/// One update. No weight changes before backward has used all the old ones.
 void iterate(T)(ref Network!T net, long iteration)
 {
     net.useBatch(iteration);
@@ -161,7 +161,7 @@ Status train(T)(ref const Settings s, T[] X, T[] y, T[] state, const(long)[] che
     return Status.ok;
 }
 
-/// One update, with every intermediate right in the caller's buffers.
+/// One update, with every intermediate straight into the caller's buffers.
 Status step(T)(ref const Settings s, T[] X, T[] y, T[] state, T[] l, T[] error, T[] delta,
                T[] stateOut)
 {
@@ -172,7 +172,8 @@ Status step(T)(ref const Settings s, T[] X, T[] y, T[] state, T[] l, T[] error, 
     return Status.ok;
 }
 
-/// Nothing goes back: there is no y, and need be no errors and deltas. The state does not change.
+/// Nothing goes back: there is no y, and no errors and deltas are needed. The state does
+/// not change.
 Status predict(T)(ref const Settings s, T[] X, T[] state, T[] output)
 {
     Owned!T l;

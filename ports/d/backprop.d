@@ -9,7 +9,8 @@ import algorithm;
 import settings : Counts, Settings, Status;
 
 /// The functions for one type of numbers. From C come pointers without a length, which follows
-/// from the settings. What is const there is here, too, but not in its type: nothing writes to it.
+/// from the settings. Data that is const there is not const by type here, but nothing writes
+/// to it.
 mixin template Export(T, string suffix)
 {
     extern (C) @nogc nothrow:

@@ -67,8 +67,8 @@ void applySlope(T)(Activation activation, Matrix!T error, Matrix!T l, Matrix!T d
     }
 }
 
-/// x, the weighted inputs of a layer, get mean beta and deviation gamma; of the running averages
-/// one more batch becomes part. z and deviation are kept for the way back.
+/// x, the weighted inputs of a layer, get mean beta and deviation gamma; the running
+/// averages take in one more batch. z and deviation are kept for backward.
 void normalise(T)(ref const Settings s, ref Layer!T layer, Matrix!T x)
 {
     const T epsilon = s.normEpsilon, rate = s.normRate, rows = x.rows;
@@ -93,7 +93,7 @@ void normalise(T)(ref const Settings s, ref Layer!T layer, Matrix!T x)
     }
 }
 
-/// The same with running averages in place of the batch's own.
+/// The same with running averages instead of the batch's own.
 void normaliseForInference(T)(ref const Settings s, ref Layer!T layer, Matrix!T x)
 {
     const T epsilon = s.normEpsilon;
@@ -102,8 +102,8 @@ void normaliseForInference(T)(ref const Settings s, ref Layer!T layer, Matrix!T 
         x[i][] = layer.gamma[] * ((x[i][] - layer.mean[]) / layer.deviation[]) + layer.beta[];
 }
 
-/// The way back through normalise: delta, the error of its output, becomes that of x. Mean and
-/// deviation depend on every row, and so each row's error on all.
+/// Back through normalise: delta, the error of its output, becomes that of x. Mean and
+/// deviation depend on every row, and so each row's error depends on all rows.
 void normaliseBack(T)(ref Layer!T layer, Matrix!T delta)
 {
     const T rows = delta.rows;

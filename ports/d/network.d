@@ -63,7 +63,7 @@ struct Layer(T)
     Matrix!T syn, synDescent;    /// n_k x n_{k+1}
     T[] bias, biasDescent;       /// the weights from the bias unit
     Matrix!T active;             /// with dropout: the activation's output, before it
-    Matrix!T factor;             /// with dropout: 0, or what a unit that is kept is multiplied by
+    Matrix!T factor;             /// with dropout: 0, or the factor of a unit that is kept
     Matrix!T z;                  /// with batch normalisation: the weighted inputs, normalised
     T[] mu, deviation;           /// ... of the batch
     T[] gamma, beta, gammaDescent, betaDescent, mean, variance;

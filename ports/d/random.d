@@ -3,7 +3,7 @@ module random;
 
 @nogc nothrow:
 
-/// The last word of a counter: what the words are for.
+/// The last word of a counter: the purpose of the words.
 enum Purpose : uint { dropout = 0, shuffle = 1 }
 
 /// A stream of 32-bit words, counted from 0; four follow from one counter, so a block of four is

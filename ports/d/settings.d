@@ -71,7 +71,7 @@ extern (C) struct Settings
         return true;
     }
 
-    /// At least as many as there are in any array of one network; more than `most`: too many.
+    /// At least as many as any array of one network has; more than `most`: too many.
     private long numbers() const
     {
         long weights, units, before;

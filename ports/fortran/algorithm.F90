@@ -14,7 +14,7 @@ module MODULE(algorithm)
   private
   public :: initial, predict, step, train
 
-  ! In place of the number of an update.
+  ! Instead of the number of an update.
   integer(i64), parameter :: inference = -1
 
 contains
@@ -82,7 +82,7 @@ contains
   end subroutine
 
   ! error(K) = y - l(K), error(k) = syn(k)^T delta(k+1), delta(k) = error(k) slope(l(k)), and then
-  ! back through what else there is between weighted inputs and output.
+  ! back through everything else between weighted inputs and output.
   subroutine backward(net)
     type(network), intent(inout) :: net
     integer(i64) :: k
@@ -137,7 +137,7 @@ contains
     ! [/update]
   end subroutine
 
-  ! One update. No weight changes before all of backward has used the old ones.
+  ! One update. No weight changes before backward has used all the old ones.
   subroutine iterate(net, iteration)
     type(network), intent(inout) :: net
     integer(i64), intent(in) :: iteration
@@ -205,7 +205,8 @@ contains
     call iterate(net, s%iteration)
   end subroutine
 
-  ! Inference changes no state. Nothing goes back: there is no y, and need be no errors and deltas.
+  ! Inference changes no state. Nothing goes back: there is no y, and no errors and deltas
+  ! are needed.
   subroutine predict(s, X, state, output, status)
     type(backprop_settings), intent(in) :: s
     real(wp), pointer, contiguous, intent(in) :: X(:), state(:)

@@ -53,8 +53,9 @@ contains
     end select
   end subroutine
 
-  ! x, the weighted inputs of a layer, get mean beta and deviation gamma; of the running averages
-  ! mean and variance one more batch becomes part. z and deviation are kept for the way back.
+  ! x, the weighted inputs of a layer, get mean beta and deviation gamma; the running
+  ! averages mean and variance take in one more batch. z and deviation are kept for
+  ! backward.
   pure subroutine normalise(epsilon, rate, gamma, beta, x, mean, variance, z, deviation)
     real(wp), intent(in) :: epsilon, rate
     real(wp), contiguous, intent(in) :: gamma(:), beta(:)
@@ -76,7 +77,7 @@ contains
     end do
   end subroutine
 
-  ! The same with running averages in place of the batch's own.
+  ! The same with running averages instead of the batch's own.
   pure subroutine normalise_for_inference(epsilon, gamma, beta, mean, variance, x)
     real(wp), intent(in) :: epsilon
     real(wp), contiguous, intent(in) :: gamma(:), beta(:), mean(:), variance(:)
@@ -87,8 +88,8 @@ contains
     end do
   end subroutine
 
-  ! The way back through normalise: delta, the error of its output, becomes that of x. Mean and
-  ! deviation depend on every sample, and so each sample's error on all.
+  ! Back through normalise: delta, the error of its output, becomes that of x. Mean and
+  ! deviation depend on every sample, and so each sample's error depends on all samples.
   pure subroutine normalise_back(gamma, z, deviation, delta, gamma_descent, beta_descent)
     real(wp), contiguous, intent(in) :: gamma(:), z(:, :), deviation(:)
     real(wp), contiguous, intent(inout) :: delta(:, :)

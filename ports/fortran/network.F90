@@ -18,8 +18,8 @@ module MODULE(network)
     real(wp), pointer, contiguous :: l(:, :), error(:, :), delta(:, :)
     real(wp), pointer, contiguous :: syn(:, :), syn_descent(:, :)
     real(wp), pointer, contiguous :: bias(:), bias_descent(:) ! the weights from the bias unit
-    ! With dropout: the activation's output, of which l is what was kept, and 0 or what a unit
-    ! that was kept is multiplied by.
+    ! With dropout: the activation's output, of which l is the kept part, and 0 or the factor
+    ! of a unit that was kept.
     real(wp), pointer, contiguous :: active(:, :), factor(:, :)
     ! With batch normalisation; z are the weighted inputs, normalised.
     real(wp), pointer, contiguous :: z(:, :), deviation(:), gamma(:), beta(:)
@@ -97,7 +97,7 @@ contains
     end do
     if (net%s%batch_norm == 0) return
     j = 0
-    do k = 1, net%n%last - 1 ! units i to j of all that are normalised are those of layer k
+    do k = 1, net%n%last - 1 ! units i to j of all normalised units belong to layer k
       i = j + 1
       j = j + net%units(k)
       associate (this => net%layer(k), n => net%n%normal, w => net%n%weights)

@@ -11,7 +11,7 @@ module random
 
   integer(i64), parameter :: low = int(z'FFFFFFFF', i64), low_half = int(z'FFFF', i64)
 
-  ! The last word of a counter: what the words are for.
+  ! The last word of a counter: the purpose of the words.
   integer(i64), parameter, public :: for_dropout = 0, for_shuffle = 1
 
   ! A stream of words, counted from 0; four follow from one counter, so a block of four is kept.

@@ -85,7 +85,7 @@ contains
     end do
   end function
 
-  ! At least as many as there are in any array of one network; more than `most`: too many.
+  ! At least as many as any array of one network has; more than `most`: too many.
   pure integer(i64) function numbers(s, layers)
     type(backprop_settings), intent(in) :: s
     integer(i64), intent(in) :: layers(0:)

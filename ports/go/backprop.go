@@ -56,8 +56,8 @@ func miss[T real](error, y, l []T) {
 
 // [/output-delta]
 
-// multiplyBack: error[k] = delta[k+1] syn[k]^T; m never gets to the bias unit's row: no error goes
-// there.
+// multiplyBack: error[k] = delta[k+1] syn[k]^T; m never reaches the bias unit's row: no
+// error goes there.
 // [hidden-delta]
 func multiplyBack[T real](error, delta, syn []T, units, outputs int) {
 	for ; len(error) > 0; error, delta = error[units:], delta[outputs:] {
@@ -86,7 +86,7 @@ func trim[T real](delta []T, most T) {
 }
 
 // backward: error[K] = y - l[K], error[k] = delta[k+1] syn[k]^T, delta[k] = error[k] slope(l[k]),
-// and then back through what else there is between weighted inputs and output.
+// and then back through everything else between weighted inputs and output.
 func (net *network[T]) backward() {
 	// [hidden-delta]
 	for k := net.last; k > 0; k-- {
@@ -140,8 +140,8 @@ func descend[T real](descent, l, delta []T, inputs, outputs int, bias bool) {
 
 // [/update]
 
-// iterate does one update, from the batch. No weight changes before all of backward has used the
-// old ones.
+// iterate does one update, from the batch. No weight changes before backward has used all
+// the old ones.
 func (net *network[T]) iterate() {
 	net.forward()
 	net.backward()

@@ -10,7 +10,7 @@ func tanh[T real](x T) T { return T(math.Tanh(float64(x))) }
 func sqrt[T real](x T) T { return T(math.Sqrt(float64(x))) }
 func abs[T real](x T) T  { return T(math.Abs(float64(x))) }
 
-// activate makes outputs of the weighted inputs of all rows, in their place.
+// activate turns the weighted inputs of all rows into outputs, in place.
 func activate[T real](activation string, x []T, units int) {
 	switch activation {
 	case "sigmoid":
@@ -36,7 +36,7 @@ func activate[T real](activation string, x []T, units int) {
 	}
 }
 
-// slopeCancels is in place of an activation: its slope and that of the loss cancel each other.
+// slopeCancels replaces an activation whose slope and the loss's slope cancel each other.
 const slopeCancels = "slope cancels"
 
 // activateBack makes deltas of errors, with the activation's derivative from its outputs l.
@@ -94,8 +94,8 @@ func (net *network[T]) normalise(k int, x []T) {
 	}
 }
 
-// normaliseUnit does column n; of the running averages one more batch becomes part. z is kept for
-// the way back.
+// normaliseUnit does column n; the running averages take in one more batch. z is kept for
+// backward.
 func (net *network[T]) normaliseUnit(k int, x []T, n int) {
 	units, rows, rate := net.layers[k], T(net.rows), T(net.NormRate)
 	gamma, beta, z := net.gamma[k][n], net.beta[k][n], net.z[k]
@@ -119,7 +119,7 @@ func (net *network[T]) normaliseUnit(k int, x []T, n int) {
 	*variance += rate * (v - *variance)
 }
 
-// normaliseUnitForInference does the same with running averages in place of the batch's own.
+// normaliseUnitForInference does the same with running averages instead of the batch's own.
 func (net *network[T]) normaliseUnitForInference(k int, x []T, n int) {
 	gamma, beta, mean := net.gamma[k][n], net.beta[k][n], net.mean[k][n]
 	deviation := sqrt(net.variance[k][n] + T(net.NormEpsilon))
@@ -129,7 +129,7 @@ func (net *network[T]) normaliseUnitForInference(k int, x []T, n int) {
 }
 
 // normaliseBack is the way back through normalise: delta, the error of its output, becomes that of
-// x. Mean and deviation depend on every row, and so each row's error on all.
+// x. Mean and deviation depend on every row, and so each row's error depends on all rows.
 func (net *network[T]) normaliseBack(k int) {
 	units, rows, delta, z := net.layers[k], T(net.rows), net.delta[k], net.z[k]
 	for n := 0; n < units; n++ {

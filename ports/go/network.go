@@ -5,10 +5,10 @@ package main
 // real is the dtype. The compiler makes a copy of the code for each of the two.
 type real interface{ float32 | float64 }
 
-// inference stands in place of the number of an update.
+// inference is used instead of the number of an update.
 const inference = -1
 
-// settings are those of a request. One that it does not have leaves its capability out.
+// settings has a request's settings. A missing one leaves its capability out.
 type settings struct {
 	Alpha       float64 `json:"alpha"`
 	Bias        bool    `json:"bias"`
@@ -44,7 +44,7 @@ func numbers(shapes []shape) int {
 	return count
 }
 
-// stateShapes are those of the state's matrices, and first those of the parameters alone.
+// stateShapes returns the shapes of the parameters, and then of all the state's matrices.
 func stateShapes(layers []int, s *settings) (parameters, state []shape) {
 	last, bias := len(layers)-1, 0
 	if s.Bias {
@@ -77,7 +77,7 @@ func views[T real](array []T, shapes []shape) [][]T {
 }
 
 // network is a network and its batch, with room for what one update computes. A slice of slices
-// has one entry a layer: l[k], error[k] and delta[k] are rows x layers[k] (error and delta from
+// has one entry per layer: l[k], error[k] and delta[k] are rows x layers[k] (error and delta from
 // k = 1 on), syn[k] and descent[k] are (layers[k] + bias) x layers[k+1], all flat, row after row.
 // What has a row for each sample has room for all samples, and the length of the batch.
 type network[T real] struct {
@@ -103,8 +103,8 @@ type network[T real] struct {
 	mean, variance [][]T
 	z         [][]T // rows x layers[k]: the inputs, normalised
 	deviation [][]T // layers[k]: the root of the batch's variance
-	active    [][]T // with dropout: the activation's output, of which l[k] is what was kept; else l
-	factor    [][]T // with dropout: 0, or what a unit that was kept is multiplied by
+	active    [][]T // with dropout: the activation's output, of which l[k] is the kept part; else l
+	factor    [][]T // with dropout: 0, or the factor of a unit that was kept
 	order     []int // with shuffling: of the samples in an epoch
 	epoch     int   // that the order is of
 	gatheredX []T   // with shuffling: the batch's rows in that order

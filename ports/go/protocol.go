@@ -1,4 +1,5 @@
-// The wire protocol of conformance/contract/PORTING.md: a JSON object a line in, a JSON object a line out.
+// The wire protocol of conformance/contract/PORTING.md: one JSON object per line in, one
+// per line out.
 
 package main
 
@@ -101,7 +102,7 @@ func flat[T real](to []T, name string, rows [][]float64, want shape) ([]T, error
 	return to, nil
 }
 
-// check refuses what the settings ask for and this port does not do.
+// check refuses settings that this port does not support.
 func (s *settings) check() error {
 	crossEntropy := s.Loss == "cross-entropy"
 	switch {
@@ -119,7 +120,7 @@ func (s *settings) check() error {
 	return nil
 }
 
-// matrices are those of the request's states: of each place, of each network.
+// matrices has the matrices of the request's states: of each place, of each network.
 func (q *request) matrices() ([][][][]float64, error) {
 	var ofAll [][][][]float64
 	if q.Networks > 0 {
@@ -229,7 +230,7 @@ func read(line []byte) (*request, error) {
 		Alpha: 1, Activation: "sigmoid", Output: "sigmoid", Loss: "squared",
 	}}
 	decoder := json.NewDecoder(bytes.NewReader(line))
-	decoder.DisallowUnknownFields() // to leave a setting out would be to compute otherwise
+	decoder.DisallowUnknownFields() // leaving a setting out would change the result
 	err := decoder.Decode(q)
 	if err != nil && strings.Contains(err.Error(), "unknown field") {
 		err = unsupported(err.Error())

@@ -4,7 +4,7 @@ package main
 
 import "math/bits"
 
-// The last word of a counter: what the words are for.
+// The last word of a counter: the purpose of the words.
 const (
 	forDropout uint32 = 0
 	forShuffle uint32 = 1

@@ -49,7 +49,8 @@ function miss(error, y, l, count) {
 // [/output-delta]
 
 // [hidden-delta]
-/** error[k] = delta[k + 1] syn[k]^T; m never gets to the bias unit's row: no error goes there. */
+/** error[k] = delta[k + 1] syn[k]^T; m never reaches the bias unit's row: no error goes
+ * there. */
 function multiplyBack(error, delta, syn, rows, units, outputs) {
   for (let i = 0; i < rows; i++) {
     for (let m = 0; m < units; m++) {
@@ -69,7 +70,7 @@ function trim(delta, count, most) {
 
 /**
  * error[K] = y - l[K], error[k] = delta[k + 1] syn[k]^T, delta[k] = error[k] slope(l[k]), and then
- * back through what else there is between weighted inputs and output.
+ * back through everything else between weighted inputs and output.
  */
 function backward(net) {
   const { l, syn, error, delta, layers, last, rows, settings } = net;
@@ -112,7 +113,7 @@ function descend(descent, l, delta, rows, inputs, outputs, bias) {
 }
 // [/update]
 
-/** One update, from the batch. No weight changes before all of backward has used the old ones. */
+/** One update, from the batch. No weight changes before backward has used all the old ones. */
 function iterate(net) {
   const { l, delta, layers, descent } = net;
   forward(net);

@@ -6,9 +6,9 @@ const { round } = await import(`./dtype.mjs${search}`);
 const { INFERENCE } = await import(`./network.mjs${search}`);
 
 /**
- * Each turns weighted inputs x, rows x units, into outputs in their place; and an error into a
- * delta, by the slope, from the outputs l. A call takes whole layers: a number that goes into a
- * call, or comes out of one, may have to be allocated.
+ * Each turns weighted inputs x, rows x units, into outputs, in place; and an error into a
+ * delta, by the slope, from the outputs l. A call takes whole layers: a number that goes
+ * into a call, or comes out of one, may have to be allocated.
  */
 export const activations = {
   sigmoid: {
@@ -48,7 +48,7 @@ export const activations = {
   },
 };
 
-/** With cross-entropy the slope of the output cancels that of the loss. */
+/** With cross-entropy the output's slope and the loss's cancel each other. */
 export const crossEntropyBack = (delta, error, l, count) => {
   for (let i = 0; i < count; i++) delta[i] = error[i];
 };
@@ -65,8 +65,8 @@ function softmaxRow(x, first, end) {
 }
 
 /**
- * Column n of x, the weighted inputs of layer k, gets mean beta and deviation gamma; of the running
- * averages one more batch becomes part. z is kept for the way back.
+ * Column n of x, the weighted inputs of layer k, gets mean beta and deviation gamma; the
+ * running averages take in one more batch. z is kept for backward.
  */
 function normaliseUnit(net, k, x, n) {
   const { rows, settings } = net, units = net.layers[k], end = rows * units;
@@ -89,7 +89,7 @@ function normaliseUnit(net, k, x, n) {
   net.variance[k][n] += settings.norm_rate * round(v - net.variance[k][n]);
 }
 
-/** The same with running averages in place of the batch's own. */
+/** The same with running averages instead of the batch's own. */
 function normaliseUnitForInference(net, k, x, n) {
   const units = net.layers[k], gamma = net.gamma[k][n], beta = net.beta[k][n];
   const mean = net.mean[k][n];
@@ -105,8 +105,8 @@ export function normalise(net, k, x) {
 }
 
 /**
- * The way back through normalise(): delta, the error of its output, becomes that of x. Mean and
- * deviation depend on every row, and so each row's error on all.
+ * Back through normalise(): delta, the error of its output, becomes that of x. Mean and
+ * deviation depend on every row, and so each row's error depends on all rows.
  */
 export function normaliseBack(net, k) {
   const { rows } = net, units = net.layers[k], delta = net.delta[k], z = net.z[k];

@@ -3,7 +3,7 @@ import { shuffle } from "./random.mjs";
 
 const { Reals } = await import(`./dtype.mjs${new URL(import.meta.url).search}`);
 
-/** In place of the number of an update. */
+/** Instead of the number of an update. */
 export const INFERENCE = -1;
 
 /** [rows, columns] of each matrix of the state, and how many of them are parameters. */
@@ -25,9 +25,9 @@ export function views(array, shapes) {
 const sum = (numbers) => numbers.reduce((a, b) => a + b, 0);
 
 /**
- * A network and its batch, with room for what one update computes. Lists have one entry a layer:
- * l[k], error[k] and delta[k] are samples x layers[k] (error and delta from k = 1 on), syn[k] is
- * (layers[k] + bias) x layers[k + 1]. Each matrix is flat, row after row.
+ * A network and its batch, with room for what one update computes. Lists have one entry per
+ * layer: l[k], error[k] and delta[k] are samples x layers[k] (error and delta from k = 1 on),
+ * syn[k] is (layers[k] + bias) x layers[k + 1]. Each matrix is flat, row after row.
  */
 export class Network {
   /** X and y are all samples; the state is copied. */
@@ -47,8 +47,8 @@ export class Network {
     // With batch normalisation: the inputs, normalised, and the root of the batch's variance.
     this.z = settings.batch_norm ? perLayer() : [];
     this.deviation = settings.batch_norm ? layers.map((units) => new Reals(units)) : [];
-    // With dropout: the activation's output, of which l[k] is what was kept, and 0 or what a unit
-    // that was kept is multiplied by.
+    // With dropout: the activation's output, of which l[k] is the kept part, and 0 or the
+    // factor of a unit that was kept.
     this.active = settings.dropout > 0 ? perLayer() : [];
     this.factor = settings.dropout > 0 ? perLayer() : [];
 

@@ -1,4 +1,5 @@
-// The wire protocol of conformance/contract/PORTING.md: a JSON object a line in, a JSON object a line out.
+// The wire protocol of conformance/contract/PORTING.md: one JSON object per line in, one
+// per line out.
 import { createInterface } from "node:readline";
 import { stateShapes } from "./network.mjs?float64";
 
@@ -25,10 +26,10 @@ const CHOICES = {
   loss: ["squared", "cross-entropy"],
 };
 
-/** A request that is right, but asks for what this port does not do. */
+/** A valid request for something that this port does not support. */
 class Unsupported extends Error {}
 
-/** All settings. One that is not known is refused: without it, something else is computed. */
+/** All settings. An unknown one is refused: ignoring it would change the result. */
 function settingsOf(request) {
   const settings = { ...DEFAULTS };
   for (const [key, value] of Object.entries(request)) {

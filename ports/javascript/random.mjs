@@ -2,7 +2,7 @@
 //
 // Bitwise operations give signed numbers of 32 bits; ">>> 0" makes a word of one.
 
-/** The last word of a counter: what the words are for. */
+/** The last word of a counter: the purpose of the words. */
 export const FOR_DROPOUT = 0, FOR_SHUFFLE = 1;
 
 /** The upper word of the product of two words. It has 64 bits, of which a number keeps 53: in two

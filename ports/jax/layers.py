@@ -22,8 +22,10 @@ def weighted(settings, l, weights):
 
 
 def product(a, b):
-    """a b. XLA makes one loop of elementwise operations that follow each other, and of their
-    derivatives; a matrix product it calls, and a call takes longer than such a loop if it is small.
+    """a b.
+
+    XLA turns consecutive elementwise operations, and their derivatives, into one loop; it calls a
+    function for a matrix product, and a call takes longer than a small loop.
     """
     # [forward]
     if a.size * b.shape[1] <= SMALL:
@@ -35,16 +37,17 @@ def product(a, b):
 ACTIVATIONS = {
     "sigmoid": jax.nn.sigmoid,
     "tanh": jnp.tanh,
-    "relu": jax.nn.relu,  # has the slope 0 at 0, as it is to be; jnp.maximum(x, 0) has 1/2
+    "relu": jax.nn.relu,  # has the slope 0 at 0, as SPEC.md requires; jnp.maximum(x, 0) has 1/2
     "softmax": jax.nn.softmax,
 }
 
 
 def loss(settings, x, l, y):
-    """What training descends, from the last layer's weighted inputs or its outputs.
+    """The loss that training reduces, from the last layer's weighted inputs or its outputs.
 
-    Cross-entropy is written by weighted inputs, so that no logarithm of 0 can occur. Of its form
-    for softmax, the gradient is l - y for any y; it is -(y log l).sum() where rows of y sum to 1.
+    Cross-entropy is written with weighted inputs, so that no logarithm of 0 can occur. Its
+    form for softmax has the gradient l - y for any y; it is -(y log l).sum() where rows of
+    y sum to 1.
     """
     # [output-delta]
     # [hidden-delta]

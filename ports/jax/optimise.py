@@ -57,7 +57,7 @@ def decay_all(settings, d, w):
 
 
 def momentum(settings, memory, descent):
-    """The steps, and the new velocities: the same, but for Nesterov's momentum."""
+    """The steps, and the new velocities: the same, except with Nesterov's momentum."""
     velocity = jax.tree.map(lambda v, d: settings.momentum * v + d, memory[0], descent)
     if settings.nesterov:
         return jax.tree.map(lambda v, d: d + settings.momentum * v, velocity, descent), [velocity]
@@ -69,7 +69,7 @@ def adam(settings, memory, descent, t):
     b1, b2 = settings.beta1, settings.beta2
     m = jax.tree.map(lambda m, d: b1 * m + (1 - b1) * d, memory[0], descent)
     v = jax.tree.map(lambda v, d: b2 * v + (1 - b2) * jnp.square(d), memory[1], descent)
-    # Both began at 0, which a division makes up for.
+    # Both began at 0; a division corrects that.
     first, second = 1 - b1**t, 1 - b2**t
     steps = jax.tree.map(
         lambda m, v: (m / first) / (jnp.sqrt(v / second) + settings.adam_epsilon), m, v

@@ -12,7 +12,7 @@ from jax import lax
 
 LOW = 0xFFFFFFFF
 
-# The last word of a counter: what the words are for.
+# The last word of a counter: the purpose of the words.
 FOR_DROPOUT, FOR_SHUFFLE = 0, 1
 
 

@@ -1,9 +1,9 @@
 """The settings of a network, as an argument of compiled functions.
 
-A static setting is a part of the program: for each of its values JAX compiles anew. A number is
-an input of the program; but None, for a number that is not used, is static too. So all networks
-of one shape that use the same capabilities share one compilation, and what they do not use costs
-nothing.
+A static setting is a part of the program: JAX compiles each of its values separately. A number
+is an input of the program; but None, for a number that is not used, is also static. So all
+networks of one shape that use the same capabilities share one compilation, and what they do not
+use costs nothing.
 """
 
 import dataclasses

@@ -1,7 +1,7 @@
 """The state of a network: all that an update changes, in a tree of tuples and lists.
 
-JAX takes apart and puts together such trees. The contract's order of a state's matrices is that of
-this tree's leaves, from left to right.
+JAX takes such trees apart and puts them together. This tree's leaves, from left to right,
+are in the contract's order of a state's matrices.
 """
 
 from itertools import pairwise
@@ -13,7 +13,7 @@ from random_numbers import between_minus_one_and_one
 
 
 class Parameters(NamedTuple):
-    """What is learned; its descents, velocities and averages are in such a tuple, too."""
+    """What is learned; descents, velocities and averages also have such a tuple."""
 
     syn: list[jax.Array]  # (n_k + bias, n_{k+1}); with bias, the last row is from a unit that is 1
     gamma: list[jax.Array]  # (1, n_k) for k = 1 ... K-1, with batch normalisation; so is beta
@@ -36,14 +36,14 @@ def state_of(last, settings, leaf=0):
 
 
 def split(matrices, settings):
-    """A flat state as a tree: of all depths, that whose tree has as many leaves."""
+    """A flat state as a tree: of the depth whose tree has as many leaves."""
     depths = range(1, len(matrices) + 1)
     trees = (jax.tree.structure(state_of(last, settings)) for last in depths)
     return next(tree for tree in trees if tree.num_leaves == len(matrices)).unflatten(matrices)
 
 
 def flat(state):
-    """All of it, in order."""
+    """All matrices, in order."""
     return jax.tree.leaves(state)
 
 

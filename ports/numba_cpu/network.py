@@ -14,8 +14,8 @@ optimise.py. So `descents` is all of `descent`, and that of gamma and beta.
 A batch is `rows` samples of X and y, from row `first` on; in all other arrays it has the first
 `rows` rows. So none has to be cut out of another.
 
-`more` is None for a plain network. Numba then leaves out all that depends on it: what a plain
-network has not costs it no time, neither to compile nor to run.
+`more` is None for a plain network. Numba then leaves out everything that depends on it: a
+plain network spends no time on it, neither to compile nor to run.
 """
 
 from typing import NamedTuple

@@ -47,7 +47,7 @@ def move(parameters, velocity, descent, alpha, momentum, nesterov):
 def adam(parameters, m, v, descent, alpha, rules, t):
     """Update t, counted from 1, with averages m of the descents and v of their squares."""
     one, beta1, beta2 = type(alpha)(1), rules.beta1, rules.beta2
-    # Both began at 0, which a division makes up for. t is exact in float32 up to 2^24.
+    # Both began at 0; a division corrects that. t is exact in float32 up to 2^24.
     first, second = one - beta1 ** type(alpha)(t), one - beta2 ** type(alpha)(t)
     for p in range(len(parameters)):
         d = descent[p]

@@ -10,7 +10,7 @@ from compiling import compiled
 U = np.uint64
 LOW, HALF = U(0xFFFFFFFF), U(32)
 
-# The last word of a counter: what the words are for.
+# The last word of a counter: the purpose of the words.
 FOR_DROPOUT, FOR_SHUFFLE = 0, 1
 
 

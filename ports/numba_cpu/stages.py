@@ -31,7 +31,7 @@ class Hidden(NamedTuple):
 
 
 class Rules(NamedTuple):
-    """The settings of what a plain network has not; real numbers are of the dtype."""
+    """The settings that a plain network does not have; real numbers have the dtype."""
 
     batch_norm: bool
     norm_epsilon: float

@@ -50,7 +50,7 @@ class State:
 
 
 def count_memories(settings):
-    """How many numbers the optimiser keeps of each parameter: m and v, the velocity, or none."""
+    """The optimiser's numbers for each parameter: m and v, the velocity, or none."""
     return 2 if settings.adam else 1 if settings.momentum else 0
 
 

@@ -3,7 +3,7 @@
     python check_races.py
 
 Between two barriers no thread may touch an element that another one writes. Here each access is
-recorded, so that a race is found whichever thread comes first, and an index out of range, too.
+recorded, so that a race is found whichever thread comes first, and also an index out of range.
 Then one barrier after the other is left out, and a race must be found: so each is needed, and
 the check would notice if it were missing.
 """
@@ -155,7 +155,7 @@ class Block:
             thread.start()
         for thread in running:
             thread.join()
-        self.next_phase()  # the end of a launch is a barrier, too
+        self.next_phase()  # the end of a launch is also a barrier
         if failures:
             raise failures[0]
         if self.barrier.broken:
@@ -201,7 +201,7 @@ def run_networks(without=None):
         state = backprop.initial(sizes, 1, dtype="float64", **settings)
         backprop.train(X, y, state, [0, 1, 4], **settings)
         backprop.step(X, y, state, iteration=2, **settings)
-        # Of the inputs, too, only two at a time have room.
+        # Also of the inputs, only two at a time have room.
         layout = backprop.Layout(sizes[0], state, backprop.Settings(**settings))
         backprop.SHARED_BYTES = 8 * (layout.parameters + layout.room(2)[-1])
         backprop.predict(X, state, **settings)

@@ -132,7 +132,7 @@ def backprop(
         # [/update]
         # Read after write: the next forward pass reads weights of every owner. Write after
         # read: it overwrites l, and with dropout delta, which other threads may still be reading
-        # for their descents; a shuffle overwrites the order, which they read for them, too; and
+        # for their descents; a shuffle overwrites the order, which their descents also read; and
         # the next descents overwrite these, which others may be reading for the norm.
         cuda.syncthreads()
         iteration += 1

@@ -80,7 +80,7 @@ def normalise(k, net, batch, rules, iteration):
             net.l[start + e] = unit_output(x, e, k, net, rules, iteration, True)
 
 
-# The way back through normalise: from the error e of gamma z + beta, which delta[k] holds, to
+# Back through normalise: from the error e of gamma z + beta, which delta[k] holds, to
 # delta[k]. The owner of a unit finds the z and the deviation here that it wrote itself.
 @cuda.jit(device=True, inline="always")
 def normalise_back(k, net, batch, rules):

@@ -101,8 +101,8 @@ else:
     inlined = cuda.jit(device=True, inline="always")
 
 
-# To Numba a float32 with the literal 1, an integer, makes a float64: hence `real`, the dtype,
-# which makes every constant.
+# To Numba a float32 with the literal 1, an integer, makes a float64, so `real`, the dtype,
+# makes every constant.
 @inlined
 def activate(x, activation, real):
     if activation == SIGMOID:

@@ -16,7 +16,7 @@ MULTIPLIER_0, MULTIPLIER_1 = 0xD2511F53, 0xCD9E8D57
 STEP_0, STEP_1 = 0x9E3779B9, 0xBB67AE85
 ROUNDS = 10
 
-# The last word of a counter: what the words are for.
+# The last word of a counter: the purpose of the words.
 FOR_DROPOUT, FOR_SHUFFLE = 0, 1
 
 # MT19937: words of state, how far ahead the second word is that makes a new one, the bits that
@@ -28,8 +28,8 @@ TWIST, SEEDING = 0x9908B0DF, 1812433253
 
 # Word e of the stream of a purpose, at a time, in a layer. It is a function of its arguments
 # alone, with no state between calls: any thread computes the word of its own element. A
-# counter makes four words. The thread uses one of them; its neighbours compute the same again
-# for the others, which takes less than it would to hand them over.
+# counter makes four words. The thread uses one of them; its neighbours compute all four again
+# for the others, which is faster than passing them on.
 @inlined
 def philox_word(e, time, layer, purpose, seed):
     # int changes nothing here; in the simulator it makes Python's integers, which do not warn.

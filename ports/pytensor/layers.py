@@ -25,10 +25,11 @@ ACTIVATIONS = {
 
 
 def loss(settings, x, l, y):
-    """What training descends, from the last layer's weighted inputs or its outputs.
+    """The loss that training reduces, from the last layer's weighted inputs or its outputs.
 
-    Cross-entropy is written by weighted inputs, so that no logarithm of 0 can occur. Of its form
-    for softmax, the gradient is l - y for any y; it is -(y log l).sum() where rows of y sum to 1.
+    Cross-entropy is written with weighted inputs, so that no logarithm of 0 can occur. Its
+    form for softmax has the gradient l - y for any y; it is -(y log l).sum() where rows of
+    y sum to 1.
     """
     # [output-delta]
     # [hidden-delta]

@@ -1,4 +1,4 @@
-"""Forward, and a program made of it: formulas, their gradients, and functions compiled of both.
+"""Forward, and a program built from it: formulas, their gradients, and compiled functions.
 
     l[k]      (m, n_k)               output of layer k; l[0] is the batch
     x[k]      (m, n_k)               weighted inputs of layer k, for k = 1 ... K

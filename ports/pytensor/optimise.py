@@ -48,7 +48,7 @@ def decay(settings, d, w):
 
 
 def momentum(settings, velocity, descent):
-    """The steps, and the new velocities: the same, but for Nesterov's momentum."""
+    """The steps, and the new velocities: the same, except with Nesterov's momentum."""
     new = [settings.momentum * v + d for v, d in zip(velocity, descent, strict=True)]
     if settings.nesterov:
         return [d + settings.momentum * v for v, d in zip(new, descent, strict=True)], [new]
@@ -60,7 +60,7 @@ def adam(settings, memory, descent, t):
     b1, b2 = settings.beta1, settings.beta2
     m = [b1 * m + (1 - b1) * d for m, d in zip(memory[0], descent, strict=True)]
     v = [b2 * v + (1 - b2) * d**2 for v, d in zip(memory[1], descent, strict=True)]
-    # Both began at 0, which a division makes up for.
+    # Both began at 0; a division corrects that.
     first, second = 1 - b1**t, 1 - b2**t
     pairs = zip(m, v, strict=True)
     steps = [(m / first) / (pt.sqrt(v / second) + settings.adam_epsilon) for m, v in pairs]

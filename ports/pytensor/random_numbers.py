@@ -1,7 +1,7 @@
 """The two generators: Philox4x32-10 in training, MT19937 for the initial weights.
 
 PyTensor's own random streams are NumPy's generators, of which neither is made for that: its Philox
-is of 64-bit words. So both are here, in NumPy; a program gets its batches and its factors of
+is of 64-bit words. So this port has both, in NumPy; a program gets its batches and its factors of
 dropout as arguments. Words are 32 bits in uint64.
 """
 
@@ -9,7 +9,7 @@ import numpy as np
 
 LOW = 0xFFFFFFFF
 
-# The last word of a counter: what the words are for.
+# The last word of a counter: the purpose of the words.
 FOR_DROPOUT, FOR_SHUFFLE = 0, 1
 
 

@@ -29,7 +29,7 @@ class State(NamedTuple):
         return self.parameters[self.last + k - 1], self.parameters[2 * self.last + k - 2]
 
     def flat(self):
-        """All of it, in order."""
+        """All matrices, in order."""
         return [
             *self.parameters,
             *(p for part in self.memory for p in part),
@@ -55,7 +55,7 @@ def split(matrices, settings):
 
 
 def count_memories(settings):
-    """How many numbers the optimiser keeps of each parameter: m and v, the velocity, or none."""
+    """The optimiser's numbers for each parameter: m and v, the velocity, or none."""
     return 2 if settings.adam else 0 if settings.momentum is None else 1
 
 

@@ -25,16 +25,17 @@ def weighted(l, weights, bias):
 ACTIVATIONS = {
     "sigmoid": torch.sigmoid,
     "tanh": torch.tanh,
-    "relu": torch.relu,  # its slope at 0 is 0, as it is to be
+    "relu": torch.relu,  # its slope at 0 is 0, as SPEC.md requires
     "softmax": lambda x: torch.softmax(x, dim=-1),
 }
 
 
 def loss(x, l, y, settings):
-    """What training descends, from the last layer's weighted inputs or its outputs.
+    """The loss that training reduces, from the last layer's weighted inputs or its outputs.
 
-    Cross-entropy is written by weighted inputs, so that no logarithm of 0 can occur. Of its form
-    for softmax, the gradient is l - y for any y; it is -(y log l).sum() where rows of y sum to 1.
+    Cross-entropy is written with weighted inputs, so that no logarithm of 0 can occur. Its
+    form for softmax has the gradient l - y for any y; it is -(y log l).sum() where rows of
+    y sum to 1.
     """
     # [output-delta]
     # [hidden-delta]
@@ -63,8 +64,8 @@ class TrimBack(torch.autograd.Function):
 def normalise(x, gamma, beta, epsilon):
     """Each unit gets mean beta and deviation gamma over the batch; also returns those it had.
 
-    `torch.nn.functional.batch_norm` would do, but for the running averages, in which it divides
-    the variance by m - 1.
+    `torch.nn.functional.batch_norm` would do, except that its running averages divide the
+    variance by m - 1.
     """
     mean = x.mean(dim=-2, keepdim=True)
     centred = x - mean

@@ -4,9 +4,9 @@
     x[k]      (m, n_k)               weighted inputs of layer k, for k = 1 ... K
     syn[k]    (n_k + bias, n_{k+1})  with bias, the last row is from a unit that is always 1
 
-In an ensemble, all but l[0] have one axis more, their first: the networks. What is learned from is
-the sum of all their losses. A weight has part in one of them only, and so its gradient is that of
-its own network's loss.
+In an ensemble, all but l[0] have one axis more, their first: the networks. The loss is the
+sum of all their losses. A weight affects only one of them, so its gradient belongs to its
+own network's loss.
 
 While it computes forward, PyTorch records each operation. `torch.autograd.grad` goes through
 that record from a number back to whatever its gradient is asked for. The number here is minus

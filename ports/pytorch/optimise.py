@@ -52,7 +52,7 @@ def momentum(velocity, descent, settings):
 
 def adam(memory, descent, settings, t):
     """The steps of update t, counted from 1, from averages m of descents and v of their squares."""
-    # Both averages began at 0, which a division makes up for.
+    # Both averages began at 0; a division corrects that.
     first, second = 1 - settings.beta1**t, 1 - settings.beta2**t
     steps = []
     for m, v, d in zip(*memory, descent, strict=True):

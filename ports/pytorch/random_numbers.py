@@ -1,16 +1,16 @@
 """The two generators: Philox4x32-10 in training, MT19937 for the initial weights.
 
-PyTorch's generator for the CPU is MT19937, and from its words come the initial weights. Its Philox
-is that of its GPU generator, and there is none for the CPU, so this port has its own. Words are 32
-bits in int64; products wrap around, and what `>>` moves in from the left for a negative number is
-masked away.
+PyTorch's generator for the CPU is MT19937, and from its words come the initial weights. It has
+Philox only in its GPU generator, not for the CPU, so this port has its own. Words are 32 bits in
+int64; products wrap around, and what `>>` moves in from the left for a negative number is masked
+away.
 """
 
 import torch
 
 LOW = 0xFFFFFFFF
 
-# The last word of a counter: what the words are for.
+# The last word of a counter: the purpose of the words.
 FOR_DROPOUT, FOR_SHUFFLE = 0, 1
 
 

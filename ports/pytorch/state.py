@@ -40,12 +40,12 @@ class State:
         self.mean, self.variance = averages[:hidden], averages[hidden:]
 
     def arrays(self):
-        """All of it, in order, as NumPy arrays that share the tensors' memory."""
+        """All matrices, in order, as NumPy arrays that share the tensors' memory."""
         return [matrix.numpy(force=True) for matrix in self.matrices]
 
 
 def count_memories(settings):
-    """How many numbers the optimiser keeps of each parameter: m and v, the velocity, or none."""
+    """The optimiser's numbers for each parameter: m and v, the velocity, or none."""
     return 2 if settings.adam else 1 if settings.momentum else 0
 
 

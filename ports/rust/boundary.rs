@@ -1,10 +1,10 @@
 //! The functions of conformance/contract/backprop.h: from C's pointers to slices and `Rules`, if a request
 //! is valid, and from a `Result`, or a panic, to a status.
 //!
-//! All of the port that is unsafe is here, and it is only this: that pointers are as
-//! backprop.h says. Buffers are valid for the call, of the type and length given there, aligned
-//! as C's arrays are, and hold numbers. None that is written overlaps with another. Nothing keeps a
-//! pointer: no slice outlives the call that made it.
+//! This file has all unsafe code of the port, which relies only on this: pointers are as backprop.h
+//! says. Buffers are valid for the call, of the type and length given there, aligned as C's arrays
+//! are, and hold numbers. None that is written overlaps with another. Nothing keeps a pointer: no
+//! slice outlives the call that made it.
 
 use crate::network::Batch;
 use crate::real::Real;

@@ -46,7 +46,8 @@ pub fn multiply_by_slope<T: Real>(activation: Activation, delta: &mut [T], activ
         Activation::Relu => {
             pairs.for_each(|(d, &l)| *d *= if l > T::ZERO { T::ONE } else { T::ZERO })
         }
-        // Only with cross-entropy, whose slope cancels this one: rules.rs refuses all else.
+        // Only with cross-entropy, whose slope cancels this one: rules.rs refuses
+        // everything else.
         Activation::Softmax => unreachable!(),
     }
 }
@@ -68,8 +69,8 @@ fn column<T: Real>(x: &[T], units: usize, n: usize) -> impl Iterator<Item = T> +
     x[n..].iter().step_by(units).copied()
 }
 
-/// Each column of l, now the weighted inputs, gets mean beta and deviation gamma; of the running
-/// averages one more batch becomes part. z is kept for the way back.
+/// Each column of l, now the weighted inputs, gets mean beta and deviation gamma; the
+/// running averages take in one more batch. z is kept for backward.
 pub fn normalise<T: Real>(layer: &mut Layer<T>, state: &mut State<T>, rule: BatchNorm<T>) {
     let units = layer.units;
     let rows = T::of((layer.l.len() / units) as f64);
@@ -101,7 +102,7 @@ pub fn normalise<T: Real>(layer: &mut Layer<T>, state: &mut State<T>, rule: Batc
     }
 }
 
-/// The same with running averages in place of the batch's own.
+/// The same with running averages instead of the batch's own.
 pub fn normalise_for_inference<T: Real>(
     layer: &mut Layer<T>,
     state: &State<T>,
@@ -123,8 +124,9 @@ pub fn normalise_for_inference<T: Real>(
     }
 }
 
-/// The way back through normalise(): column n of delta, the error of its output, becomes that of
-/// its input. Mean and deviation depend on every row, and so each row's error on all.
+/// Back through normalise(): column n of delta, the error of its output, becomes that of
+/// its input. Mean and deviation depend on every row, and so each row's error depends on
+/// all rows.
 pub fn normalise_back<T: Real>(layer: &mut Layer<T>, parameters: &[T], descents: &mut [T]) {
     let units = layer.units;
     let rows = T::of((layer.delta.len() / units) as f64);

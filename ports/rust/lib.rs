@@ -118,7 +118,7 @@ fn forward<T: Real>(net: &mut Network<T>, batch: Batch<T>, mode: Mode) {
 // [/forward]
 
 /// error[K] = y - l[K], error[k] = delta[k+1] syn[k]^T, delta[k] = error[k] slope(l[k]), and then
-/// back through what else there is between weighted inputs and output.
+/// back through everything else between weighted inputs and output.
 fn backward<T: Real>(net: &mut Network<T>, batch: Batch<T>) {
     let rules = net.rules;
     // [hidden-delta]
@@ -169,7 +169,7 @@ fn backward<T: Real>(net: &mut Network<T>, batch: Batch<T>) {
 }
 
 // [update]
-/// syn[k] += alpha [l[k], 1]^T delta[k+1], or what else is made of that descent.
+/// syn[k] += alpha [l[k], 1]^T delta[k+1], or the step made from that descent.
 fn update<T: Real>(net: &mut Network<T>, batch: Batch<T>, iteration: u64) {
     for (k, pair) in net.layers.windows(2).enumerate() {
         let (from, to) = (&pair[0], &pair[1]);
@@ -181,7 +181,7 @@ fn update<T: Real>(net: &mut Network<T>, batch: Batch<T>, iteration: u64) {
 }
 // [/update]
 
-/// One update. No weight changes before all of backward has used the old ones.
+/// One update. No weight changes before backward has used all the old ones.
 fn iterate<T: Real>(net: &mut Network<T>, batch: Batch<T>, iteration: u64) {
     net.resize(batch.rows);
     forward(net, batch, Mode::Training(iteration));

@@ -51,9 +51,9 @@ pub struct Layer<T> {
     pub l: Vec<T>,
     pub error: Vec<T>,
     pub delta: Vec<T>,
-    /// With dropout: the activation's output, of which `l` is what was kept.
+    /// With dropout: the activation's output, of which `l` is the kept part.
     pub active: Vec<T>,
-    /// With dropout: 0, or what a unit that is kept is multiplied by.
+    /// With dropout: 0, or the factor of a unit that is kept.
     pub factor: Vec<T>,
     /// With batch normalisation: the weighted inputs, normalised.
     pub z: Vec<T>,
@@ -153,7 +153,7 @@ pub struct Batch<'a, T> {
 }
 
 impl<'a, T: Real> Batch<'a, T> {
-    /// All samples, of which there are `rows`.
+    /// All `rows` samples.
     pub fn part(&self, rows: Range<usize>) -> Batch<'a, T> {
         let (inputs, outputs) = (self.X.len() / self.rows, self.y.len() / self.rows);
         Batch {

@@ -1,6 +1,6 @@
 //! Random numbers: Philox4x32-10 for training, MT19937 for initial weights.
 
-/// The last word of a counter: what the words are for.
+/// The last word of a counter: the purpose of the words.
 #[derive(Clone, Copy)]
 pub enum Purpose {
     Dropout = 0,

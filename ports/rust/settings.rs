@@ -48,8 +48,9 @@ fn activation(number: i64) -> Activation {
     }
 }
 
-/// The checks are those of backprop_valid.h, which is for C. `layers` is what the pointer of that
-/// name points to: nobody may read that before all else is known to be valid.
+/// The same checks as in backprop_valid.h, which is for C. `layers` is the array that the
+/// pointer of that name points to: nobody may read it before everything else is known to be
+/// valid.
 impl Settings {
     /// All but the layers. `least_samples` is 0 for initial weights, and else 1.
     pub fn are_valid(&self, least_samples: i64) -> bool {
@@ -84,7 +85,7 @@ impl Settings {
             && states.saturating_mul(self.numbers(layers)) <= MOST
     }
 
-    /// At least as many as there are in any array of one network.
+    /// At least as many as any array of one network has.
     fn numbers(&self, layers: &[i64]) -> i64 {
         let sum = |a: i64, b: i64| a.saturating_add(b);
         let syn = layers

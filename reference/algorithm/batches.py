@@ -8,8 +8,8 @@ from reference.algorithm.philox import permutation
 def batch_slice(samples: int, batch_size: int, iteration: int) -> slice:
     """The places of mini-batch `iteration`, counted from 0; all if `batch_size` is 0.
 
-    The batches follow each other through the samples and begin again after the last, which is
-    smaller where batch_size does not divide the number of samples.
+    The batches go through the samples in order and start again after the last one, which is
+    smaller if batch_size does not divide the number of samples.
     """
     if not batch_size:
         return slice(0, samples)

@@ -1,7 +1,8 @@
 """What a layer does besides the matrix product, each operation beside its derivative.
 
-A *stage* takes a layer's weighted inputs, or what the stage before made of them, forward, and
-an error back: from minus the loss's gradient in what it returned to that in what it was given.
+Forward, a *stage* takes a layer's weighted inputs, or the output of the stage before.
+Backward, it takes an error, minus the loss's gradient with respect to its output, and
+returns the error with respect to its input.
 """
 
 from collections.abc import Callable
@@ -21,7 +22,7 @@ class Stage(Protocol):
         """The stage's output."""
 
     def back(self, error: Array) -> Array:
-        """The error of x, from that of the output."""
+        """The error of x, from the output's error."""
 
 
 # [forward]
@@ -53,8 +54,8 @@ def relu(x: Array) -> Array:
 def softmax(x: Array) -> Array:
     """exp(x_n) / sum_j exp(x_j) for each row, as 1 / sum_j exp(x_j - x_n).
 
-    So, as in the sigmoid, nothing overflows that matters, and balls stay narrow: the term for
-    j = n is exactly 1.
+    So, as in the sigmoid, an overflow does no harm, and balls stay narrow: the term for j =
+    n is exactly 1.
     """
     difference = x[..., np.newaxis, :] - x[..., :, np.newaxis]  # (samples, n, j)
     itself = np.eye(x.shape[-1], dtype=bool)
@@ -155,7 +156,7 @@ class BatchNorm:
 
 
 class FixedNorm(BatchNorm):
-    """Batch normalisation in inference: with running averages in place of the batch's own."""
+    """Batch normalisation in inference: with running averages instead of the batch's own."""
 
     def __init__(
         self, gamma: Array, beta: Array, epsilon: float, mean: Array, variance: Array

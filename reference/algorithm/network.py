@@ -5,10 +5,10 @@ that enclose the exact value, and randomised rounding.
 So it says nothing about number types, and every array may carry leading axes in front
 of the two that matter.
 
-The algorithm and the names are those of Andrew Trask, "A Neural Network in 11 Lines of
-Python" (2015): gradient descent, where each delta is *minus* the gradient with respect to
-a layer's weighted input and is therefore added. What the article names as further work is
-composed with it: each capability is a function of `layers` or `optimise`, beside this file.
+The algorithm and the names come from Andrew Trask, "A Neural Network in 11 Lines of Python"
+(2015): gradient descent, where each delta is *minus* the gradient with respect to a layer's
+weighted input and is therefore added. The article's further work is composed with it: each
+capability is a function of `layers` or `optimise`, beside this file.
 conformance/contract/SPEC.md has the formulas.
 
 Shapes, for K + 1 layers of sizes n_0 ... n_K and a batch of m samples:

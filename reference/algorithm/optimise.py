@@ -12,7 +12,7 @@ from reference.array import Array
 
 
 def clip(x: Array, limit: float) -> Array:
-    """Each element of x where it lies between -limit and limit, and else the nearer of the two."""
+    """Each element of x if it is between -limit and limit, otherwise the nearer of the two."""
     bound = number(limit, x)
     return np.where(positive(x - bound), bound, np.where(positive(-bound - x), -bound, x))
 
@@ -30,7 +30,7 @@ def shrink(descent: Sequence[Array], limit: float) -> list[Array]:
 
 
 def decay(weights: Array, l1: float, l2: float, bias: bool) -> Array:
-    """The slope of l1 |w| + l2 w^2 / 2; that of a bias unit's weights, the last row, is 0."""
+    """The slope of l1 |w| + l2 w^2 / 2; for a bias unit's weights, the last row, it is 0."""
     kept = weights[..., :-1, :] if bias else weights
     pull = l2 * kept
     if l1:

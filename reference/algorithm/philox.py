@@ -1,8 +1,9 @@
 """Philox4x32-10: random words from a key and a counter, with no state between them.
 
 J. K. Salmon, M. A. Moraes, R. O. Dror, D. E. Shaw, "Parallel random numbers: as easy as 1, 2,
-3", SC 2011. Whatever a run draws has a counter of its own, so that implementations which draw
-in another order, or on many threads, draw the same. conformance/contract/SPEC.md has the layout.
+3", SC 2011. Each number that a run draws has a counter of its own, so implementations that
+draw in a different order, or on many threads, draw the same numbers.
+conformance/contract/SPEC.md has the layout.
 """
 
 from typing import Any

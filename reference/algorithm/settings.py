@@ -40,8 +40,8 @@ LOSSES = ("squared", "cross-entropy")
 class Settings(NamedTuple):
     """The settings; conformance/contract/SPEC.md says what each does, with formulas.
 
-    This is the one list of them: case files, requests and the capabilities follow from it. Beside
-    a type stands what is allowed: a Range of numbers, or the names to choose from.
+    This is the one list of them: case files, requests and the capabilities follow from it.
+    Beside a type is what is allowed: a Range of numbers, or the names to choose from.
     """
 
     alpha: Annotated[float, Range(above=0)] = 1.0
@@ -69,7 +69,7 @@ class Settings(NamedTuple):
 
     @property
     def memories(self) -> tuple[str, ...]:
-        """What the optimiser keeps of each parameter."""
+        """What the optimiser remembers for each parameter."""
         return ("m", "v") if self.adam else ("velocity",) if self.momentum else ()
 
     def split(self, state: Sequence[Array]) -> State:
@@ -83,11 +83,11 @@ class Settings(NamedTuple):
         return batch_slice(samples, self.batch_size, iteration)
 
     def inputs(self, l: Array) -> Array:
-        """What a layer hands on: its outputs, and 1 from its bias unit if there are such."""
+        """What a layer passes on: its outputs, and 1 from its bias unit if it has one."""
         return add_unit(l) if self.bias else l
 
     def without_bias(self, weights: Array) -> Array:
-        """The weights through which an error goes back: a bias unit has none."""
+        """The weights through which an error goes back: none of a bias unit's."""
         return drop_unit(weights) if self.bias else weights
 
     def stages(self, state: State, iteration: int | None = None) -> list[list[Stage]]:
@@ -115,7 +115,7 @@ class Settings(NamedTuple):
     def improve(
         self, state: State, descent: list[Array], norms: list[BatchNorm], iteration: int
     ) -> State:
-        """The state after an update; `descent` is that of the weights."""
+        """The state after an update; `descent` is the weights' descent."""
         if norms:
             descent = descent + [n.gamma_descent for n in norms] + [n.beta_descent for n in norms]
         if self.trim_norm:

@@ -1,4 +1,4 @@
-"""The state of a network: all that an update changes.
+"""The state of a network: everything that an update changes.
 
 Outside of an update it is a flat list of matrices, in the order of `names`.
 """
@@ -30,7 +30,7 @@ class State(NamedTuple):
         return self.parameters[hidden + k], self.parameters[2 * hidden + k]
 
     def flat(self) -> list[Array]:
-        """All of it, in order."""
+        """All matrices, in order."""
         return [*self.parameters, *chain(*self.memory), *self.mean, *self.variance]
 
 

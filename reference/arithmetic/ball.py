@@ -36,7 +36,7 @@ class Balls(Arithmetic):
         return np.full_like(like[..., :1, :1], flint.arb(value))
 
     def root(self, values: Array) -> Array:
-        """See Arithmetic. What lies below 0 of a ball is left out: there is no number."""
+        """See Arithmetic. The part of a ball below 0 is left out: it has no square root."""
         return _each(_root, values)
 
     def positive(self, values: Array) -> Array:
@@ -48,7 +48,7 @@ class Balls(Arithmetic):
         result = np.empty(np.shape(values))
         for index, ball in np.ndenumerate(values):
             low, high = float(ball.lower()), float(ball.upper())
-            # NaN and infinite balls fail the comparison and are undecided, too.
+            # NaN and infinite balls also fail the comparison and are undecided.
             if not (low == high and abs(low) < np.inf):
                 raise UndecidedError(f"{ball.str(17)} has no nearest double")
             result[index] = high
@@ -59,7 +59,7 @@ class Balls(Arithmetic):
         return self.certified(lambda: list(run()))[0]
 
     def certified(self, run: Callable[[], Result]) -> tuple[Result, int]:
-        """Call `run`, at higher precision each time that it is undecided.
+        """Call `run`, with more precision each time it is undecided.
 
         Returns its result and the bits that it took. Raises UndecidedError if the highest of
         PRECISIONS does not settle it.

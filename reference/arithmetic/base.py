@@ -15,7 +15,7 @@ Result = TypeVar("Result")
 
 
 class UndecidedError(ArithmeticError):
-    """A number is not known well enough to say what is asked of it."""
+    """A number is not known precisely enough to answer a question about it."""
 
 
 class Arithmetic(ABC):
@@ -39,7 +39,7 @@ class Arithmetic(ABC):
 
     @abstractmethod
     def root(self, values: Array) -> Array:
-        """The square root of numbers that surely are not negative."""
+        """The square root of numbers that are certainly not negative."""
 
     @abstractmethod
     def positive(self, values: Array) -> Array:
@@ -57,7 +57,7 @@ class Arithmetic(ABC):
 
     @abstractmethod
     def settled(self, run: Callable[[], Iterable[Result]]) -> Iterable[Result]:
-        """The results of a run, which is begun again with more precision if it is undecided."""
+        """The results of a run, which starts again with more precision if it is undecided."""
 
 
 # By the `kind` of an array's dtype; the module of an arithmetic enters it here.

@@ -36,7 +36,7 @@ class Float(Arithmetic):
         return np.asarray(values, np.float64)
 
     def settled(self, run: Callable[[], Iterable[Result]]) -> Iterable[Result]:
-        """See Arithmetic: each result as soon as it is there."""
+        """See Arithmetic: each result as soon as it is computed."""
         return run()
 
 

@@ -23,7 +23,7 @@ def number(value: float, like: Array) -> Array:
 
 
 def root(x: Array) -> Array:
-    """The square root of what is not negative."""
+    """The square root of numbers that are not negative."""
     return arithmetic_of(x).root(x)
 
 

@@ -2,8 +2,8 @@
 
 Monte Carlo arithmetic (D. S. Parker, "Monte Carlo Arithmetic", UCLA CSD-970002, 1997): every
 result of every operation is perturbed at random by about one rounding, and many replicas of
-the run show how far such perturbations carry. `reference.algorithm.network` runs on it unchanged:
-`RandomisedArray` is an ndarray whose leading axis counts the replicas.
+the run show how far these perturbations spread. `reference.algorithm.network` runs on it
+unchanged: `RandomisedArray` is an ndarray whose leading axis counts the replicas.
 """
 
 from typing import Any

@@ -11,7 +11,7 @@ from reference.array import Array
 
 
 def train(iterations: int = 60_000) -> tuple[Array, list[Array]]:
-    """The outputs of the last forward pass (4, 1), and the weights [syn0, syn1] after it all."""
+    """The outputs of the last forward pass (4, 1), and the weights [syn0, syn1] at the end."""
     np.random.seed(1)
     # The eleven lines.
     X = np.array([[0, 0, 1], [0, 1, 1], [1, 0, 1], [1, 1, 1]])

@@ -1,1 +1,1 @@
-"""Case files: their tables, their checks, and the arrays that they stand for."""
+"""Case files: their tables, their checks, and the arrays that they describe."""

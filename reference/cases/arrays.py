@@ -1,4 +1,4 @@
-"""The arrays that a case file stands for: weights and samples, from its tables or other files."""
+"""The arrays that a case file describes: weights and samples, from its tables or other files."""
 
 from pathlib import Path
 
@@ -34,7 +34,7 @@ def read_table(path: Path, inputs: int, classes: int) -> Array:
         raise ValueError(f"data.file {path.name!r} has no rows")
     if table.shape[1] != inputs + 1:
         raise ValueError(
-            f"data.file {path.name!r} has {table.shape[1]} columns, but network.layers asks for "
+            f"data.file {path.name!r} has {table.shape[1]} columns, but network.layers needs "
             f"{inputs} inputs and one label"
         )
     if not np.isfinite(table).all():
@@ -62,7 +62,7 @@ def weights(tables: Tables) -> list[Array]:
 def samples(tables: Tables, folder: Path) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
     """X and y to train with, and X and y held out, in float64; a file of data is in this folder.
 
-    Raises ValueError for a file that is not as the tables say.
+    Raises ValueError for a file that does not match the tables.
     """
     data, layers = tables.data, tables.network.layers
     if data.file is None:

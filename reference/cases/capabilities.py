@@ -1,4 +1,4 @@
-"""The capabilities that a case may need of a port, each with how one sees that it does."""
+"""The capabilities that a case may need of a port, each with how to tell that it does."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -31,7 +31,7 @@ USES: dict[str, Callable[[Sequence[int], Settings], Any]] = {
     "dropout": lambda _, settings: settings.dropout,
     "philox": lambda _, settings: settings.dropout or settings.shuffle,
 }
-# These show in other tables of the case than those of the settings: see `checks`.
+# The case's other tables, and not its settings, show these: see `checks`.
 NUMPY_SEED, PREDICT, ENSEMBLE = "numpy-seed", "predict", "ensemble"
 CAPABILITIES = (*USES, NUMPY_SEED, PREDICT, ENSEMBLE)
 

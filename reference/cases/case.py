@@ -1,4 +1,4 @@
-"""Cases: what to train, from what, for how long, and what of it is compared.
+"""Cases: what to train, from what, for how long, and what is compared.
 
 `load` makes one from a TOML file. Every mistake in that becomes a `CaseError`: one sentence that
 names the file, the key and what to do.
@@ -82,7 +82,7 @@ class Case:
     def settings_for(self, dtype: DType) -> dict[str, Any]:
         """The settings as a port gets them: rounded to the dtype that it runs in.
 
-        Besides alpha, only those that the case uses: a port need not know the others.
+        Only alpha and those that the case uses: a port need not know the others.
         """
         given = self.settings._asdict()
         used = {name: value for name, value in given.items() if value != _DEFAULTS[name]}
@@ -173,14 +173,14 @@ def _check_range(case: Case) -> None:
 def load_all(where: Path) -> list[Case]:
     """All cases of a folder (or the one in a file), by file name.
 
-    Raises CaseError as `load` does, and where there is no case or two of one id.
+    Raises CaseError as `load` does, and if there is no case, or two with the same id.
     """
     if where.is_dir():
         paths = sorted(where.glob("*.toml"))
     elif where.exists():
         paths = [where]
     else:
-        raise CaseError(f"{where}: there is no such folder or file; CASES names either")
+        raise CaseError(f"{where}: there is no such folder or file of cases")
     if not paths:
         raise CaseError(f"{where}: no cases found; a case is a file that ends in .toml")
     cases: dict[str, Case] = {}

@@ -1,4 +1,4 @@
-"""Rules between the keys of a case that are each fine alone."""
+"""Rules for combinations of keys that are each fine alone."""
 
 import itertools
 
@@ -9,7 +9,7 @@ MAX_WEIGHTS = 10_000_000
 
 
 def problems(case: Tables) -> list[str]:
-    """What is wrong between keys that are each fine alone."""
+    """What is wrong with a combination of keys that are each fine alone."""
     return [
         *_size_problems(case),
         *_data_problems(case),

@@ -12,7 +12,7 @@ from reference.cases.capabilities import CAPABILITIES
 
 
 def one_of(names: Sequence[str]) -> GetPydanticSchema:
-    """Of a text: one of these names, as a Literal has it whose names are known only at run time."""
+    """Annotates a text: one of these names, like a Literal with names known only at run time."""
     return GetPydanticSchema(lambda *_: core_schema.literal_schema([*names]))
 
 
@@ -47,7 +47,8 @@ class Init(Strict):
     """Initial weights: drawn as the article does, or given."""
 
     numpy_seed: Seed | None = None
-    # An ensemble: so many networks side by side, from the seeds numpy_seed, numpy_seed + 1, ...
+    # An ensemble: this many networks side by side, from the seeds numpy_seed, numpy_seed +
+    # 1, ...
     networks: Annotated[int, Field(ge=2, le=65536)] | None = None
     weights: list[Matrix] | None = None
     # Seeds from which the port itself draws initial weights, to be compared bit for bit.
@@ -57,7 +58,8 @@ class Init(Strict):
 class Data(Strict):
     """Training data: inline, or the first rows of a CSV file of numbers and a class label.
 
-    Of these, every `held_out`-th is not trained with but tested on, if that is given.
+    If `held_out` is given, every `held_out`-th row is kept for the test and not trained
+    with.
     """
 
     X: Matrix | None = None
@@ -69,7 +71,7 @@ class Data(Strict):
 
 
 class Trace(Strict):
-    """Where the free run is compared, and from which of those states single steps are."""
+    """Where the free run is compared, and from which of those states single steps start."""
 
     checkpoints: list[Iteration] = Field(min_length=1)
     # By default, one step from the first checkpoint.
@@ -77,7 +79,7 @@ class Trace(Strict):
 
 
 class Predict(Strict):
-    """Inputs for inference, and the checkpoints with whose golden states it is done."""
+    """Inputs for inference, and the checkpoints whose golden states it uses."""
 
     X: Matrix
     checkpoints: list[Iteration] = Field(min_length=1)
@@ -90,7 +92,7 @@ class Accuracy(Strict):
 
 
 class Timing(Strict):
-    """Iteration counts to time; they are checkpoints, so that a timed answer is checked too."""
+    """Iteration counts to time; they are checkpoints, so that a timed answer is also checked."""
 
     iterations: list[Iteration] = Field(min_length=2)
 
@@ -125,12 +127,12 @@ class Tables(Strict):
         return [(a + more, b) for a, b in itertools.pairwise(self.network.layers)]
 
 
-# The settings that stand in the table [network]; the others stand in [training].
+# The settings in the table [network]; the others are in [training].
 NETWORK = ("bias", "activation", "output", "batch_norm", "norm_epsilon", "norm_rate")
 
 
 def table_of(setting: str) -> str:
-    """The table of a case file that a setting stands in."""
+    """The table of a case file that has a setting."""
     return "network" if setting in NETWORK else "training"
 
 

@@ -1,4 +1,4 @@
-"""How many of the samples that a case holds out its whole run learns to classify."""
+"""How many of a case's held-out samples the whole run learns to classify."""
 
 from typing import Any
 
@@ -23,8 +23,8 @@ def correct(output: Array, y: Array) -> Any:
 def expected(case: Case, dtype: DType) -> int:
     """The number that every correct implementation must get.
 
-    Raises CaseError if it depends on rounding, so that runs under randomised rounding do not
-    all have the same number, or if it is less than the case asks for.
+    Raises CaseError if it depends on rounding, so that runs under randomised rounding
+    disagree, or if it is less than the case asks for.
     """
     X, y, state = case.arrays(dtype)
     inputs, labels = case.held_out(dtype)

@@ -1,9 +1,8 @@
 """The kinds of check: what a port is asked, what its answer holds, and what is right.
 
-A check is one question about a case in one dtype. All that differs between kinds is in their
-classes here: whoever derives, asks, judges or explains has a loop over checks. A new kind is one
-class in KINDS, the function of the contract that answers it, and its list in golden files if it has
-one.
+A check is one question about a case in one dtype. Everything that differs between kinds is in their
+classes: code that derives, asks, judges or explains just loops over checks. A new kind is one class
+in KINDS, the function of the contract that answers it, and its list in golden files if it has one.
 """
 
 import math
@@ -25,7 +24,7 @@ Points = list[tuple[int, Tensors]]  # the same at several iterations
 
 
 class Check(ABC):
-    """One question. `points` are the iterations that it is about, or the seeds."""
+    """One question. `points` are its iterations, or its seeds."""
 
     kind: ClassVar[str]
     key: ClassVar[str | None] = None  # of golden files that hold what is expected
@@ -64,7 +63,7 @@ class Check(ABC):
         """What `algorithm` answers: reference.algorithm.network, or a module with a known bug."""
 
     def upto(self, most: int | None) -> Self | None:
-        """The same question on at most so many iterations; None if nothing is left of it.
+        """The same question on at most this many iterations; None if nothing is left.
 
         A single step is one iteration, whatever its number: it is not cut.
         """
@@ -138,7 +137,7 @@ class StepCheck(Check):
         return case.trace.steps
 
     def request(self) -> dict[str, Any]:
-        """See Check; the number of the update is in it where that matters."""
+        """See Check; it includes the number of the update if that matters."""
         settings, [n] = self.case.settings, self.points
         numbered = settings.batch_size or settings.dropout or settings.adam
         body = self.start.body("X", "y", "weights")

@@ -13,10 +13,10 @@ MANIFEST = "SHA256SUMS"
 
 
 def record(folder: Path, written: Iterable[Path]) -> None:
-    """Write the manifest of a folder anew, with the files that were just written.
+    """Rewrite the manifest of a folder, with the files that were just written.
 
-    The others keep the checksum that they had: it is not for this run to vouch for them. Those
-    that are gone are left out.
+    The others keep their old checksum: this run cannot vouch for them. Deleted files are left
+    out.
     """
     known = _read(folder) | {path.name: sha256(path) for path in written}
     kept = {name: digest for name, digest in sorted(known.items()) if (folder / name).exists()}
@@ -25,7 +25,7 @@ def record(folder: Path, written: Iterable[Path]) -> None:
 
 
 def problem(path: Path) -> str | None:
-    """Why a file is not the one that was recorded, or None."""
+    """Why a file is not the recorded one, or None."""
     recorded = _read(path.parent).get(path.name)
     if recorded is None:
         return f"is not in {MANIFEST} beside it"
@@ -38,7 +38,7 @@ def sha256(path: Path) -> str:
 
 
 def _read(folder: Path) -> dict[str, str]:
-    """The checksums of a folder by the files' names; lines of another form say nothing."""
+    """The checksums of a folder by the files' names; other lines are ignored."""
     try:
         lines = (folder / MANIFEST).read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:

@@ -33,8 +33,8 @@ from reference.golden.start import Start
 FORMAT = 1
 DTYPES: tuple[DType, ...] = ("float64", "float32")
 REPLICAS = 64
-# A correct port may differ from every replica: another exp, other sums. Twice the noise
-# would hold for all that were tried, so 16 leaves a margin of 8; `make teeth` measures it.
+# A correct port may differ from every replica: another exp, other sums. Twice the noise #
+# was enough for all that we tried, so 16 leaves a margin of 8; `make teeth` measures it.
 FACTOR = 16
 SEED = 2015
 SOURCES = ("array.py", "algorithm/*.py", "arithmetic/*.py", "cases/*.py", "golden/*.py")
@@ -43,7 +43,7 @@ Certified = list[tuple[str, Array, float]]  # name, nearest doubles, radius
 
 
 def derive(case: Case, dtype: DType) -> dict[str, Any]:
-    """The golden data of one case for one dtype, as it stands in the file.
+    """The golden data of one case for one dtype, as in the file.
 
     Raises CaseError if the highest precision cannot settle a rounding, or if a run in the
     dtype overflows.
@@ -71,7 +71,7 @@ def derive(case: Case, dtype: DType) -> dict[str, Any]:
 
 
 def certified(check: Check) -> tuple[list[tuple[int, Certified]], int]:
-    """What is right, in ball arithmetic, at each point of a check, and the bits that it took.
+    """The right values, in ball arithmetic, at each point of a check, and the bits that they took.
 
     Raises CaseError if the highest precision cannot settle a rounding.
     """
@@ -127,7 +127,7 @@ def _tensors(
 
 
 def tolerance(noise: float, dtype: DType) -> float:
-    """What a port may stray. Below the smallest normal number, machines may flush to zero."""
+    """How far a port may stray. Below the smallest normal number, machines may flush to zero."""
     return FACTOR * max(noise, float(np.finfo(dtype).tiny))
 
 

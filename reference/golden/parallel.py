@@ -10,7 +10,7 @@ Result = TypeVar("Result")
 
 
 def in_parallel(jobs: Iterable[Callable[[], Result]]) -> Iterator[Result]:
-    """The results of picklable jobs, in their order, each as soon as it and those before are done.
+    """The results of picklable jobs, in order, each as soon as it and the ones before it are done.
 
     Raises what a job raises. When the caller is interrupted, the jobs are ended.
     """

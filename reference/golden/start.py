@@ -1,4 +1,4 @@
-"""What a check begins from, and what an answer to it must look like."""
+"""What a check starts from, and what its answer must look like."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ Spec: TypeAlias = "Shape | At | list[Spec]"
 class Start:
     """What a port is told: a case's settings and data in one dtype, and a state to start from.
 
-    All of it is rounded to the dtype. Nothing in it says what is expected. An ensemble has as many
+    Everything is rounded to the dtype. Nothing says what is expected. An ensemble has as many
     networks as the state has.
     """
 
@@ -45,7 +45,7 @@ class Start:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The part of a request that is no array."""
+        """The part of a request that is not arrays."""
         networks = {"networks": self.networks} if self.networks else {}
         return {"dtype": self.dtype, "layers": self.case.layers, **self.given, **networks}
 

@@ -10,7 +10,7 @@ const list = (values) => "[" + values.map(short).join(", ") + "]";
 
 function stage() { return controls.elements.stage.value; }
 
-// What a node says: its output; or in the stages of deltas, its delta, once it is computed.
+// What a node shows: its output; or in the delta stages its delta, once it is computed.
 function nodeValue(frame, k, i, sample) {
   const delta = k > 0 ? frame.delta[k - 1][sample][i] : null;
   const known = { forward: 3, output: 2, hidden: 1, update: 1 }[stage()];
@@ -25,10 +25,10 @@ function say(frame, sample) {
   const [l1Delta, l2Delta] = frame.delta.map((layer) => layer[sample]);
   const of = `Iteration ${frame.n.toLocaleString("en")}, error ${short(frame.error)}; sample ${x}: `;
   return of + {
-    forward: `l1 = ${list(l1)}, l2 = ${list(l2)}; wanted is y = ${learned.y[sample]}.`,
+    forward: `l1 = ${list(l1)}, l2 = ${list(l2)}; target y = ${learned.y[sample]}.`,
     output: `l2_error = y - l2 = ${list(l2Error)}; times the slope l2 (1 - l2), l2_delta = ${list(l2Delta)}.`,
     hidden: `l1_error = l2_delta times syn1 = ${list(l1Error)}; times the slope l1 (1 - l1), l1_delta = ${list(l1Delta)}.`,
-    update: "all four samples together change the weights as the lines and tables show now.",
+    update: "all four samples together change the weights, as the lines and tables now show.",
   }[stage()];
 }
 
@@ -60,11 +60,11 @@ function draw() {
   }
   const n = "iteration " + frame.n.toLocaleString("en");
   document.getElementById("learn-n").textContent = n;
-  slider.setAttribute("aria-valuetext", n); // else it is read as its position
+  slider.setAttribute("aria-valuetext", n); // otherwise screen readers say its position
   document.getElementById("learn-says").textContent = say(frame, sample);
 }
 
-// One stage on or back, over the ends of a frame; false where there is no more.
+// One stage forward or back, across frames; false at either end.
 function move(by) {
   const now = Number(slider.value) * STAGES.length + STAGES.indexOf(stage()) + by;
   if (now < 0 || now >= learned.frames.length * STAGES.length) return false;
@@ -76,7 +76,7 @@ function move(by) {
 
 let timer = null;
 function setPlaying(playing) {
-  // While it plays, nobody is to be told all of it.
+  // While it plays, screen readers stay quiet.
   document.getElementById("learn-says").setAttribute("aria-live", playing ? "off" : "polite");
   clearInterval(timer);
   timer = playing ? setInterval(() => move(1) || setPlaying(false), 1200) : null;

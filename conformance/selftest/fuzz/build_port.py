@@ -1,6 +1,6 @@
 """Builds a port with the commands of its port.toml: build_port.py PORT INCLUDE BUILD, all folders.
 
-fuzz.sh uses it. It needs nothing but Python, and builds anew each time.
+fuzz.sh uses it. It needs only Python, and rebuilds each time.
 """
 
 import subprocess

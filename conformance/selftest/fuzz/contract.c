@@ -124,7 +124,7 @@ static sizes sizes_of(const request *r) {
     return n;
 }
 
-/* As much of a list as there is. */
+/* A list, as far as the bytes reach. */
 static size_t listed(int64_t count, int64_t most) {
     return count < 0 ? 0 : (size_t)(count < most ? count : most);
 }

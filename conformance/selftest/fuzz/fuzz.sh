@@ -2,7 +2,7 @@
 # Fuzzes a port through the C contract: fuzz.sh PORT SECONDS BUILD. PORT is c, cpp, cuda (as code
 # for the host), d, fortran or rust, or a rung in C or CUDA C++, by its file: general, one_block. It
 # begins with the corpus, which 0 seconds only run through. What it finds ends it and lies in BUILD.
-# PORTS is the folder of other ports. New inputs lie in BUILD, too; to keep those that cover more:
+# PORTS is the folder of other ports. New inputs are also in BUILD; to keep those that cover more:
 #     BUILD/fuzz-c -merge=1 conformance/selftest/fuzz/corpus BUILD/new-c
 set -e
 port=$1 seconds=$2

@@ -1,1 +1,1 @@
-"""Changes each line of two ports, and asks whether the suite sees it."""
+"""Changes each line of two ports, and measures whether the suite notices."""

@@ -1,24 +1,25 @@
 """Does the suite catch a mistake in any line of a port? `make mutation` measures it.
 
-The mutation tool universalmutator changes each line of two ports in every way that it knows:
-another operator, another number, a statement less. A mutant is run until the first case that
-it does not pass. One that passes them all must stand in `mutation-equivalent.toml`, with the
-reason why nobody could tell it from the port; else there is a hole in the cases, and the exit
-status is 1. `mutation-PORT.md` gets the outcome.
+The mutation tool universalmutator changes each line of two ports in every way that it
+knows: a different operator, a different number, a statement less. A mutant is run until the
+first case that it does not pass. If one passes all cases, equivalent.toml must list it,
+with the reason why nobody could tell it from the port; otherwise the cases have a gap, and
+the exit status is 1. The outcome goes to PORT.md.
 
-Mutants that compile to the same as the port or as another mutant are not run: that they are
-equivalent is then certain (M. Papadakis and others, "Trivial compiler equivalence", ICSE 2015).
-For speed, mutants run first in children of this process: in C compiled for float64 without
-optimisation, in Python uncompiled and for a few iterations. What passes there is compiled like the
-port. C is then run for float32, and at last with warnings as errors and with AddressSanitizer,
-since a word beyond an array that is read, and does not count, shows in no number. What survives
-that without a reason is asked what is in the corpus of `make fuzz`, mostly no valid requests.
+Mutants that compile to the same as the port or as another mutant are not run: they are certainly
+equivalent (M. Papadakis and others, "Trivial compiler equivalence", ICSE 2015). For speed, mutants
+run first in children of this process: in C compiled for float64 without optimisation, in Python
+uncompiled and for a few iterations. A mutant that passes is compiled like the port. C then runs
+for float32, and at last with warnings as errors and with AddressSanitizer, since reading a word
+beyond an array may not change any number. A survivor without a reason is asked the corpus of `make
+fuzz`, mostly invalid requests.
 
     python -m conformance.selftest.mutation [PORT ...] [PORT/FILE ...]
 
-Without names, it is all files. What came of each mutant is kept under build/mutation, as long as
-the port stays as it is: a run goes on where the last one ended. Only what survived without a reason
-is run again, as it should be after a case is added. To begin anew, delete build/mutation.
+Without names, it takes all files. The result of each mutant is kept under build/mutation
+while the port does not change, so a run continues where the last one ended. Only survivors
+without a reason run again, which is useful after adding a case. To start over, delete
+build/mutation.
 """
 
 import hashlib
@@ -68,7 +69,7 @@ from conformance.targets import build
 from conformance.targets.manifest import Target, load
 from reference.files import write_atomically
 
-# What a mutant must pass to survive.
+# A mutant survives if it passes this.
 EVERYTHING = {
     "c": "Everything: all cases but the largest (those of the digits), up to iteration 1000, and\n"
     "with AddressSanitizer the small ones.",
@@ -76,11 +77,11 @@ EVERYTHING = {
     f"{', '.join(COMPILED)}.",
 }
 
-UNSEEN: tuple[Fate, ...] = ("sanitizer", "fuzzed")  # what is caught, and no number shows it
+UNSEEN: tuple[Fate, ...] = ("sanitizer", "fuzzed")  # caught, although no number shows it
 
 
 class Examiner:
-    """Builds and runs mutants; `seen` has what earlier ones compiled to."""
+    """Builds and runs mutants; `seen` has the code that earlier ones compiled to."""
 
     def __init__(self, port: str) -> None:
         self.seen = dict[str, Fate]()
@@ -96,7 +97,7 @@ class Examiner:
                 self.seen[str(python_fingerprint(original(port, file).text))] = "same code"
 
     def examined(self, mutant: Mutant) -> tuple[Fate, str, str]:
-        """The fate, status and case of a mutant, built and run as far as is needed."""
+        """The fate, status and case of a mutant, built and run as far as needed."""
         whole = make(mutant)
         if self.sanitized is None:
             if fate := self._known(fingerprint(mutant, whole)):
@@ -105,7 +106,7 @@ class Examiner:
                 of_numba = re.search("@compiled|@inlined|njit", mutant.text) is not None
                 found = compiled(whole, code_changed=of_numba)
             return "survived" if found == PASSED else "caught", *found
-        both = mutant.old.startswith("#")  # such a line may exchange the dtypes
+        both = mutant.old.startswith("#")  # a changed line may swap the dtypes
         if not both:
             quick = in_one_go(whole, QUICK)
             if fate := self._known(fingerprint(mutant, quick)):
@@ -130,15 +131,15 @@ class Examiner:
         return known
 
     def close(self) -> None:
-        """End what was started."""
+        """End the processes."""
         if self.sanitized:
             self.sanitized.close()
 
 
 def examine(port: str, files: Iterable[str]) -> None:
-    """Examine the mutants of a port's files that are not known, or survived without a reason.
+    """Examine the mutants of a port's files that are new, or survived without a reason.
 
-    Raises ValueError if the port itself does not pass, so that mutants would mean nothing.
+    Raises ValueError if the port itself does not pass, since mutants would then mean nothing.
     """
     stderr, examiner, entries = Console(stderr=True), Examiner(port), equivalents()
     for file in files:
@@ -166,7 +167,7 @@ def examine(port: str, files: Iterable[str]) -> None:
 
 
 def fuzzed(mutant: Mutant) -> bool:
-    """True if the corpus of `make fuzz` tells the mutant, which was made last, from a port in C."""
+    """True if the corpus of `make fuzz` tells the mutant that was made last from the C port."""
     if mutant.port != "c":
         return False
     command = ["sh", str(HERE / "selftest" / "fuzz" / "fuzz.sh"), "c", "0", str(FOLDER / "fuzz")]
@@ -237,8 +238,8 @@ def shown(key: Key) -> str:
 
 
 def main(names: list[str]) -> int:
-    """Examine some or all files; 1 if a survivor is not listed, or a listed one is none."""
-    equivalents()  # a mistake in it should not show only in the end
+    """Examine some or all files; 1 if any survivor is not listed, or the reverse."""
+    equivalents()  # so that a mistake in it shows before the work
     status = 0
     for port, files in SOURCES.items():
         if chosen := [f for f in files if not names or {port, f"{port}/{f}"} & {*names}]:
@@ -252,7 +253,7 @@ def summed_up(port: str) -> int:
     kept = {file: Kept(port, file) for file in SOURCES[port]}
     outcomes = [outcome for file in kept.values() for outcome in file.found()]
     left = [name for name, file in kept.items() if not file.complete]
-    # As it is now: meanwhile, somebody may have explained a survivor.
+    # Read again: somebody may have explained a survivor meanwhile.
     entries = [entry for entry in equivalents() if entry.port == port]
     write_atomically(
         HERE / "selftest" / "mutation" / f"{port}.md", text(port, outcomes, entries, left)

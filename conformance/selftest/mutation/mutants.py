@@ -41,12 +41,12 @@ class Mutant:
 
     @property
     def key(self) -> Key:
-        """What an entry of the equivalent ones names it by."""
+        """The key that an entry of equivalent.toml has for it."""
         return self.port, self.file, self.old, self.new
 
 
 def original(port: str, file: str) -> Mutant:
-    """The port itself, as a mutant in which nothing is changed.
+    """The port itself, as a mutant without a change.
 
     C comments are left out, since the tool does not touch a line that has one.
     """
@@ -57,7 +57,7 @@ def original(port: str, file: str) -> Mutant:
 
 
 def generate(itself: Mutant) -> list[Mutant]:
-    """All mutants that the tool makes of a file; the tool is installed if need be."""
+    """All mutants that the tool makes of a file; installs the tool if necessary."""
     tools, folder = FOLDER / "venv" / "bin", FOLDER / "sources" / itself.port / itself.file
     if not (tools / "mutate").exists():
         venv.create(tools.parent, with_pip=True, clear=True)
@@ -78,7 +78,7 @@ def generate(itself: Mutant) -> list[Mutant]:
 def difference(before: str, after: str) -> tuple[int, str, str]:
     """The number of the line that differs, and that line before and after, stripped.
 
-    A line that is only added counts as a change of the one that it follows.
+    An added line counts as a change of the line before it.
     """
     a, b = before.splitlines(), after.splitlines()
     start = next(i for i in range(len(b)) if i >= len(a) or a[i] != b[i])
@@ -90,7 +90,7 @@ def difference(before: str, after: str) -> tuple[int, str, str]:
 
 
 def make(mutant: Mutant) -> Port:
-    """Write the mutant as a port folder, in place of the last one."""
+    """Write the mutant as a port folder, which replaces the last one."""
     folder = FOLDER / "ports" / mutant.port
     shutil.rmtree(folder, ignore_errors=True)
     unused = shutil.ignore_patterns("__pycache__", build.TESTS)
@@ -100,7 +100,7 @@ def make(mutant: Mutant) -> Port:
 
 
 def in_one_go(port: Port, flags: str) -> Port:
-    """The C port for float64 alone, compiled with these flags, which is faster."""
+    """The C port for float64 only, compiled with these flags, which is faster."""
     sources = [*flags.split(), "-I{include}", "-DBITS=64", "backprop.c"]
     command = ["gcc", "-std=c11", "-fPIC", "-shared", *sources, "-lm"]
     built = Build(commands=[[*command, "-o", "{build}/libbackprop.so"]])
@@ -109,7 +109,7 @@ def in_one_go(port: Port, flags: str) -> Port:
 
 
 def in_float32(port: Port) -> Port:
-    """The same port, asked for float32 alone."""
+    """The same port, asked for float32 only."""
     return replace(port, manifest=port.manifest.model_copy(update={"dtypes": ["float32"]}))
 
 

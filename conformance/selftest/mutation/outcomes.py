@@ -1,6 +1,6 @@
-"""What came of mutants of ports, kept between runs, and the reasons why some survive.
+"""Results of mutants of ports, kept between runs.
 
-`mutation-equivalent.toml` has the reasons.
+equivalent.toml has the reasons why some survive.
 """
 
 import hashlib
@@ -37,7 +37,7 @@ FATES: dict[Fate, str] = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a mutant; where it was caught, the status and the case."""
+    """The result of a mutant; if it was caught, the status and the case."""
 
     key: Key
     line: int
@@ -50,8 +50,9 @@ class Outcome:
 class Equivalent(Strict):
     """Mutants that cannot be told from the port, and why: as pairs or by a rule.
 
-    A pair of an old and a new line stands there as many times as the change can be made and
-    survives. A rule is a regular expression for `OLD => NEW`, for whatever survivor it fits.
+    A pair of an old and a new line is listed as many times as the change can be made and
+    survives. A rule is a regular expression for `OLD => NEW`, and explains every survivor
+    that it fits.
     """
 
     port: str
@@ -85,7 +86,7 @@ def equivalents(path: Path = EQUIVALENT) -> list[Equivalent]:
 
 
 class Kept:
-    """What is known of the mutants of a file, in a file that grows."""
+    """What is known about the mutants of a file, in a file that grows."""
 
     def __init__(self, port: str, file: str) -> None:
         sources = [(PORTS / port / name).read_bytes() for name in SOURCES[port]]

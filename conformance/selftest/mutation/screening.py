@@ -1,4 +1,4 @@
-"""Whether a port passes the cases, found out fast: for the many that mutation makes of one.
+"""Finds out fast whether a port passes the cases: for the many mutants of one port.
 
 `screened` runs a port in a child of this process, one in Python uncompiled and for a few
 iterations. `Sanitized` is the same in a process with AddressSanitizer. `compiled` runs a port in
@@ -38,10 +38,10 @@ from conformance.wire.requests import Failure, Unsupported
 from reference.cases.case import Case, load_all
 
 MEMORY_BYTES = 4 * 2**30
-LIMIT_S = 1.5  # for a request; the port itself takes less than a tenth of it
-MOST_NUMBERS = 10_000  # samples times weights: more make the questions long
+LIMIT_S = 1.5  # for a request; the port itself takes less than a tenth
+MOST_NUMBERS = 10_000  # samples times weights: more would make requests long
 COMPILED_ITERATIONS = 1000
-SANITIZED_WORK = 2000  # as cost() counts it; memory is used in the same way in longer cases
+SANITIZED_WORK = 2000  # as cost() counts; longer cases use memory in the same way
 UNCOMPILED_ITERATIONS, UNCOMPILED_WORK = 10, 10_000
 COMPILED = ("everything-else", "everything", "bias-step", "relu-step", "predict-softmax")
 RANDOM = {"philox", "numpy-seed"}
@@ -52,7 +52,7 @@ PASSED = ("PASS", "")
 def checks() -> list[tuple[Case, traces.Trace]]:
     """The cases that are run, with each dtype: float64 first, cheap ones first.
 
-    Those with random numbers come early, since no other sees a mistake in these.
+    Cases with random numbers come early, since no others notice a mistake in these.
     """
     cases = [case for case in load_all(CASES) if size(case) <= MOST_NUMBERS]
     cases.sort(key=lambda case: cost(case) // (20 if RANDOM & set(case.needs) else 1))
@@ -62,17 +62,17 @@ def checks() -> list[tuple[Case, traces.Trace]]:
 
 
 def cost(case: Case) -> int:
-    """How much there is to compute in a case, roughly."""
+    """Roughly how much work a case is."""
     return min(case.iterations, UNCOMPILED_ITERATIONS) * size(case)
 
 
 def size(case: Case) -> int:
-    """How many products a forward pass of a case takes, of all networks."""
+    """How many products a forward pass of a case takes, for all networks."""
     return sum(w.size for w in case.weights) * len(case.X)
 
 
 class Inside(Channel):
-    """A channel to a port in this very process."""
+    """A channel to a port in this same process."""
 
     def __init__(self, adapter: worker.Adapter) -> None:
         self._adapter = adapter
@@ -110,7 +110,7 @@ def screened(port: Port, *, sanitized: bool = False) -> tuple[str, str]:
 
 
 def _screen(port: Port, sender: Connection, sanitized: bool) -> None:
-    """Say again and again what would be true if the child ended now."""
+    """Report again and again the result that holds if the child ended now."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     os.dup2(1, 2)
     if not sanitized:
@@ -134,7 +134,7 @@ def _screen(port: Port, sender: Connection, sanitized: bool) -> None:
 
 @functools.cache
 def contract() -> CLibrary:
-    """What calls a C library, without one: it takes long to read the header."""
+    """Calls a C library without cffi, which takes long to read the header."""
     return CLibrary(None)
 
 
@@ -167,9 +167,9 @@ def quick_status(client: Client, trace: traces.Trace, most: int) -> str:
 
 
 class Sanitized:
-    """A process with AddressSanitizer, in which C ports are screened that are built for it.
+    """A process with AddressSanitizer that screens C ports which are built for it.
 
-    What the caller hands over is guarded, too.
+    The caller's buffers are also guarded.
     """
 
     def __init__(self) -> None:

@@ -1,6 +1,6 @@
 """Recomputes golden files, and prints how many of their numbers agree.
 
-python -m conformance.selftest.oracle    what the tests do: a budget for each case
+python -m conformance.selftest.oracle    as in the tests: a budget for each case
 python -m conformance.selftest.oracle --budget inf         every number; takes some minutes
 python -m conformance.selftest.oracle --mpmath three-layer in mpmath's numbers, only these cases
 """
@@ -18,11 +18,11 @@ CASES = Path(__file__).parents[2] / "suite" / "cases"
 def main() -> int:
     """Print a line for each case; the status is 1 if a number differs."""
     parser = argparse.ArgumentParser(prog="conformance.selftest.oracle")
-    parser.add_argument("cases", nargs="*", help="names of cases; all without any")
+    parser.add_argument("cases", nargs="*", help="names of cases; default: all")
     parser.add_argument(
-        "--budget", type=float, default=BUDGET, help="operations for case and dtype"
+        "--budget", type=float, default=BUDGET, help="operations per case and dtype"
     )
-    parser.add_argument("--mpmath", action="store_true", help="mpmath's numbers, not MPFR's")
+    parser.add_argument("--mpmath", action="store_true", help="use mpmath's numbers, not MPFR's")
     options = parser.parse_args()
     arithmetic = python() if options.mpmath else mpfr()
     names = options.cases or [file.stem for file in sorted(CASES.glob("*.toml"))]

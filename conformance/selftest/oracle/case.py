@@ -1,4 +1,4 @@
-"""Reads a case file, and rounds all that it says to a dtype."""
+"""Reads a case file, and rounds its numbers to a dtype."""
 
 import csv
 import struct
@@ -38,7 +38,8 @@ class Case:
         self.nesterov: bool = training.get("nesterov", False)
         self.adam: bool = training.get("adam", False)
         self.dropout: float = rounded(training.get("dropout", 0), dtype)
-        # Settings that are numbers, rounded like all else. What is not given is None.
+        # Settings that are numbers, rounded like everything else. A missing setting is
+        # None.
         self.alpha: Number = self._number(training.get("alpha", 1))
         names = ("trim_value", "trim_norm", "l1", "l2", "momentum", "beta1", "beta2")
         self.settings: dict[str, Number] = {

@@ -1,4 +1,4 @@
-"""What a network does, as SPEC.md says it: forward, backward, update, one number at a time."""
+"""What a network does, as SPEC.md says: forward, backward, update, one number at a time."""
 
 from dataclasses import dataclass, field
 
@@ -11,7 +11,7 @@ State = dict[str, Matrix]
 
 @dataclass
 class Passed:
-    """What a forward pass leaves: `l[k]` with dropout, and what the backward pass needs."""
+    """The results of a forward pass: `l[k]` with dropout, and what the backward pass needs."""
 
     l: dict[int, Matrix] = field(default_factory=dict)
     slope: dict[int, Matrix] = field(default_factory=dict)  # f s', from the activation's own output
@@ -63,7 +63,7 @@ class Network:
         return self.one if output > 0 else self.zero
 
     def with_bias(self, l: Row) -> Row:
-        """[l, 1] where there are bias units, else l."""
+        """[l, 1] with bias units, otherwise l."""
         return [*l, self.one] if self.case.bias else l
 
     def normalise(self, state: State, k: int, x: Matrix, training: bool, passed: Passed) -> Matrix:

@@ -1,7 +1,7 @@
 """The two arithmetics that the oracle can use: MPFR through gmpy2, and mpmath.
 
 Both round each result to nearest, at the same precision. MPFR is ten times as fast, so it goes
-further in the same time. It stands on GMP's integers, as python-flint does; mpmath here stands on
+further in the same time. It uses GMP's integers, as python-flint does; mpmath here uses
 Python's own, so that it shares no code with either.
 """
 
@@ -15,7 +15,7 @@ import gmpy2
 os.environ.setdefault("MPMATH_NOGMPY", "1")  # read once, when mpmath is imported
 import mpmath
 
-# 77 digits: 60 more than a double has, and more than any of the cases loses on its way.
+# 77 digits: 60 more than a double has, and more than any case loses.
 BITS = 256
 # What is 0 only because its terms cancel comes out as the last of the bits of its terms, or a few
 # more. So a number below 2^-(bits - ROOM) agrees with a golden 0. With twice the bits the
@@ -29,7 +29,7 @@ Matrix = list[Row]
 
 @dataclass(frozen=True)
 class Numbers:
-    """How to make a number from a double, exactly, and the functions beside + - * / and <."""
+    """How to make a number from a double, exactly, and the functions other than + - * / and <."""
 
     number: Callable[[float], Number]
     exp: Callable[[Number], Number]
@@ -38,7 +38,7 @@ class Numbers:
     bits: int
 
     def is_zero(self, x: Number) -> bool:
-        """Whether a number is 0, or what is left of numbers that cancel."""
+        """Whether a number is 0, or the remainder of numbers that cancel."""
         return bool(abs(x) < self.number(2.0) ** (ROOM - self.bits))
 
 
@@ -56,6 +56,6 @@ def python(bits: int = BITS) -> Numbers:
 
 
 def to_double(x: Number) -> float:
-    """The double that is nearest, in one rounding, below the normal numbers as well."""
+    """The nearest double, in one rounding, including subnormal numbers."""
     numerator, denominator = x.as_integer_ratio()
     return int(numerator) / int(denominator)

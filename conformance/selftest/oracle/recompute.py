@@ -20,10 +20,10 @@ FUNCTION = 20
 
 @dataclass
 class Report:
-    """What came out: numbers in the golden file, recomputed ones, and those that differ.
+    """The result: numbers in the golden file, recomputed numbers, and those that differ.
 
-    `cancelled` are those of the recomputed that are 0 in the golden file, and here what is left of
-    terms that cancel.
+    `cancelled` counts recomputed numbers that are 0 in the golden file, and here the remainder
+    of terms that cancel.
     """
 
     arithmetic: Numbers
@@ -49,7 +49,7 @@ class Report:
 
 
 def count(value: Any) -> int:
-    """How many numbers there are in nested lists."""
+    """How many numbers nested lists have."""
     return sum(map(count, value)) if isinstance(value, list) else 1
 
 
@@ -66,7 +66,7 @@ def values(entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def recompute(case_file: Path, golden: dict[str, Any], numbers: Numbers, budget: float) -> Report:
-    """Compare a golden file with what this oracle says, as far as the budget goes."""
+    """Compare a golden file with this oracle's values, as far as the budget goes."""
     report = Report(numbers, numbers_in(golden))
     for dtype in DTYPES:
         case = Case(case_file, dtype, numbers)
@@ -103,7 +103,7 @@ def predictions(case: Case, golden: dict[str, Any], report: Report) -> None:
 def compare_all(
     case: Case, where: str, golden: dict[str, Any], got: training.Answer, report: Report
 ) -> None:
-    """Compare tensors by name; none may be missing, and none too much."""
+    """Compare tensors by name; none may be missing, and none may be extra."""
     if golden.keys() != got.keys():
         raise ValueError(f"{where}: {sorted(golden)} and {sorted(got)} are not the same tensors")
     for name, value in golden.items():
@@ -127,7 +127,7 @@ def free_run(case: Case, golden: dict[str, Any], report: Report, budget: float) 
         state, n, spent = case.initial_state(i), 0, 0
         for entry in golden["checkpoints"]:
             spent += update * (entry["iteration"] - n) + error
-            # The first checkpoint after 0 is for all, whatever it costs.
+            # Always compute the first checkpoint after 0, whatever it costs.
             if n > 0 and spent > budget / networks:
                 break
             while n < entry["iteration"]:

@@ -1,4 +1,4 @@
-"""Updates of the state, as SPEC.md says them."""
+"""Updates of the state, as SPEC.md says."""
 
 from functools import lru_cache
 
@@ -9,7 +9,7 @@ from conformance.selftest.oracle.random_numbers import order_of_epoch
 
 Answer = dict[str, Matrix | Number]
 
-# An epoch's order is asked for by each of its updates.
+# Each update of an epoch asks for the epoch's order.
 order_of = lru_cache(maxsize=4)(order_of_epoch)
 
 
@@ -26,7 +26,7 @@ def batch(case: Case, n: int) -> tuple[Matrix, Matrix]:
 
 
 def step(case: Case, state: State, n: int) -> tuple[Answer, State]:
-    """Update n: all that a single step must tell, and the new state."""
+    """Update n: everything that a single step must return, and the new state."""
     network = Network(case)
     X, y = batch(case, n)
     passed = network.forward(state, X, n)
@@ -43,7 +43,7 @@ def step(case: Case, state: State, n: int) -> tuple[Answer, State]:
 
 
 def trim_norm(case: Case, descent: State) -> None:
-    """Scale all descents where their norm is above the limit."""
+    """Scale all descents if their norm is above the limit."""
     limit = case.settings["trim_norm"]
     if limit is None:
         return

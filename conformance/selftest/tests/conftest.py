@@ -23,6 +23,19 @@ hypothesis.settings.load_profile("untimed")
 ROOT = Path(__file__).parents[3]
 CASES = ROOT / "conformance" / "suite" / "cases"
 SCRIPTED = Path(__file__).parent / "scripted_port.py"
+# What people read. Left out: what ports and reports are filled in from.
+DOCUMENTS = sorted(
+    str(path.relative_to(ROOT))
+    for place in (
+        "*.md",
+        ".github/**/*.md",
+        "conformance/**/*.md",
+        "reference/**/*.md",
+        "ports/*/*.md",
+    )
+    for path in ROOT.glob(place)
+    if not {"templates", "starters"} & set(path.relative_to(ROOT).parts)
+)
 
 
 def copied(folder: Path, cases: Collection[str], *more: str) -> Path:

@@ -170,7 +170,8 @@ CHILDREN = {
         "PASS",
     ),
     # It forks and ends all the time, so that no process of it is met twice. Only the file shows
-    # that it lives. It gives up in the end, lest a test that fails leaves it for good.
+    # that it lives. It gives up in the end, so that a test that fails does not leave it
+    # running.
     "runaway": Hostile(
         on(
             "hello",

@@ -35,20 +35,13 @@ sub combined {
     return [map { my $i = $_; [map { $f->($a->[$i][$_], $b->[$i][$_]) } 0 .. $#{$a->[$i]}] } 0 .. $#$a];
 }
 
-sub with_ones {    # stages 8-
-    my ($a) = @_;    # stages 8-
-    return [map { [@$_, 1] } @$a];    # stages 8-
-}    # stages 8-
-
 # One update: l, error and delta of the layers 0 ... K (error and delta of 0 are not there), new syn.
 sub step {
-    my ($X, $y, $syn, $alpha) = @_;    # stages 1-7
-    my ($X, $y, $syn, $alpha, $bias) = @_;    # stages 8-
+    my ($X, $y, $syn, $alpha) = @_;
     my $K = @$syn;
     my @l = ($X);
     for my $k (0 .. $K - 1) {
-        my $input = product($l[$k], $syn->[$k]);    # stages 1-7
-        my $input = product($bias ? with_ones($l[$k]) : $l[$k], $syn->[$k]);    # stages 8-
+        my $input = product($l[$k], $syn->[$k]);
         push @l, [map { [map { 1 / (1 + exp(-$_)) } @$_] } @$input];
     }
     my @error = map { zeros($_) } @l;    # stages 1
@@ -57,14 +50,10 @@ sub step {
     $error[$K] = combined(sub { $_[0] - $_[1] }, $y, $l[$K]);    # stages 2-
     my @new = @$syn;
     for my $k (reverse 1 .. $K) {    # stages 2-
-        $error[$k] = product($delta[$k + 1], transposed($new[$k])) if $k < $K;    # stages 2-4
-        my @weights = @{$syn->[$k] // []};    # stages 5-
-        pop @weights if $bias;    # stages 8-
-        $error[$k] = product($delta[$k + 1], transposed(\@weights)) if $k < $K;    # stages 5-
+        $error[$k] = product($delta[$k + 1], transposed($new[$k])) if $k < $K;    # stages 2-3
+        $error[$k] = product($delta[$k + 1], transposed($syn->[$k])) if $k < $K;    # stages 4-
         $delta[$k] = combined(sub { $_[0] * $_[1] * (1 - $_[1]) }, $error[$k], $l[$k]);    # stages 2-
-        my $from = $bias ? with_ones($l[$k - 1]) : $l[$k - 1];    # stages 8-
-        my $descent = product(transposed($from), $delta[$k]);    # stages 8-
-        my $descent = product(transposed($l[$k - 1]), $delta[$k]);    # stages 3-7
+        my $descent = product(transposed($l[$k - 1]), $delta[$k]);    # stages 3-
         $new[$k - 1] = combined(sub { $_[0] + $alpha * $_[1] }, $syn->[$k - 1], $descent);    # stages 3-
     }    # stages 2-
     return (\@l, \@error, \@delta, \@new);
@@ -73,19 +62,17 @@ sub step {
 sub reply {
     my ($request) = @_;
     return {format => 1, device => 'cpu'} if $request->{op} eq 'hello';
-    my ($X, $y, $syn) = @$request{qw(X y weights)};
-    my @settings = ($request->{alpha});    # stages 1-7
-    my @settings = ($request->{alpha}, $request->{bias});    # stages 8-
+    my ($X, $y, $syn, $alpha) = @$request{qw(X y weights alpha)};
     if ($request->{op} eq 'step') {
-        my ($l, $error, $delta, $new) = step($X, $y, $syn, @settings);
+        my ($l, $error, $delta, $new) = step($X, $y, $syn, $alpha);
         shift @$_ for $l, $error, $delta;
         return {l => $l, error => $error, delta => $delta, weights => $new};
     }
     my (@entries, %due);
     @due{@{$request->{checkpoints}}} = ();
-    return {checkpoints => [map { {iteration => $_, error => 0, weights => $syn} } sort { $a <=> $b } keys %due]};    # stages 1-3,5
+    return {checkpoints => [map { {iteration => $_, error => 0, weights => $syn} } sort { $a <=> $b } keys %due]};    # stages 1-2,4
     for my $n (0 .. $request->{checkpoints}[-1]) {
-        my ($l, $error, undef, $new) = step($X, $y, $syn, @settings);
+        my ($l, $error, undef, $new) = step($X, $y, $syn, $alpha);
         if (exists $due{$n}) {
             my @all = map { @$_ } @{$error->[-1]};
             my $sum = 0;

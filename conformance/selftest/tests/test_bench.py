@@ -309,7 +309,7 @@ print(json.dumps({"limit_ns": limit, "links": [{"name": "divide", "count": 2, "n
 
 
 def with_limit(patched_c: PatchedC, program: str) -> tuple[Path, str]:
-    """A copy of the C port, and a rung of it that is the same again and states a limit."""
+    """A copy of the C port, and a rung that is the same port and states a limit."""
     folder = patched_c("stub")
     (folder / "limit.py").write_text(program)
     rung = (
@@ -350,8 +350,8 @@ def test_the_command_shows_the_limit_that_a_rung_states(
 @pytest.mark.parametrize(
     ("program", "says"),
     [
-        ('print(\'{"limit_ns": 0, "links": []}\')', "limit: prints what it should not: limit_ns"),
-        ("print('fast')", "limit: prints what it should not: invalid JSON"),
+        ('print(\'{"limit_ns": 0, "links": []}\')', "limit: prints something unexpected: limit_ns"),
+        ("print('fast')", "limit: prints something unexpected: invalid JSON"),
         ("import sys; sys.exit('no such processor')", "limit: no such processor"),
     ],
 )
@@ -412,7 +412,7 @@ def test_nothing_timed_is_a_failure(
     monkeypatch.setattr(sys, "argv", argv)
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     assert main() == 1
-    assert capsys.readouterr().err.endswith("error: nothing was timed, and that is a failure\n")
+    assert capsys.readouterr().err.endswith("error: nothing was timed, which is a failure\n")
     assert Bench.model_validate_json(file.read_text()).rows == []
 
 
@@ -439,19 +439,19 @@ def test_the_published_schema_is_that_of_the_file() -> None:
     assert json.loads(SCHEMA.read_text()) == Bench.model_json_schema()
 
 
-def test_a_plot_is_drawn_where_it_can_be(
-    timed: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_plot_is_drawn(timed: Any, tmp_path: Path) -> None:
     bench, _ = timed("c")
     file = tmp_path / "bench.svg"
-
-    def missing(name: str) -> None:
-        raise ImportError(name)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(plot, "import_module", missing)
-        assert plot.draw(bench, file) == "no plot, since Matplotlib is not here: " + plot.INSTALL
-    assert not file.exists()
-    pytest.importorskip("matplotlib")
     assert plot.draw(bench, file) == f"plot: {file}"
     assert "<svg" in file.read_text()
+
+
+@pytest.mark.parametrize("words", [["bench", "c"], ["curves", "x.json"], ["report"]])
+def test_a_package_that_is_missing_is_told_before_any_work_is_done(words: list[str]) -> None:
+    program = "import sys; sys.modules['matplotlib'] = None\n"
+    program += "from conformance import command_line; sys.exit(command_line.main())"
+    command = [sys.executable, "-c", program, *words]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 2
+    says = "error: matplotlib is not installed; install it: make .venv/reported\n"
+    assert done.stderr == says

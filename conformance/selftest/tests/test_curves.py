@@ -103,7 +103,6 @@ def test_the_command_draws_several_files(tmp_path: Path) -> None:
     done = command("curves", *files, "--plot", picture)
     assert done.returncode == 0, done.stderr
     assert "fastest from about 1e+02 networks on: cuda, A GPU" in done.stdout
-    pytest.importorskip("matplotlib")
     assert "<svg" in picture.read_text()
 
 
@@ -112,7 +111,10 @@ def test_the_command_draws_several_files(tmp_path: Path) -> None:
     [
         (None, "other.json: cannot be read: No such file"),
         ("{}", "other.json: is not a file of make bench: "),
-        (CPU.model_copy(update={"rows": []}).model_dump_json(), "no two points of a sweep"),
+        (
+            CPU.model_copy(update={"rows": []}).model_dump_json(),
+            "do not have two points of any sweep",
+        ),
     ],
 )
 def test_a_mistake_is_one_sentence(tmp_path: Path, content: str | None, says: str) -> None:

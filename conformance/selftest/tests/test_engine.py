@@ -22,7 +22,9 @@ from conformance.session.engine import execute
 from conformance.session.options import Options
 port, results = sys.argv[1:]
 said = []
-options = Options([port], "one-step smallest", [], Path(results), "none", None, False, False, False)
+options = Options(
+    [port], "one-step smallest", [], Path(results), "none", None, False, False, False, None
+)
 outcome = execute(options, said.append)
 assert said == [], said
 sys.exit(outcome.failed)
@@ -40,6 +42,7 @@ def options(*ports: Path, results: Path) -> Options:
         resume=False,
         timed=False,
         verbose=False,
+        bundle=None,
     )
 
 

@@ -125,7 +125,7 @@ def test_a_wrong_ensemble_fails_and_its_bug_is_named(
 def test_an_answer_of_another_shape_is_garbage(
     conformance: Conformance, tmp_path: Path, sabotage: str, status: str, says: str
 ) -> None:
-    """Of a port that replays golden answers, but for what is done to the first entry."""
+    """Of a port that replays golden answers, except for a change to the first entry."""
     for name, change in (("right", "pass"), ("wrong", sabotage)):
         folder = tmp_path / name
         folder.mkdir()

@@ -222,7 +222,7 @@ def test_what_cannot_be_started_leaves_nothing(harness_tmp: Path) -> None:
         assert list(harness_tmp.iterdir()) == []
 
 
-# What a build command does, how it ends, and a part of what is said of it.
+# What a build command does, how it ends, and a part of the message.
 COMMANDS = [
     (f"sleep {MARK} & echo 1.2.3", True, "1.2.3"),
     (f"setsid sleep {MARK} & echo 1.2.3", True, "1.2.3"),

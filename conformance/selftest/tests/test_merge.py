@@ -1,6 +1,6 @@
 """Results files of several machines, joined: by the command, in a copy of the clone.
 
-The files are those of real runs there: of a machine as it is, and of one that has a GPU, as far as
+The files come from real runs: on this machine, and on one that has a GPU, as far as
 a port made for the test can tell. Copies with another date, processor or verdict are further ones.
 """
 
@@ -62,7 +62,7 @@ def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def files(copied: Path) -> tuple[File, File]:
-    """What two machines found: the first has no GPU, the second is another, a day later."""
+    """What two machines found: the first has no GPU, the second is a different one, a day later."""
     found = []
     for gpu in (False, True):
         done = judged(copied, gpu=gpu)
@@ -152,7 +152,7 @@ def test_each_verdict_is_labelled_and_an_emulation_stays_one(
         (c["source"], c["status"], c["driver"]) for c in merged["cells"] if c["port"] == "gpu"
     }
     assert of_gpu == {("A", "SKIP", None), ("B", "PASS", DRIVER)}
-    # Without the machine that has one, there is no GPU: its emulation does not stand in.
+    # Without the machine that has one, there is no GPU: its emulation does not replace it.
     done = merging(here)
     assert cells(done) == ["SKIP A", "PASS A", "PASS A"]
     assert "SKIP gpu, 2 cases float64 A: none" in done.stdout
@@ -173,7 +173,7 @@ def test_a_changed_port_is_stale_and_its_failure_is_not_this_one_s(
     done = merging(here, failed)
     assert (done.returncode, cells(done)[0]) == (1, "FAIL B")
     with (clone / "ports" / "gpu" / "port.py").open("a") as file:
-        file.write("# mended\n")
+        file.write("# fixed\n")
     done = merging(here, failed)
     assert done.returncode == 0
     assert cells(done) == ["FAIL B*", "PASS A*", "PASS AB"]
@@ -213,7 +213,9 @@ def test_of_one_machine_the_newest_stands(merging: Merging, files: tuple[File, F
     new = edited(files[0], status="", date="2026-01-01T01:31:00Z")
     done = merging(new, old)
     assert (done.returncode, cells(done)[2]) == (0, "PASS A")
-    said = "numpy, one-step float64: PASS A stands before FAIL B, which is of the same machine"
+    said = (
+        "numpy, one-step float64: PASS A counts instead of FAIL B, which is from the same machine"
+    )
     assert said in done.stdout
     done = merging(new, edited(old, date="2026-01-01T00:00:00-02:00"))
     assert (done.returncode, cells(done)[2]) == (1, "FAIL B")
@@ -228,7 +230,7 @@ def test_what_is_not_stale_stands_before_what_is_newer(
     stale["cases"][0]["sha256"] = "of another"
     done = merging(files[0], stale)
     assert (done.returncode, cells(done)[2]) == (0, "PASS A")
-    assert "PASS A stands before FAIL B*" in done.stdout
+    assert "PASS A counts instead of FAIL B*" in done.stdout
 
 
 def test_each_device_of_a_machine_stands_for_itself(
@@ -292,7 +294,7 @@ def test_a_file_that_cannot_be_used_is_one_sentence(
 
 def test_files_that_are_not_there_are_one_sentence(merging: Merging, clone: Path) -> None:
     assert "error: no.json: cannot be read: No such file" in run(clone, "merge", "no.json").stderr
-    assert "error: no results files: name some; there are none in" in merging().stderr
+    assert "error: no results files: name some, since" in merging().stderr
 
 
 def test_a_merged_file_is_written_whole_or_not_at_all(

@@ -42,7 +42,7 @@ def client(*lines: bytes) -> Client:
 
 
 def status(lines: list[bytes]) -> str:
-    """What comes of these answers to all that is asked of the case."""
+    """The result of these answers to every question of the case."""
     answer = Answer()
     try:
         ask(client(*lines), TRACE, None, answer)

@@ -14,7 +14,7 @@ from conformance.ground.statuses import Status
 from conformance.record.merge import Merged
 from conformance.record.models import Results
 from conformance.selftest import variants
-from conformance.selftest.tests.conftest import CASES, ROOT
+from conformance.selftest.tests.conftest import CASES, DOCUMENTS, ROOT
 from conformance.suite import known_bugs
 from conformance.suite.markers import BEHIND
 from conformance.targets.manifest import Manifest
@@ -24,20 +24,11 @@ from reference.algorithm.settings import LOSSES
 from reference.cases.capabilities import CAPABILITIES
 from reference.golden import derive
 
-DOCUMENTS = [
-    "README.md",
-    ".github/CONTRIBUTING.md",
-    "conformance/contract/PORTING.md",
-    "conformance/contract/SPEC.md",
-    "conformance/contract/CHANGES.md",
-    *(str(p.relative_to(ROOT)) for p in ROOT.glob("ports/*/README.md")),
-]
-
 
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_make_commands_and_variables_exist(name: str) -> None:
     makefile = (ROOT / "Makefile").read_text()
-    for command in re.findall(r"(?:`|^ {4})(make [^`#\n]*)", (ROOT / name).read_text(), re.M):
+    for command in re.findall(r"(?:`|^ {4}|^\$ )(make [^`#\n]*)", (ROOT / name).read_text(), re.M):
         for word in command.split()[1:]:
             if (variable := re.match(r"([A-Z]+)=", word)) is not None:
                 [target] = re.findall(r"(?:^| )([a-z-]+)(?= |$)", command.removeprefix("make "))[:1]
@@ -46,12 +37,28 @@ def test_make_commands_and_variables_exist(name: str) -> None:
                 assert re.search(rf"^{word}:", makefile, re.M), command
 
 
+def headings(document: Path) -> set[str]:
+    """The anchors of a document's headings, as GitHub makes them."""
+    text = re.sub(r"^```.*?^```$", "", document.read_text(), flags=re.M | re.S)
+    found: set[str] = set()
+    for heading in re.findall(r"^#+ (.*)$", text, re.M):
+        words = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading).lower()
+        anchor = re.sub(r"[^\w -]", "", words).replace(" ", "-")
+        same = sum(re.fullmatch(rf"{anchor}(-\d+)?", other) is not None for other in found)
+        found.add(f"{anchor}-{same}" if same else anchor)
+    return found
+
+
 @pytest.mark.parametrize("name", DOCUMENTS)
-def test_links_lead_to_files(name: str) -> None:
-    document = ROOT / name
-    for link in re.findall(r"\]\(([^)#]+)\)", document.read_text()):
+def test_links_lead_to_files_and_headings(name: str) -> None:
+    text = re.sub(r"^```.*?^```$|`[^`\n]*`(?!\])", "", (ROOT / name).read_text(), flags=re.M | re.S)
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
         if not link.startswith("https://"):
-            assert (document.parent / link).exists(), link
+            path, _, anchor = link.partition("#")
+            target = (ROOT / name).parent / path if path else ROOT / name
+            assert target.exists(), link
+            assert target.resolve().is_relative_to(ROOT), link
+            assert not anchor or anchor in headings(target), link
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
@@ -62,6 +69,10 @@ def test_modules_and_cases_exist(name: str) -> None:
         assert module == "pytest" or path.with_suffix(".py").exists() or path.is_dir(), module
     for case in re.findall(r"conformance/suite/cases/[\w-]+\.toml", text):
         assert (ROOT / case).exists(), case
+
+
+def test_the_readme_is_short() -> None:
+    assert (ROOT / "README.md").stat().st_size < 10_000
 
 
 def test_the_output_in_the_readme_has_names_that_exist() -> None:

@@ -144,14 +144,14 @@ def test_rooms_are_small_and_say_what_they_are() -> None:
     assert [*crowded(ROOT)] == []
 
 
-# A tree without a fault; and a fault that a file puts in, with what must be said of it.
+# A tree without a fault; and a fault that a file puts in, with the expected message.
 TREE = {
     "reference/__init__.py": "",
     "reference/array.py": "import numpy",
     "reference/algorithm/__init__.py": '"""Backpropagation."""',
     "reference/algorithm/network.py": "import math, numpy.linalg\nfrom reference import array",
     "conformance/__init__.py": "",
-    "conformance/ground/__init__.py": '"""What all stand on."""',
+    "conformance/ground/__init__.py": '"""What all rooms use."""',
     "conformance/ground/places.py": "",
     "conformance/wire/__init__.py": '"""Questions and answers."""',
     "conformance/wire/client.py": "from conformance.ground import places\nimport reference.array",

@@ -48,7 +48,7 @@ def test_a_port_has_no_network(conformance: Conformance, make_port: MakePort) ->
 
 
 def test_a_port_cannot_fill_the_disk(conformance: Conformance, make_port: MakePort) -> None:
-    # Python ignores the signal of it, and gets an error.
+    # Python ignores its signal, and gets an error.
     said = reason(conformance, make_port("filler", FILL))
     assert said.startswith("CRASH")
     assert "File too large" in said

@@ -90,7 +90,7 @@ def test_a_resumed_run_judges_again_what_did_not_pass_or_changed(
     assert told(once_more) == told(first)
 
 
-@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="the other port would wait, too")
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="the other port would also wait")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_goes_on_where_it_was(
     make_port: MakePort, tmp_path: Path, number: signal.Signals
@@ -167,7 +167,7 @@ def test_what_was_made_elsewhere_is_not_resumed(conformance: Conformance, tmp_pa
     found = json.loads(file.read_text())
     found["machine"]["commit"] = "another"
     for content, says in (
-        (json.dumps(found), "RESUME: the earlier run was of commit another"),
+        (json.dumps(found), "RESUME=1: the earlier run was of commit another"),
         ("{}", "results.json: is not a results file to resume: "),
         (None, "results.json: cannot be read: No such file"),
     ):

@@ -31,7 +31,7 @@ int backprop_train_f64(const backprop_settings *settings, const double *X, const
     for (int64_t c = 0, done = 0; c < checkpoint_count; done = checkpoints[c++]) {
         updates(&p, now, checkpoints[c] - done, NULL);
         memcpy(state_out + c * SYN, now, sizeof now);
-        /* The errors are those of the next update's forward pass. */
+        /* The errors come from the next update's forward pass. */
         memcpy(next, now, sizeof now);
         updates(&p, next, 1, &t);
         const double *e = t.error + SAMPLES * HIDDEN;

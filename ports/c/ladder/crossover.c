@@ -5,8 +5,8 @@
  *     OPENBLAS_NUM_THREADS=1 ./a.out
  *
  * (-DBITS=32 for float32). It takes a minute or two, and prints a line for each network of `hidden`
- * units before a layer of `outputs`: the nanoseconds of its forward, backward and update product by
- * own loops and by BLAS. At the end it says what each limit would cost.
+ * units before a layer of `outputs`: the nanoseconds of its forward, backward and update product in
+ * the port's own loops and in BLAS. At the end it says what each limit would cost.
  */
 #include "gemm.h"
 
@@ -15,7 +15,7 @@
 #include <time.h>
 
 #ifndef BLAS
-#error "without a BLAS there is nothing to compare"
+#error "there is no BLAS to compare with"
 #endif
 
 /* Of one thread, time of the processor: other programs then do not count. */
@@ -88,7 +88,7 @@ int main(void) {
     own.products = OWN, blas.products = BY_BLAS;
     double worst[LIMITS] = {0}, sum[LIMITS] = {0};
     int measured = 0;
-    printf("%s, %d bits; ns by own loops / by BLAS\n", own.level->title, BITS);
+    printf("%s, %d bits; ns in own loops / in BLAS\n", own.level->title, BITS);
     printf("%6s %7s %6s  %21s  %21s  %21s\n", "hidden", "outputs", "batch", "forward", "backward",
            "update");
     for (int h = 0; h < 5; h++) {

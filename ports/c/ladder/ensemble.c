@@ -1,10 +1,10 @@
 /* Rung "ensemble": many 3-4-1 networks side by side, a network in each lane of a vector.
  *
  * One network keeps a core waiting: each of its operations needs the one before. Networks do not
- * wait for one another, so here nothing is exchanged between lanes, and what counts is how many
- * operations there are, not how long a chain of them takes. Every weight of LANES networks is one
- * vector, and stays in the registers, or next to them, for a whole run. Blocks of LANES networks
- * are dealt out to the cores. Sums are added in the order of the reference.
+ * wait for one another, so nothing is exchanged between lanes, and the number of operations
+ * counts, not the length of their chain. Every weight of LANES networks is one vector, and stays
+ * in the registers, or next to them, for a whole run. Blocks of LANES networks are dealt out to
+ * the cores. Sums are added in the order of the reference.
  */
 #define _GNU_SOURCE /* for the cores that a process may use */
 #include <math.h>
@@ -96,7 +96,7 @@ INLINED vector sigmoid(vector x) { return 1 / one_and_power(x * -LOG2_E); }
 /* [/forward] */
 
 /* [forward] */
-/* Forward for one sample in LANES networks; the names are those of the reference. */
+/* Forward for one sample in LANES networks; the names are the reference's. */
 typedef struct {
     vector l1[HIDDEN], l2, l2_error;
 } pass;
@@ -162,7 +162,7 @@ static void write_trace(const ensemble *e, const vector *syn, trace *t) {
     }
 }
 
-/* Networks first ... first + LANES - 1, as far as there are so many; lanes beyond the last one
+/* Networks first ... first + LANES - 1, as far as they exist; lanes beyond the last one
  * compute it again, and are not written. */
 static void block(const ensemble *e, int64_t first) {
     const int64_t rest = e->networks - first, lanes = rest < LANES ? rest : LANES;

@@ -25,7 +25,7 @@ int main(void) {
 
 
 def candidates() -> list[list[str]]:
-    """Flags of the libraries that there may be, the best first."""
+    """Flags of the possible libraries, the best first."""
     found = []
     try:
         import scipy_openblas32 as package
@@ -63,7 +63,7 @@ def main() -> None:
     """Write the file, and say what was found."""
     flags = next(filter(works, candidates()), [])
     Path(sys.argv[1]).write_text("\n".join(shlex.quote(flag) for flag in flags), encoding="utf-8")
-    print(" ".join(flags) or "no BLAS is here")
+    print(" ".join(flags) or "no BLAS found")
 
 
 if __name__ == "__main__":

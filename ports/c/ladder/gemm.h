@@ -23,9 +23,9 @@ typedef uint32_t whole;
 /* Rows of matrices begin at whole cache lines, in bytes and in numbers; no vector is longer. */
 enum { LINE = 64, LANES_OF_LINE = LINE / sizeof(real) };
 
-/* The blocks of an own product, in numbers: ROW x INNER of a is for the second cache. ROW_BLOCK is
- * a multiple of the height of every tile, COLUMN_BLOCK of every width. From LARGE numbers on, a is
- * copied block by block. */
+/* The blocks of a product in the port's own loops, in numbers: ROW x INNER of a is for the second
+ * cache. ROW_BLOCK is a multiple of the height of every tile, COLUMN_BLOCK of every width. From
+ * LARGE numbers on, a is copied block by block. */
 enum { ROW_BLOCK = 48, INNER_BLOCK = 512, COLUMN_BLOCK = 1024, LARGE = 1 << 18 };
 enum { ROOM = INNER_BLOCK * (ROW_BLOCK + COLUMN_BLOCK) };
 
@@ -134,7 +134,7 @@ static inline __attribute__((always_inline)) real sigmoid(real x) {
 #include "kernels.h"
 #endif
 
-/* What every processor of the kind has: SSE2, or NEON on ARM. */
+/* What every processor of the family has: SSE2, or NEON on ARM. */
 #define LEVEL(name) portable_##name
 #define LIMIT 0x1p12
 #define NAME "portable"
@@ -151,7 +151,8 @@ typedef struct {
     double limit; /* by size: products of more multiply-adds go to BLAS */
 } method;
 
-/* The best level that this processor has, or the one that is wanted; or else why there is none. */
+/* The best level that this processor has, or the requested one; otherwise the reason why
+ * not. */
 static const char *find_level(const char *wanted, const kernels **level) {
     const struct {
         const kernels *level;
@@ -171,13 +172,14 @@ static const char *find_level(const char *wanted, const kernels **level) {
         if (levels[i].here) return NULL;
         if (wanted) return "BACKPROP_CPU names instructions that this processor does not have.";
     }
-    return "BACKPROP_CPU must be avx512, avx2 or portable, as far as the kind of processor has it.";
+    return "BACKPROP_CPU must be avx512, avx2 or portable, if this family of processors has it.";
 }
 
-/* With more threads BLAS begins to be faster at products so many times smaller. */
+/* With more threads, BLAS is faster from products this many times smaller on. */
 enum { THREADS_WIN = 16 };
 
-/* What the environment asks for (BACKPROP_CPU, BACKPROP_GEMM), or the best; NULL if it is here. */
+/* What the environment asks for (BACKPROP_CPU, BACKPROP_GEMM), or the best; NULL if that
+ * works. */
 static const char *find_method(method *how) {
     const char *wanted = getenv("BACKPROP_GEMM");
     if (!wanted || !strcmp(wanted, "auto"))
@@ -189,13 +191,13 @@ static const char *find_method(method *how) {
     else
         return "BACKPROP_GEMM must be own, blas or auto.";
 #ifndef BLAS
-    if (how->products == BY_BLAS) return "BACKPROP_GEMM=blas, but no BLAS was here to build with.";
+    if (how->products == BY_BLAS) return "BACKPROP_GEMM=blas, but it was built without a BLAS.";
     how->products = OWN;
 #endif
     const char *missing = find_level(getenv("BACKPROP_CPU"), &how->level);
     how->limit = how->level->limit;
 #ifdef OPENBLAS
-    /* The own loops have one thread. */
+    /* The port's own loops use one thread. */
     if (BLAS(openblas_get_num_threads)() > 1) how->limit /= THREADS_WIN;
 #endif
     return missing;
@@ -208,7 +210,7 @@ typedef struct {
     int transposed;
 } matrix;
 
-/* In own loops a transposed b is copied, which does not pay for so few rows of a. */
+/* The port's own loops copy a transposed b, which does not pay for so few rows of a. */
 enum { FEW = 8 };
 
 /* c = a b, or c += factor a b, with a rows x inner and b inner x columns. `room` has ROOM numbers.

@@ -1,14 +1,15 @@
 /* Backpropagation for networks of any size, in C11, behind the contract of
  * conformance/contract/backprop.h.
  *
- * All of the work is in three matrix products a layer. Small ones are loops that the compiler makes
- * into vector instructions (kernels.h), large ones are BLAS's, if there is one (gemm.h chooses).
- * Layers of sigmoid units and the squared error, with bias units and mini-batches.
+ * All of the work is in three matrix products per layer. Small ones are loops that the
+ * compiler turns into vector instructions (kernels.h), large ones go to BLAS, if there is
+ * one (gemm.h chooses). Layers of sigmoid units and the squared error, with bias units and
+ * mini-batches.
  *
  * Compiled twice: with -DBITS=64 for float64 and with -DBITS=32 for float32.
  *
- * The rows of each matrix are padded to whole vectors, so that no loop has a rest. What is computed
- * in the padding is finite, and no number that counts depends on it.
+ * The rows of each matrix are padded to whole vectors, so that no loop has a remainder.
+ * What is computed in the padding is finite, and no number that counts depends on it.
  */
 #include "backprop_valid.h"
 #include "gemm.h"
@@ -23,15 +24,15 @@ const char *general_reason; /* why the last call, in either dtype, did not succe
 extern const char *general_reason;
 #endif
 
-/* A network and a batch of it. Arrays of pointers have one entry a layer: l[k], error[k] and
- * delta[k] are samples x layers[k] (error and delta from k = 1 on), syn[k] is
+/* A network and its batch. Arrays of pointers have one entry per layer: l[k], error[k]
+ * and delta[k] are samples x layers[k] (error and delta from k = 1 on), syn[k] is
  * (layers[k] + bias) x layers[k+1]. */
 typedef struct {
     const backprop_settings *settings;
     method how;
     int64_t last;
     const int64_t *units; /* units[k] in layer k, without bias units */
-    int64_t bias;         /* 1: column units[k] of l[k] is 1, but for the last layer */
+    int64_t bias;         /* 1: column units[k] of l[k] is 1, except in the last layer */
     int64_t samples;      /* rows of the batch */
     int64_t *row; /* numbers from a row of l[k], error[k], delta[k] and syn[k-1] to the next */
     real **l, **error, **delta, **syn;
@@ -192,7 +193,7 @@ static void backward(const network *net) {
     /* [/hidden-delta] */
 }
 
-/* One update, from the batch. No weight changes before all of backward has used the old ones. */
+/* One update, from the batch. No weight changes before backward has used all the old ones. */
 static void iterate(const network *net) {
     forward(net);
     backward(net);

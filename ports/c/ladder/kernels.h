@@ -104,9 +104,9 @@ INLINE void LEVEL(copy)(const int size, int64_t count, int64_t inner, const real
  * c[i * c_row + j]. c, and b if its b_step is 1, are padded to whole vectors, and so much of them
  * is computed.
  *
- * The loops go over blocks, so that what is soon read again is still in a cache. What lies badly
- * (a transposed b, and an a so large that its rows are on too many pages) is first copied to
- * `room`, with the numbers that a tile needs next side by side. */
+ * The loops go over blocks, so that numbers that are soon read again are still in a cache.
+ * A badly placed matrix (a transposed b, and an a so large that its rows are on too many
+ * pages) is first copied to `room`, with the numbers that a tile needs next side by side. */
 TARGET static void LEVEL(multiply)(int64_t rows, int64_t columns, int64_t inner, const real *a,
                                    int64_t a_row, int64_t a_step, const real *b, int64_t b_row,
                                    int64_t b_step, real *c, int64_t c_row, real factor, int add,

@@ -13,8 +13,8 @@
  *    (X X^T) l1_delta times a constant to z1. All of this but the factor l2_delta is known before
  *    l2 is, and so what is left after it is one matrix (4 x 4 for each unit) times a vector.
  *  - syn0 itself is not needed until the end. Its deltas are summed up, and from time to time it
- *    gets their sum, and z1 is computed from it anew, so that the two cannot drift apart.
- *  - With e = 2^z and d = 1 + e, what l2_delta needs besides l2 = 1 / d is computed from e and d
+ *    gets their sum, and z1 is computed from it again, so that the two cannot drift apart.
+ *  - With e = 2^z and d = 1 + e, everything else that l2_delta needs is computed from e and d
  *    while the division is still under way.
  *  - With AVX-512, 2^z needs half the polynomial, since a register holds a table of 2^(n/16).
  */
@@ -70,7 +70,7 @@ INLINED vector look_up(whole index) {
 }
 
 INLINED power power_of_two(vector z, double limit) {
-    /* A number this large has no room but for sixteenths: to add it rounds to one of them. */
+    /* A number this large only has room for sixteenths: adding it rounds to one of them. */
     const double large = 0x1.8p48;
     const vector shifted = z + large, f = z - (shifted - large);
     /* Its last bits count sixteenths: four that look a number up, and before them an exponent. To
@@ -161,7 +161,7 @@ void UPDATES(const problem *p, double *syn, int64_t count, trace *last) {
     vector syn1 = load(syn + INPUTS * HIDDEN), scaled_syn1[HIDDEN] = {};
     vector z1[HIDDEN], l1[HIDDEN] = {}, l2 = y, l2_delta = y;
     vector u[HIDDEN] = {},
-           M[HIDDEN][SAMPLES]; /* what z1[j] gets, and X X^T times that, but for l2_delta */
+           M[HIDDEN][SAMPLES]; /* what z1[j] gets, and X X^T times that, without l2_delta */
     while (count > 0) {
         const int64_t now = count < TOGETHER ? count : TOGETHER;
         vector sum[HIDDEN] = {}; /* of l1_delta / -ln(2) since syn0 was up to date */
@@ -178,7 +178,7 @@ void UPDATES(const problem *p, double *syn, int64_t count, trace *last) {
             }
             const vector z2 = (scaled_syn1[0] * l1[0] + scaled_syn1[1] * l1[1]) +
                               (scaled_syn1[2] * l1[2] + scaled_syn1[3] * l1[3]);
-            const power e = power_of_two(z2, 500); /* so that its square is finite, too */
+            const power e = power_of_two(z2, 500); /* so that its square is also finite */
             const vector d2 = (1 + e.scale) + e.scale_f * e.q, e2 = e.scale + e.scale_f * e.q;
             /* [/forward] */
             /* [hidden-delta] */

@@ -63,7 +63,7 @@ int main(void) {
     int powers = 5; /* products and sums on the way through 2^z */
 #ifdef __x86_64__
     if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) {
-        fputs("the limit is measured with AVX2, which this processor has not\n", stderr);
+        fputs("the limit is measured with AVX2, which this processor does not have\n", stderr);
         return 1;
     }
     if (__builtin_cpu_supports("avx512vl")) powers = 4;

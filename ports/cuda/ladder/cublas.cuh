@@ -1,4 +1,5 @@
-/* Rung 6, the second way: the products by cuBLAS, NVIDIA's library, and all else as in tiled.cuh.
+/* Rung 6, the second way: the products by cuBLAS, NVIDIA's library, and everything else as
+ * in tiled.cuh.
  *
  * The library is several hundred MB, so nothing here needs it to build: it is loaded when a network
  * is trained, from where this rung was told to look when it was built, or from the system's places.
@@ -6,8 +7,8 @@
  *
  * cuBLAS counts along columns first: what it takes for a matrix of (columns, rows) with so many
  * numbers from one column to the next is a row-major one of (rows, columns). So it is asked for the
- * transpose of c: c^T = op(b)^T op(a)^T, and gets b in place of a, columns in place of rows. With b
- * as it lies being op(b)^T already, each matrix is transposed just where it is here, too.
+ * transpose of c: c^T = op(b)^T op(a)^T, and gets b in place of a, columns in place of rows. Since
+ * b in memory already is op(b)^T, each matrix is transposed exactly where it is in our formula.
  */
 #pragma once
 #include "products.cuh"
@@ -56,7 +57,7 @@ class Cublas {
         if (!library)
             throw Refusal{
                 BACKPROP_UNSUPPORTED,
-                "cuBLAS is not here (libcublas.so.13 or .12): .venv/bin/pip install "
+                "cuBLAS is not installed (libcublas.so.13 or .12): .venv/bin/pip install "
                 "nvidia-cublas, which takes several hundred MB, or install a CUDA toolkit."};
         auto find = [&](auto *&function, const char *name) {
             function = reinterpret_cast<std::decay_t<decltype(function)>>(dlsym(library, name));

@@ -1,7 +1,7 @@
 /* What cublas.cuh uses of cuBLAS, for the emulation: a library of the same name, with plain loops.
- * It knows nothing of the rung, only what cuBLAS's documentation says: matrices are column-major,
- * and element (r, c) of one is at r + c times the leading dimension. That must not be less than a
- * column has, or the status is 7, an invalid value. */
+ * It knows nothing about the rung, only what cuBLAS's documentation says: matrices are
+ * column-major, and element (r, c) of one is at r + c times the leading dimension. That must not
+ * be less than a column has, or the status is 7, an invalid value. */
 #include <algorithm>
 
 namespace {

@@ -3,7 +3,7 @@
  * A stream can be told to record what is enqueued and not to run it. What it recorded is checked
  * and laid out once, and then launched as a whole: 100 updates, 600 kernels, for the host's time of
  * one launch. The GPU still goes from kernel to kernel, which takes it about 1 us each, since each
- * waits for the one before; so the limit is now the GPU's, some 6 us an update.
+ * waits for the one before; so the limit is now the GPU's, about 6 us per update.
  *
  * A graph has its arguments in it, which here never change: the counter of iterations is the
  * host's. What is left over, fewer than 100 updates before a checkpoint, is enqueued kernel by

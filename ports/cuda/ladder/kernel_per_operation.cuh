@@ -1,9 +1,9 @@
 /* Rung 4: a kernel for each operation, and the host in the loop. The kernels are in operations.cuh.
  *
- * That is how array libraries compute: any size, all multiprocessors at work, and nothing to be
- * thought of but one operation at a time. Six launches an update cost the host some 2 to 4 us each,
+ * That is how array libraries compute: any size, all multiprocessors at work, and a programmer
+ * thinks about one operation at a time. Six launches per update cost the host some 2 to 4 us each,
  * and the GPU about 1 us between one kernel's end and the next one's start. So a small network
- * waits for launches and for nothing else, and only a large one has its time's worth.
+ * does nothing but wait for launches, and only a large one makes good use of the GPU.
  */
 #pragma once
 #include "operations.cuh"

@@ -94,7 +94,7 @@ __global__ void __launch_bounds__(1) one_thread(const __grid_constant__ Problem<
         }
         for (int e = 0; e < p.weights(); e++)
             p.state_out[static_cast<size_t>(c) * p.weights() + e] = p.syn[e];
-        if (STEP) continue; /* l is that of the update */
+        if (STEP) continue; /* keep the update's l */
         forward(p);
         T total = 0;
         for (int e = 0; e < p.samples * p.outputs; e++) total += fabs(p.y[e] - p.l[p.units1() + e]);

@@ -15,9 +15,9 @@
  * the descents. In a shuffle, each lane reads a register of another one: first of the neighbour,
  * then of the neighbouring pair, after which all four have the sum.
  *
- * They must have the same bits of it, or the copies of a weight would drift apart. a + b is b + a,
+ * All lanes must get the same bits, or the copies of a weight would drift apart. a + b is b + a,
  * so that (0 + 1) + (2 + 3) is the same in all. But a product that the compiler fuses with the sum
- * is rounded in the neighbour's lane and not in one's own. Hence `product`, which is never fused.
+ * is rounded in the neighbour's lane but not in its own. That is why `product` is never fused.
  *
  * An iteration is one chain of operations that wait for one another: 3 for x1, a sigmoid; a product
  * and 2 (shuffle, addition) for x2, a sigmoid; 3 for l2_delta, 2 for l1_delta; a product,

@@ -165,7 +165,7 @@ void follow(const Problem<T> &p, const Given<T> &given, cudaStream_t stream, Upd
         check(cudaMemcpyAsync(p.state_out + c * weights, p.syn, weights * sizeof(T),
                               cudaMemcpyDeviceToDevice, stream),
               "a checkpoint");
-        if (given.step) continue; /* l is that of the update */
+        if (given.step) continue; /* keep the update's l */
         forward();
         launch(mean_error<T>, 1, 1, 0, stream, p, c);
     }

@@ -1,5 +1,5 @@
 /* Training of a large network, made of matrix products: rung 6. tiled.cuh and cublas.cuh say how
- * to multiply; all else is the same in both, and here.
+ * to multiply; everything else is the same in both, and is in this file.
  *
  * An update is five products, which are nearly all of its work, and four kernels with a thread for
  * each element. The weights change in place: the product adds alpha times itself to them.

@@ -4,7 +4,7 @@
  *
  *     ARTICLE           it is for 3-4-1 networks that learn from 4 samples, and for no others
  *     ENSEMBLE          it trains many networks side by side
- *     room(problem)     how many numbers of the GPU's memory it needs besides the problem's
+ *     room(problem)     how many numbers of the GPU's memory it needs beyond the problem's
  *     train(problem, given)   enqueue all work; contract.cu waits for its end
  *
  * Throughout, i is a sample, m an input, j a hidden unit, n an output; all matrices are row-major.
@@ -34,11 +34,11 @@ template <class T> struct Problem {
     __host__ __device__ int units() const { return units1() + samples * outputs; }
 };
 
-/* What of it the host has, too. */
+/* The parts that the host also has. */
 template <class T> struct Given {
     const T *X, *y;
     const int64_t *checkpoints;
-    bool step; /* a single step: one update, whose intermediates are wanted, and no error */
+    bool step; /* a single step: one update, which returns its intermediates, and no error */
 };
 
 /* For a large -x, exp is infinite, and the result the right one: 0. */

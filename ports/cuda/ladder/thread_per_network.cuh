@@ -116,9 +116,9 @@ __global__ void __launch_bounds__(BLOCK)
 }
 
 /* `to`, (columns, rows), is the transpose of `from`, (rows, columns). Each block does a tile of 32
- * x 32: a warp reads a row of it, 32 numbers side by side, and writes a column, 32 numbers side by
- * side in the transpose. In between they are in shared memory, whose rows are one number longer, so
- * that those of a column lie in different banks. */
+ * x 32: a warp reads a row of the tile, 32 numbers side by side, and writes a column, 32 numbers
+ * side by side in the transpose. In between they are in shared memory, whose rows are one number
+ * longer, so that those of a column lie in different banks. */
 template <class T>
 __global__ void __launch_bounds__(256)
     transpose(const T *from, T *to, size_t rows, size_t columns) {

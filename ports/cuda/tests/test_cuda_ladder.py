@@ -21,12 +21,12 @@ ARTICLE = np.array([[0, 0, 1], [0, 1, 1], [1, 0, 1], [1, 1, 1]]), np.array([[0],
 IN_ORDER = ("one_block", "graph", "thread_per_network", "tiled", "cublas")
 IN_PAIRS = ("one_warp", "warp_per_network")
 
-pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="g++ is not here")
+pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="g++ is not installed")
 
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Compile a rung for the host, once; beside it lies what stands in for cuBLAS."""
+    """Compile a rung for the host, once; beside it is a stand-in for cuBLAS."""
     folder = tmp_path_factory.mktemp("cuda-ladder")
     flags = ["-std=c++20", "-O1", "-U_FORTIFY_SOURCE", "-fno-gnu-unique", "-fPIC", "-shared"]
 
@@ -164,11 +164,11 @@ def test_without_cublas_it_says_what_to_install(
     built: Callable[[str], Path], tmp_path: Path
 ) -> None:
     if ctypes.util.find_library("cublas"):
-        pytest.skip("cuBLAS is here")
+        pytest.skip("cuBLAS is installed")
     alone = shutil.copy(built("cublas"), tmp_path / "alone.so")
     command = [sys.executable, "-c", WITHOUT_CUBLAS, str(alone)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode != 0
     said = done.stderr.splitlines()[-1]
-    assert "Unsupported: cuBLAS is not here (libcublas.so.13 or .12): " in said
+    assert "Unsupported: cuBLAS is not installed (libcublas.so.13 or .12): " in said
     assert "pip install nvidia-cublas" in said

@@ -32,8 +32,8 @@ compiled = njit(**OPTIONS, cache=True)
 TO_Z = -1.4426950408889634  # -log2 e: e^-x = 2^z for z = TO_Z x
 # z1 and syn0 are rounded each for itself. After so many updates, z1 is made from syn0 again.
 STRETCH = 10_000
-# Limits of k. Below the least, 2^k is no normal double; above the most, d^3 overflows. An output
-# under 2^-340 is thus given as 2^-340, or so.
+# Limits of k. Below the least, 2^k is no normal double; above the most, d^3 overflows. So an output
+# under 2^-340 comes out as about 2^-340.
 LEAST, MOST = -1022.0, 340.0
 # 2^f = 1 + f (C0 + C1 f + ...) for |f| <= 1/2, to 0.04 of 2^-53.
 C0, C1, C2 = 0.6931471805599453, 0.2402265069591011, 0.055504108664821736
@@ -146,7 +146,7 @@ def advance(gram, y, z1, w, alpha, count):
         numerators = times(minus_one(times(y, d2)), minus_one(d2))
         # [/output-delta]
         # [hidden-delta]
-        # The l1_delta[j], but for l2_delta.
+        # The l1_delta[j], without l2_delta.
         parts = (
             scaled(slopes(l1[0]), w[0]),
             scaled(slopes(l1[1]), w[1]),
@@ -241,7 +241,7 @@ def train(X, y, state, checkpoints, *, alpha, **settings):
 
 
 def step(X, y, state, *, alpha, **settings):
-    """The weights are those of `advance`; errors and deltas, which it never has, are made here."""
+    """The weights come from `advance`; it never has errors and deltas, so they are made here."""
     network = Network(X, y, state, alpha, settings)
     l1, l2 = network.infer()
     l2_error = y - l2

@@ -92,7 +92,7 @@ def test_beyond_its_range_a_sigmoid_is_next_to_0_or_1_and_nan_stays() -> None:
 
 
 def load(name: str) -> ModuleType:
-    """A rung as a module; Numba compiles what is called of it."""
+    """A rung as a module; Numba compiles the functions that are called."""
     spec = importlib.util.spec_from_file_location(name, LADDER / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None

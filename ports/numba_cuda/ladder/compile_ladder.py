@@ -18,8 +18,8 @@ from compile_sm90 import examine, or_a_sentence
 from numba import float32, float64
 from signatures import KERNELS_OF, signatures
 
-# The most registers a thread may have, by module. Of one thread or one warp at a time, all that
-# there are, 255. A block of rung 2 has 512 threads. In rung 5 four blocks of 128 are to fit on a
+# The most registers a thread may have, by module. One thread or one warp at a time may
+# have all 255. A block of rung 2 has 512 threads. In rung 5 four blocks of 128 are to fit on a
 # multiprocessor, in rungs 4 and 6 enough to hide the way to memory.
 ROOM = {
     "one_thread": 255,

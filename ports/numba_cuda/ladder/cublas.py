@@ -36,7 +36,7 @@ def library():
         cublas = importlib.import_module(name)
     except ImportError as error:
         raise NotImplementedError(
-            "cuBLAS is reached through a package that is not here: "
+            "cuBLAS needs a package that is not installed: "
             f".venv/bin/pip install 'nvmath-python[cu13]' ({error})."
         ) from error
     return cublas, cublas.create()

@@ -18,7 +18,7 @@ def set_stream(handle, stream):
 
 
 def matrix(address, rows, columns, leading, real):
-    """The matrix at an address: a view of it."""
+    """A view of the matrix at an address."""
     if leading < rows:
         raise ValueError(f"a leading dimension of {leading} for {rows} rows")
     place = (real * (leading * columns)).from_address(address)

@@ -1,8 +1,8 @@
 """Rung 4, with a graph: the kernels of kernel_per_operation.py, launched many at a time.
 
-The launches of PER_GRAPH iterations are captured once: the stream records them, in place of
-running them. What comes of it is a graph, which the driver prepares once and the host then launches
-as one. The host is out of the loop, and what is left is the way of the GPU from one kernel to the
+The launches of PER_GRAPH iterations are captured once: the stream records them, instead of
+running them. The result is a graph, which the driver prepares once and the host then launches as
+one. The host is out of the loop, and what is left is the way of the GPU from one kernel to the
 next, of a microsecond or so. A graph has its arguments built in: alpha, and where the arrays are.
 Iterations that fill no graph are launched one by one.
 

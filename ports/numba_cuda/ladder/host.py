@@ -26,7 +26,7 @@ KNOWN_BITS = {np.dtype(np.float64), np.dtype(np.float32)}
 class Clock:
     """Where a call spends its time, by events that the device records between its other work.
 
-    The first call of all has the compiler's seconds in it, too: the device waits for the kernel.
+    The very first call includes the compiler's seconds: the device waits for the kernel.
     """
 
     last = None  # the clock of the last call

@@ -11,10 +11,10 @@ one that there is between blocks: what follows on the same stream finds all that
     update        syn1 += alpha l1^T l2_delta                     (j, n) of syn1
     update        syn0 += alpha X^T l1_delta                      (m, j) of syn0
 
-Six launches an iteration. Each takes the host some microseconds (in Python more than in C++), and
-the GPU a few from the end of one to the start of the next, whatever there is to compute: a small
-network is bound by launches, and the GPU idle. All results go through global memory, and all are
-there for `step` in the end.
+Six launches per iteration. Each takes the host some microseconds (in Python more than in C++),
+and the GPU a few from the end of one to the start of the next, whatever there is to compute: a
+small network is bound by launches, and the GPU idle. All results go through global memory, and
+all are there for `step` in the end.
 
 i is a sample, m a unit of the layer before, j or n one of the result. All matrices are row-major.
 Neighbouring threads own neighbouring elements of a row, and so read neighbouring columns of

@@ -1,4 +1,4 @@
-"""Device memory in the simulator, and who touched which element of it, and when."""
+"""Device memory in the simulator, and which thread touched which element, and when."""
 
 import sys
 from pathlib import Path

@@ -6,7 +6,7 @@ element alone and in index order, so that every T gives the same bits.
 
 What threads read of each other is in shared memory, on the multiprocessor itself: about 23 clocks
 away. Between a phase that writes it and one that reads it, all wait at a barrier, which costs about
-as much again, and more the more warps there are. There are four an iteration:
+as much again, and more the more warps there are. Each iteration has four:
 
     phase                        its owner reads                 then a barrier, since
     l1                           X, syn0                         l2 needs whole rows of l1

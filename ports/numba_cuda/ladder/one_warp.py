@@ -4,7 +4,7 @@ Only for 3-4-1 with 4 samples, which has 16 pairs of a sample i and a hidden uni
 of a warp, its lanes, run in step, and a shuffle hands a register to another lane: some 23 clocks,
 as long as a read of shared memory, but with no write and no barrier before it.
 
-    lane = 16 h + 4 i + j        i = 0 ... 3 a sample, j = 0 ... 3 a hidden unit, h = 0 or 1
+    lane = 16 h + 4 i + j        i = 0 ... 3: sample, j = 0 ... 3: hidden unit, h = 0 or 1
 
     lane (i, j) has, in registers     and so have
     X[i, 0], X[i, 1], X[i, 2], y[i]   the 4 lanes of sample i

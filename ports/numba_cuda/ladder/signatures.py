@@ -1,7 +1,8 @@
 """The types of the kernels' arguments: what is compiled for, and what the hosts must launch with.
 
-Numba compiles a kernel for whatever it is launched with. So that what is compiled without a GPU is
-what would run on one, check_ladder.py compares these with every launch in the simulator.
+Numba compiles a kernel for whatever it is launched with. check_ladder.py compares these with
+every launch in the simulator, so the kernels that are compiled without a GPU are the ones that
+would run on a GPU.
 """
 
 from numba import boolean, int64

@@ -2,7 +2,7 @@
 
 A thread of a kernel is a greenlet: it runs until it comes to a barrier or a shuffle, and then the
 next one does. So there is no polling and no chance: `order` says which thread goes first, and
-every order must give the same bits. Blocks run one after the other, in that order, too.
+every order must give the same bits. Blocks also run one after the other, in that order.
 
 It is stricter than a GPU, to find what a GPU may forgive:
 
@@ -130,7 +130,7 @@ class Cuda:
         return SimpleNamespace(handle=0, synchronize=lambda: None)
 
     def record(self, work):
-        """Stands in for a CUDA graph: returns a function that makes the launches of `work`."""
+        """A stand-in for a CUDA graph: returns a function that makes the launches of `work`."""
         self.recorded = launches = []
         try:
             work()
@@ -211,7 +211,7 @@ class Cuda:
     def wait(self, kind, value=None, source=None):
         frame = sys._getframe(2)
         where = ((frame.f_code, frame.f_lasti),)
-        if self.watch:  # in a device function, where it was called is told apart as well
+        if self.watch:  # in a device function, the place of its call also counts
             while frame := frame.f_back:
                 where += ((frame.f_code, frame.f_lasti),)
             self.met[where] = kind

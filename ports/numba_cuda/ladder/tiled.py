@@ -137,7 +137,7 @@ def passes(multiply):
             launch(times_slope, net.l1.size, net.stream, net.l1_error, net.l1, net.l1_delta)
             # [/hidden-delta]
             # [update]
-            # The update is a product as well: syn = alpha l^T delta + 1 syn.
+            # The update is also a product: syn = alpha l^T delta + 1 syn.
             with_alpha = {"alpha": net.alpha, "beta": 1, "A_transposed": True}
             multiply(net.stream, net.l1, net.l2_delta, net.syn1, **with_alpha)
             multiply(net.stream, net.X, net.l1_delta, net.syn0, **with_alpha)

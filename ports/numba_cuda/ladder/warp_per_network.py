@@ -1,7 +1,7 @@
 """Rung 5, the other way: many networks, each by one warp, as in rung 3.
 
 Warp k of the grid owns network k. A network is done sooner than by one thread, and needs 32 threads
-for it, half of which compute what the other half does, too. So for few networks this is the faster
+for it, half of which repeat what the other half does. So for few networks this is the faster
 way, and for many thread_per_network.py is: it has no shuffles, computes nothing twice, and still
 has enough threads to fill the GPU. (Where one overtakes the other is to be measured; it has not
 been.)
@@ -17,7 +17,7 @@ import host
 from device import cuda
 from one_warp import backward, forward, over_samples
 
-BLOCK = 128  # 4 networks; their warps know nothing of each other
+BLOCK = 128  # 4 networks; their warps are independent
 
 
 @cuda.jit(launch_bounds=BLOCK)

@@ -163,7 +163,7 @@ for checkpoints, replays in runs:
 """)
 
 
-# A kernel, what it is launched with, and what the simulator says of it.
+# A kernel, what it is launched with, and what the simulator says.
 FLAWS = {
     "race": ("a[0] = t", 2, "the same element, with no barrier between"),
     "race of blocks": ("a[0] = t", (2, 1), "the same element, with no barrier between"),

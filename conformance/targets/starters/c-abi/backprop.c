@@ -1,7 +1,6 @@
-/* A port to begin with: it builds, and its answers are zeros. In another language than C, put in
- * place of this file one that exports the same two functions, and change port.toml to build it.
- * backprop.h says what they are given and what they must write; SPEC.md, section 2, has the
- * formulas.
+/* A port to begin with: it builds, and its answers are zeros. For a language other than C, replace
+ * this file with one that exports the same two functions, and change port.toml to build it.
+ * backprop.h says what they get and what they must write; SPEC.md, section 2, has the formulas.
  */
 #include "backprop.h"
 #include <string.h>
@@ -12,7 +11,7 @@ static void zeros(int64_t count, double *out) {
     }
 }
 
-/* The numbers in syn[0] ... syn[K-1]; a network has layers 0 ... K. */
+/* How many numbers syn[0] ... syn[K-1] have; a network has layers 0 ... K. */
 static int64_t weights(const backprop_settings *s) {
     int64_t count = 0;
     for (int64_t k = 0; k + 1 < s->layer_count; k++) {
@@ -21,7 +20,7 @@ static int64_t weights(const backprop_settings *s) {
     return count;
 }
 
-/* The numbers in l[1] ... l[K]; as many are in error and in delta. */
+/* How many numbers l[1] ... l[K] have; error and delta have as many. */
 static int64_t outputs(const backprop_settings *s) {
     int64_t count = 0;
     for (int64_t k = 1; k < s->layer_count; k++) {

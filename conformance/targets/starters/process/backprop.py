@@ -1,8 +1,7 @@
-"""A port to begin with: it starts, and its answers are zeros.
+"""A port to begin with: it runs, and its answers are zeros.
 
-In another language than Python, put in place of this file one that reads and answers the same
-lines, and change port.toml to start it. PORTING.md shows the lines; SPEC.md, section 2, has the
-formulas.
+Replace this file with one in your language that reads and answers the same lines, and change
+port.toml to start it. PORTING.md, section 2, shows the lines; SPEC.md, section 2, has the formulas.
 """
 
 import json

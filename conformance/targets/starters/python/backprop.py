@@ -1,6 +1,6 @@
-"""A port to begin with: it starts, and its answers are zeros.
+"""A port to begin with: it runs, and its answers are zeros.
 
-PORTING.md says what the functions are given and must answer; SPEC.md, section 2, has the formulas.
+PORTING.md, section 2, says what the functions get and return; SPEC.md, section 2, has the formulas.
 """
 
 import numpy as np
