@@ -71,7 +71,7 @@ bench: .venv/reported ## time ports on networks of three sizes, as far as they a
 test: lint ## the project's own tests, after lint
 	$(BIN)/python -m pytest -q -n auto --dist loadgroup --ignore=conformance/selftest/tests/reference/test_autodiff.py
 	@# Alone, since JAX has threads, and other tests fork. Without JAX, nothing is run: status 5.
-	$(BIN)/python -m pytest -q -n auto conformance/selftest/tests/reference/test_autodiff.py || [ $$? -eq 5 ]
+	$(BIN)/python -m pytest -q conformance/selftest/tests/reference/test_autodiff.py || [ $$? -eq 5 ]
 
 lint: .venv/tested ## lint, types and formats of all sources
 	$(BIN)/ruff check
