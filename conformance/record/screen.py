@@ -22,7 +22,6 @@ from conformance.verdict.verdict import Verdict
 
 MOST_ROWS = 24  # what is wrong comes first
 MOST_EXAMPLE = 12  # lines
-MOST_HINTS = 3
 LONGEST_NAMES = (40, 26, 12)  # the widest name that a column is made for, where there is the room
 NARROWEST = 24  # for text beside a name
 ALL = places.option("verbose")
@@ -61,7 +60,7 @@ def show(out: Console, results: Results, run: Run) -> None:
         _print(out, "  ", said, style=Look.FAINT)
     if (shown := example(results.results)) is not None:
         out.print(Text("\n".join(["", *_story(shown, told), ""])), soft_wrap=True)
-    for said in _hints(run, failed=shown is not None):
+    for said in run.hints if shown is None else ():  # first what is listed must work
         _print(out, "  ", said)
     for problem in run.problems:
         _print(out, "error: ", problem, style=Look.WRONG)
@@ -119,17 +118,6 @@ def _story(verdict: Verdict, told: Sequence[Row]) -> list[str]:
     if any(verdict.reason in text for row in told for text in (*row.said, *row.below)):
         story = [line for line in story if verdict.reason not in line]
     return [*story, last]
-
-
-def _hints(run: Run, *, failed: bool) -> list[str]:
-    """What to list next, once all that is listed works."""
-    kept = [] if failed else [f"next: {hint}" for hint in run.hints[:MOST_HINTS]]
-    left = len(run.hints) - len(kept)
-    return (
-        [*kept, f"and {count(left, 'more capability', 'more capabilities')}"]
-        if kept and left
-        else kept
-    )
 
 
 def _foot(results: Results, ran: Mapping[str, Sequence[Verdict]], run: Run) -> list[str]:

@@ -16,7 +16,6 @@ from conformance.record.machine import machine
 from conformance.record.models import CaseInfo, Results, Timing, port_info
 from conformance.session import resume
 from conformance.session.capabilities import Matrix
-from conformance.session.hints import hints
 from conformance.session.options import Options
 from conformance.session.selection import (
     check_known_failures,
@@ -51,7 +50,6 @@ class Finished:
     missing: Mapping[str, Lack]  # what targets could not be started without
     hints: list[str]  # what the port could list next, where there is only one
     wanted: int  # how many verdicts there are if it is complete
-    hints: list[str]  # what a port that passes alone could list next
     seconds: float
 
     @property
@@ -168,16 +166,8 @@ class Session:
             {name: lack for name, j in self.judges.items() if (lack := j.missing)},
             self._hints() if complete else [],
             sum(len(self.judges[target].target.dtypes) for target, _ in self._wanted),
-            self._hints() if complete and not problems else [],
             time.monotonic() - self._started,
         )
-
-    def _hints(self) -> list[str]:
-        """What to list next, for whoever judges one port on all cases."""
-        own = [judge.target for judge in self.judges.values() if not judge.target.rung]
-        if self.partial or len(own) != 1:
-            return []
-        return [hint.text for hint in hints(own[0].capabilities, self.cases)]
 
     def _kept(self, target: str, case: Case) -> dict[DType, Verdict] | None:
         """The verdicts of an earlier run, if all dtypes have one."""
