@@ -64,7 +64,7 @@ def write(
 ) -> list[str]:
     """Write the bundle of a finished run; the problems, if it could not be written.
 
-    `judges` are those of the run by target, `golden` its traces by case.
+    `judges` are the run's judges by target, `golden` its traces by case.
     """
     if not results.complete:
         return [f"{path}: was not written, since the run was not finished"]
@@ -121,12 +121,12 @@ def _asked_again(
     judges: Mapping[str, Judge],
     golden: Mapping[str, Mapping[DType, Trace]],
 ) -> tuple[dict[str, bytes], list[str]]:
-    """Requests and answers by file, and lines that say what came of asking again."""
+    """Requests and answers by file, and lines that say how asking again turned out."""
     failing = [v for v in results.results if v.status.wrong]
     if failing:
         told = ["Each verdict that failed, and what the port answered when it was asked again:"]
     else:
-        told = ["Nothing failed. All that was judged was asked again:"]
+        told = ["Nothing failed. Everything that was judged was asked again:"]
     compared = [v for v in results.results if v.status in (Status.PASS, Status.XFAIL)]
     # Case by case, so that no port takes all of the time.
     order = {name: place for place, name in enumerate(golden)}
@@ -170,8 +170,8 @@ def _repeated(judge: Judge, trace: Trace) -> tuple[Recorder, Verdict]:
 
 def _outcome(verdict: Verdict, again: Verdict) -> str:
     if (again.status, again.reason) == (verdict.status, verdict.reason):
-        return "again the same"
-    return f"not the same again: {again.status} {again.reason}".rstrip()
+        return "the same answer"
+    return f"a different answer: {again.status} {again.reason}".rstrip()
 
 
 def _built(prepared: Ready | NotReady) -> str:

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 RULES = Path(__file__).parent / "prose.toml"
-# The end of a clause; ¶ is where a paragraph or comment ends.
-END = r"(?=\s*(?:[.,;:!?)\]|<\"'`¶]|\*/|\Z))"
+# The end of a clause: punctuation, a closing quotation mark, or ¶: a paragraph or comment ends.
+END = r"(?=[\"'`]|\s*(?:[.,;:!?)\]|<¶]|\*/|\Z))"
 MARK = re.compile(r"^\s*(?:#+|//+!?|/\*+|\*+/?|!|%|<!--)(?: |$)")
 BEHIND = re.compile(r"(?<=\S) +(?:#+|//+!?<?|/\*|!) .*$")
 BULLET = re.compile(r"^\s*(?:[*-]|\d+\.) ")
 LITERALS = re.compile(r"[\"'] *\n\s*[rf]*[\"']")
-CODE = re.compile(r"(`+)(?!`)[^`]+\1")
+CODE = re.compile(r"(`+)(?!`)[^`\n]+\1")
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,8 @@ class Hint:
 def hints(listed: Collection[str], cases: Sequence[Case]) -> list[Hint]:
     """The hints for a port that lists these capabilities, on these cases.
 
-    First those for what it lists in vain, since each case for it needs something else as well; then
-    the others, those with the most cases first.
+    First those for capabilities that it lists in vain, since each case also needs something
+    else; then the others, those with the most cases first.
     """
     have = frozenset(listed)
     lacks = {case.id: frozenset(case.needs) - have for case in cases}

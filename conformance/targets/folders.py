@@ -7,7 +7,7 @@ from conformance.ground.terminal import at, words
 
 
 def is_path(name: str) -> bool:
-    """True for what can only be a path. A bare name is a folder of ports/, or one in this folder."""
+    """True if it can only be a path; a bare name is a folder of ports/ or of this folder."""
     return "/" in name or name in (".", "..")
 
 

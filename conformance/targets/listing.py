@@ -1,4 +1,4 @@
-"""The command `ports`: which toolchains and devices are here, and what would install the rest."""
+"""The command `ports`: which toolchains and devices are present, and how to install the rest."""
 
 from concurrent.futures import ThreadPoolExecutor
 

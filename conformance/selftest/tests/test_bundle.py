@@ -56,7 +56,7 @@ def test_a_failure_is_repeated_from_the_bundle_alone(make_port: MakePort, tmp_pa
     assert verdict.divergence.tensor == "l1_delta"
     [step] = [json.loads(line) for line in answers.splitlines() if "delta" in line][:1]
     assert repr(step["delta"][0][0][0]) == verdict.divergence.got
-    assert "mine on one-step in float64: FAIL; again the same" in found["README.txt"]
+    assert "mine on one-step in float64: FAIL; the same answer" in found["README.txt"]
 
 
 def test_what_is_inside(make_port: MakePort, tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_a_failure_that_does_not_come_again_is_told(make_port: MakePort, tmp_pat
     )
     finished = execute(chosen(port, tmp_path), lambda _: None)
     assert finished.failed
-    assert "FAIL; not the same again: PASS" in unpacked(tmp_path / "bundle.zip")["README.txt"]
+    assert "FAIL; a different answer: PASS" in unpacked(tmp_path / "bundle.zip")["README.txt"]
 
 
 def test_of_a_port_that_does_not_build_it_has_what_the_compiler_said(
@@ -144,7 +144,7 @@ def test_what_is_above_the_limit_is_left_out_and_named(
     found = unpacked(tmp_path / "bundle.zip")
     wire = {name for name in found if name.startswith("wire/")}
     assert {name.split("/")[-1].split(".")[0] for name in wire} == {"one-step-float64"}
-    assert "two-layer in float64: PASS; again the same; left out" in found["README.txt"]
+    assert "two-layer in float64: PASS; the same answer; left out" in found["README.txt"]
     monkeypatch.setattr(bundle, "MOST_SECONDS", -1.0)
     execute(chosen(make_port("late"), tmp_path), lambda _: None)
     assert (

@@ -1,4 +1,4 @@
-"""The issue forms: what GitHub demands of them, and that what they name is there."""
+"""The issue forms: they meet GitHub's demands, and everything that they name exists."""
 
 import re
 from typing import Any, get_args
@@ -15,7 +15,7 @@ from conformance.targets.manifest import Kind
 FOLDER = ROOT / ".github" / "ISSUE_TEMPLATE"
 FORMS = sorted(path for path in FOLDER.iterdir() if path.name != "config.yml")
 TOP = {"name", "description", "body", "title", "labels", "assignees", "projects", "type"}
-# By type: what an element's attributes must have, and what they may have besides.
+# By type: what an element's attributes must have, and what else they may have.
 ATTRIBUTES: dict[str, tuple[set[str], set[str]]] = {
     "markdown": ({"value"}, set()),
     "input": ({"label"}, {"description", "placeholder", "value"}),

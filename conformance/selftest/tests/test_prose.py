@@ -19,6 +19,32 @@ LEFT_OUT = (
     "conformance/selftest/prose.toml",
 )
 
+# Whose text is still to be rewritten. Nothing may join these; take each out when it is plain.
+PENDING = (
+    ".ci/lock",
+    "Makefile",
+    "conformance/command_line.py",
+    "conformance/conftest.py",
+    "conformance/contract/PORTING.md",
+    "conformance/contract/SPEC.md",
+    "conformance/ground/terminal.py",
+    "conformance/record/rows.py",
+    "conformance/record/screen.py",
+    "conformance/record/tables.py",
+    "conformance/selftest/tests/test_environment.py",
+    "conformance/selftest/tests/test_porting.py",
+    "conformance/selftest/tests/test_screen.py",
+    "conformance/session/command.py",
+    "conformance/session/engine.py",
+    "conformance/session/options.py",
+    "conformance/targets/build.py",
+    "conformance/targets/manifest.py",
+    "conformance/verdict/judge.py",
+    "conformance/wire/c_library.py",
+    "conformance/wire/client.py",
+    "conformance/wire/worker.py",
+)
+
 
 def texts() -> dict[str, str]:
     """What git tracks and people read, by its name."""
@@ -29,12 +55,15 @@ def texts() -> dict[str, str]:
 
 
 def test_what_people_read_is_plain_english() -> None:
-    found = [
-        f"{name}:{finding.line}: {finding.words!r}: {finding.write}"
-        for name, text in texts().items()
-        for finding in prose.findings(name, text)
+    found = {name: [*prose.findings(name, text)] for name, text in texts().items()}
+    lines = [
+        f"{name}:{one.line}: {one.words!r}: {one.write}"
+        for name, several in found.items()
+        for one in several
+        if name not in PENDING
     ]
-    assert not found, "\n".join(found)
+    assert not lines, "\n".join(lines)
+    assert [name for name in PENDING if not found[name]] == []
 
 
 def test_every_room_and_port_is_read() -> None:
@@ -63,7 +92,7 @@ def files(words: str) -> dict[str, str]:
         "docstring.py": f'def f():\n    """{one}\n\n    More.\n    """\n',
         "comment.py": "x = 1\n" + "".join(f"# {word}\n" for word in several) + "y = 1\n",
         "behind.py": f"x = 1  # {one}\ny = 1\n",
-        "message.py": "x = (\n" + "".join(f'    "{word} "\n' for word in several) + ")\n",
+        "message.py": "x = (\n    '" + " '\n    '".join(several) + "'\n)\n",
         "a.c": "/* " + "\n * ".join(several) + " */\nint x;\n",
         "a.rs": "".join(f"    /// {word}\n" for word in several) + "fn f() {}\n",
         "a.F90": "".join(f"! {word}\n" for word in several) + "end\n",
@@ -80,9 +109,11 @@ def test_what_looks_alike_is_left_alone(rule: prose.Rule) -> None:
 
 
 def test_a_finding_names_its_line() -> None:
-    [found] = prose.findings("a.py", "x = 1\n# That is\n# so, too\ny = 1\n")
-    assert (found.line, found.words) == (3, ", too")
+    rule = prose.rules()[0]
+    [found] = prose.findings("a.py", f"x = 1\n# Some\n# words. {rule.bad[0]}\ny = 1\n")
+    assert (found.line, found.write) == (3, rule.write)
 
 
 def test_code_in_a_document_is_no_prose() -> None:
-    assert not [*prose.findings("a.md", "Use `x, too` for that.\n")]
+    for rule, bad in PLANTED:
+        assert not [*prose.findings("a.md", f"Use `{bad}` for that.\n")], rule.write

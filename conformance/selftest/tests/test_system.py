@@ -48,7 +48,7 @@ def test_the_container_file_names_packages_and_targets_that_there_are() -> None:
     for target in map("".join, called):
         assert target in HELP or f"\n{target}" in MAKEFILE, target
     if shutil.which("apt-cache") is None or not [*Path("/var/lib/apt/lists").glob("*Packages*")]:
-        pytest.skip("no list of Debian's packages is here: apt-get update")
+        pytest.skip("the list of Debian's packages is missing: apt-get update")
     for name in names:
         found = subprocess.run(["apt-cache", "show", name], capture_output=True, text=True)
         assert found.returncode == 0, f"{name}: {found.stderr}"
