@@ -68,14 +68,13 @@ def pytest_configure(config: pytest.Config) -> None:
 class Faults:
     """Prints what no port is to blame for; all else is in the screen."""
 
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """A fault of the harness: a test fails with words of its own, and with no traceback."""
-        if report.failed and not isinstance(report.longrepr, str):
-            progress(f"{report.nodeid}: {report.longreprtext}")
-
-    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """A module that cannot be imported, for example."""
-        if report.failed:
+    def pytest_exception_interact(
+        self,
+        call: pytest.CallInfo[object],
+        report: pytest.CollectReport | pytest.TestReport,
+    ) -> None:
+        """Tests fail in words of their own; all that is raised else is a fault of the harness."""
+        if call.excinfo and not isinstance(call.excinfo.value, pytest.fail.Exception):
             progress(f"{report.nodeid}: {report.longreprtext}")
 
 

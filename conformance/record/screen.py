@@ -60,8 +60,8 @@ def show(out: Console, results: Results, run: Run) -> None:
         _print(out, "  ", said, style=Look.FAINT)
     if (shown := example(results.results)) is not None:
         out.print(Text("\n".join(["", *_story(shown, told), ""])), soft_wrap=True)
-    for said in run.hints:
-        _print(out, "", said)
+    for said in run.hints if shown is None else ():  # first what is listed must work
+        _print(out, "  ", said)
     for problem in run.problems:
         _print(out, "error: ", problem, style=Look.WRONG)
     out.print(Text(_encodable(out, " · ".join(_foot(results, ran, run)))), soft_wrap=True)

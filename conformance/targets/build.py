@@ -71,12 +71,8 @@ def prepare(port: Port) -> list[Ready | NotReady]:
     A device that is not here gives a SKIP for the port and its rungs, and the emulation of each
     if there is one.
     """
-    with Task("preparing", port.name):
-        return _prepared(port)
-
-
-def _prepared(port: Port) -> list[Ready | NotReady]:
-    toolchain = detect_toolchain(port)
+    with Task("looking for what is needed by", port.name):
+        toolchain = detect_toolchain(port)
     if not toolchain.ok:
         reason = tried(port, toolchain)
         lack: Lack = "packages" if port.manifest.kind == "python" else "toolchain"
@@ -91,7 +87,10 @@ def _prepared(port: Port) -> list[Ready | NotReady]:
             found.append(NotReady(target, f"does not build: {built.text}", None))
             continue
         key = repr(target.device)
-        device = devices[key] = devices.get(key) or detect_device(target)
+        if key not in devices:
+            with Task("looking for the device of", target.name):
+                devices[key] = detect_device(target)
+        device = devices[key]
         if device.ok:
             driver = device.text if target.device else None
             found.append(_ready(target, toolchain.text, driver))

@@ -1,7 +1,6 @@
 """The one screen after a run: what it says, that it fits, and that nothing is said twice."""
 
 import io
-import math
 import os
 import pty
 import re
@@ -314,6 +313,7 @@ def test_nothing_comes_after_the_screen(
     assert done.stdout.count("reproduce: make conformance PORT=") == 1
     assert "┃" not in done.stdout
     assert len(done.stdout.splitlines()) < 20
+    assert "reproduce" not in done.stderr
     for word in ("passed in", "failed in", "FAILED", "[100%]", "short test summary", "===="):
         assert word not in done.stdout + done.stderr
 
@@ -413,7 +413,6 @@ def test_a_log_has_a_line_now_and_then(
     lines = capsys.readouterr().err.splitlines()
     assert 1 <= len(lines) <= 3
     assert all(re.fullmatch(r"judging c: \d+ of 1000", line) for line in lines)
-    assert math.isfinite(task.done)
 
 
 def test_a_short_run_has_no_line_in_a_log(conformance: Conformance, make_port: MakePort) -> None:
