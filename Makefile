@@ -68,6 +68,10 @@ bench: .venv/reported ## time ports on networks of three sizes, as far as they a
 	@$(BIN)/python -m conformance bench $(call option,PORT) $(call option,WORKLOAD,--workload) \
 	    $(call option,RESULTS,--results)
 
+# Each of these runs as many processes as there are cores. Threads of NumPy's products besides would
+# wait for one another, at full speed.
+test teeth sweep golden-check: export OPENBLAS_NUM_THREADS ?= 1
+
 test: lint ## the project's own tests, after lint
 	$(BIN)/python -m pytest -q -n auto --dist loadgroup --ignore=conformance/selftest/tests/reference/test_autodiff.py
 	@# Alone, since JAX has threads, and other tests fork. Without JAX, nothing is run: status 5.
