@@ -38,7 +38,7 @@ $(error TIMING=$(TIMING) means nothing: TIMING=none judges and times nothing, an
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help conformance ask report merge bench new-port test lint teeth fuzz mutation golden golden-check ports lock format versions clean
+.PHONY: help conformance ask report merge bench new-port test lint teeth sweep sweep-check fuzz mutation golden golden-check ports lock format versions clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
@@ -71,7 +71,7 @@ bench: .venv/reported ## time ports on networks of three sizes, as far as they a
 test: lint ## the project's own tests, after lint
 	$(BIN)/python -m pytest -q -n auto --dist loadgroup --ignore=conformance/selftest/tests/reference/test_autodiff.py
 	@# Alone, since JAX has threads, and other tests fork. Without JAX, nothing is run: status 5.
-	$(BIN)/python -m pytest -q -n auto conformance/selftest/tests/reference/test_autodiff.py || [ $$? -eq 5 ]
+	$(BIN)/python -m pytest -q conformance/selftest/tests/reference/test_autodiff.py || [ $$? -eq 5 ]
 
 lint: .venv/tested ## lint, types and formats of all sources
 	$(BIN)/ruff check
@@ -84,9 +84,16 @@ lint: .venv/tested ## lint, types and formats of all sources
 teeth: .venv/installed ## measure that every known bug is caught and no correct variant is
 	@$(BIN)/python -m conformance teeth
 
-fuzz: ## fuzz native ports with valid and invalid requests; PORT= (default c general cpp; also cuda d fortran rust simd tiled) SECONDS= for each
-	@set -e; for port in $(or $(PORT),c general cpp); do \
-	    PYTHON="$(PYTHON)" sh conformance/selftest/fuzz/fuzz.sh "$$port" "$(SECONDS)" build/fuzz; done
+sweep: .venv/tested ## run long tests, and stamp those that pass; NAME= (default all)
+	@$(BIN)/python -m conformance.selftest.sweeps run $(if $(NAME),"$$NAME")
+
+sweep-check: .venv/installed ## demand that no input of a long test has changed since it passed
+	@$(BIN)/python -m conformance.selftest.sweeps check
+
+fuzz: ## fuzz native ports with valid and invalid requests; PORT= (default cpp c general; also cuda d fortran rust simd tiled) SECONDS= for each
+	@# Two at a time, since a fuzzer has one thread; C++ takes longest to compile.
+	@printf '%s\n' $(or $(PORT),cpp c general) | PYTHON="$(PYTHON)" xargs -P2 -I@ \
+	    sh conformance/selftest/fuzz/fuzz.sh @ "$(SECONDS)" build/fuzz
 
 mutation: .venv/tested ## measure that no line of two ports can be changed unseen; takes an hour or more
 	@$(BIN)/python -m conformance.selftest.mutation

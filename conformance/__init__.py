@@ -1,4 +1,4 @@
-"""Judges ports against golden traces: `pytest conformance`, reached by `make conformance`.
+"""Judges ports against golden traces: `make conformance`; for pytest, `pytest conformance`.
 
 The rooms, lower ones first; none imports one above it:
 

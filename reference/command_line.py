@@ -20,7 +20,7 @@ from reference.arithmetic.float import FLOAT
 from reference.array import Array
 from reference.cases.case import Case, CaseError, load, load_all
 from reference.cases.tables import DType
-from reference.errors import UserError
+from reference.errors import Parser, UserError
 from reference.golden import checksums, derive
 from reference.golden.checks import KEYS, RunCheck
 from reference.golden.parallel import in_parallel
@@ -37,11 +37,11 @@ CASES = Path("conformance/suite/cases")
 
 def main() -> int:
     """Run one command; a user's mistake ends in one sentence on stderr and status 2."""
-    parser = argparse.ArgumentParser(prog="python -m reference", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
+    parser = Parser(prog="python -m reference", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     train = commands.add_parser("train", help="run a case and print its errors")
-    train.add_argument("case", type=Path, metavar="CASE.toml")
+    train.add_argument("case", type=path, metavar="CASE.toml")
     train.add_argument(
         "--arithmetic",
         choices=ARITHMETICS,
@@ -51,7 +51,7 @@ def main() -> int:
     train.add_argument("--json", action="store_true", help="print one JSON object instead")
 
     made = commands.add_parser("golden", help="derive golden files")
-    made.add_argument("cases", type=Path, nargs="?", default=CASES, help=f"default: {CASES}")
+    made.add_argument("cases", type=path, nargs="?", default=CASES, help=f"default: {CASES}")
     made.add_argument(
         "--check",
         action="store_true",
@@ -71,6 +71,13 @@ def main() -> int:
     except KeyboardInterrupt:
         print("interrupted: nothing that was there has changed", file=sys.stderr)
         return 130
+
+
+def path(value: str) -> Path:
+    """The path of a file or folder; an empty one would be the working folder."""
+    if not value.strip():
+        raise argparse.ArgumentTypeError("is empty; leave it out, or name a file or folder")
+    return Path(value)
 
 
 def run_train(path: Path, arithmetic: str, as_json: bool) -> int:
@@ -137,6 +144,8 @@ def run_golden(where: Path, check: bool) -> int:
     if where.is_dir() and stray:
         print(f"{out}: no case for golden files of {', '.join(stray)}: delete them")
         different += 1
+    if check:
+        print(f"{len(cases)} golden files derived again, {different} problems")
     return 1 if different else 0
 
 

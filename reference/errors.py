@@ -1,9 +1,11 @@
 """A user's mistakes: what they raise, and one sentence for that user."""
 
+import argparse
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 from pydantic import ValidationError
 
@@ -34,6 +36,21 @@ def reading(path: Path, mistake: type[UserError], what: str | None = None) -> It
         raise mistake(f"{path}: is not TOML: {error}") from error
     except (ValueError, RecursionError) as error:
         raise mistake(f"{path}: {error}") from error
+
+
+def unwritable(path: Path, error: OSError) -> str:
+    """The sentence for a file or folder that cannot be written."""
+    file = next((parent for parent in path.parents if parent.is_file()), None)
+    reason = f"{file} is a file and not a folder" if file else error.strerror or str(error)
+    return f"{path}: cannot be written: {reason}"
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that answers a mistake with one sentence on stderr and status 2."""
+
+    def error(self, message: str) -> NoReturn:
+        """End the program."""
+        self.exit(2, f"error: {message}\n")
 
 
 def printable(text: str, most: int) -> str:

@@ -21,6 +21,7 @@ def read_bounded(path: Path, most: int) -> bytes:
 def write_atomically(path: Path, data: str | bytes) -> None:
     """Write text or bytes to a temporary file beside `path`, then rename it.
 
+    A link, a pipe or a device is written to in place, since renaming a file would replace it.
     Raises OSError, which names `path`, if that is not possible; `path` is then unchanged.
     """
     try:
@@ -29,7 +30,16 @@ def write_atomically(path: Path, data: str | bytes) -> None:
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 
+def is_special(path: Path) -> bool:
+    """True of a link, a pipe, a device or a folder: of all but a plain file."""
+    return path.is_symlink() or not path.is_file()
+
+
 def _write(path: Path, data: bytes) -> None:
+    if path.exists() and is_special(path):
+        with open(path, "wb") as special:
+            special.write(data)
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:

@@ -9,9 +9,10 @@ import difflib
 import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from conformance.ground.live import LIVE
+from reference import errors
 from reference.errors import UserError
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class OptionError(UserError):
     """An option that fits its type and cannot be met; the message names it as it is typed."""
 
 
-class Parser(argparse.ArgumentParser):
+class Parser(errors.Parser):
     """A parser that answers a mistake with one sentence on stderr and status 2.
 
     A command's parser has `fill`, which adds its options once they are wanted: so each command
@@ -53,10 +54,6 @@ class Parser(argparse.ArgumentParser):
             self._fill = None
             fill(self)
         return super().parse_known_args(args, namespace)
-
-    def error(self, message: str) -> NoReturn:
-        """End the program."""
-        self.exit(2, f"error: {message}\n")
 
 
 class Joined(argparse.Action):

@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -104,6 +105,7 @@ def _article(found: Results) -> dict[str, Any]:
     }
 
 
+@cache
 def _sides() -> dict[str, Any]:
     """The programs side by side; an installed package has only the reference's."""
     chosen = manifest.select([]) if IN_CLONE else []

@@ -80,9 +80,8 @@ def write(
         store.write_data(path, packed.getvalue())
     except store.ResultsError as error:
         return [str(error)]
-    progress(
-        f"bundle: {path}, {len(packed.getvalue()) / 1e6:.1f} MB; its README.txt says what is inside"
-    )
+    size_kb = len(packed.getvalue()) / 1e3
+    progress(f"bundle: {path}, {size_kb:,.0f} kB; read its README.txt before you send it")
     return []
 
 
@@ -134,7 +133,8 @@ def _asked_again(
     wanted = sorted(failing or compared, key=lambda v: order[v.case])
     files: dict[str, bytes] = {}
     size, until = 0, time.monotonic() + MOST_SECONDS
-    for number, verdict in enumerate(wanted, start=1):
+    progress(f"bundle: asking for {len(wanted)} verdicts again, {MOST_SECONDS:.0f} s at most")
+    for verdict in wanted:
         judge, trace = judges[verdict.port], golden[verdict.case][verdict.dtype]
         line = f"{verdict.port} on {verdict.case} in {verdict.dtype}: {verdict.status}"
         if isinstance(judge.prepared, NotReady):
@@ -143,9 +143,6 @@ def _asked_again(
         if time.monotonic() > until:
             told.append(f"{line}; left out: asking took more than {MOST_SECONDS:.0f} s")
             continue
-        progress(
-            f"bundle: asking {number} of {len(wanted)} again: {verdict.port} on {verdict.case}"
-        )
         recorder, again = _repeated(judge, trace)
         lines = {
             "requests": b"".join(recorder.requests),

@@ -1,5 +1,7 @@
 """Reads and writes files of results; a failure is one sentence."""
 
+import errno
+import os
 import tempfile
 from pathlib import Path
 from typing import TypeVar
@@ -7,8 +9,8 @@ from typing import TypeVar
 from pydantic import BaseModel
 
 from conformance.verdict.verdict import Model
-from reference.errors import UserError, reading
-from reference.files import MAX_JSON_BYTES, read_bounded, write_atomically
+from reference.errors import UserError, reading, unwritable
+from reference.files import MAX_JSON_BYTES, is_special, read_bounded, write_atomically
 
 M = TypeVar("M", bound=Model)
 
@@ -25,17 +27,19 @@ def read(path: Path, model: type[M], what: str) -> M:
 
 def check_writable(path: Path) -> None:
     """Raise ResultsError if `write` would not work, before any work is lost."""
+    what_to_do = "make its folder writable, or name another file"
+    if path.is_dir():
+        raise ResultsError(f"{path}: cannot be written: it is a folder")
     try:
+        if path.exists() and is_special(path):
+            if not os.access(path, os.W_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path.parent):
             pass
     except OSError as error:
-        raise ResultsError(
-            f"{path}: cannot be written: {error.strerror or error}; make its folder writable, or "
-            "name another file"
-        ) from error
-    if path.is_dir():
-        raise ResultsError(f"{path}: cannot be written: it is a folder")
+        raise ResultsError(f"{unwritable(path, error)}; {what_to_do}") from error
 
 
 def write(path: Path, file: BaseModel) -> None:
@@ -48,4 +52,4 @@ def write_data(path: Path, data: str | bytes) -> None:
     try:
         write_atomically(path, data)
     except OSError as error:
-        raise ResultsError(f"{path}: cannot be written: {error.strerror or error}") from error
+        raise ResultsError(unwritable(path, error)) from error

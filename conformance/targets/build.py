@@ -3,11 +3,14 @@
 import fcntl
 import hashlib
 import json
+import os
 import shlex
 import shutil
 import subprocess
+import threading
 import time
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -26,6 +29,7 @@ LONGEST_COMMAND = 40  # characters of one that are shown
 LATENCY_LIMIT_S = 120
 BUILD_LIMIT_S = 900
 STAMP = "built.json"  # in a build folder: what was built there
+_at_once = threading.BoundedSemaphore(len(os.sched_getaffinity(0)))  # builds at work
 LOG = "build.log"  # in a build folder: the commands, and what they printed
 
 Lack = Literal["toolchain", "packages", "device"]  # what a target cannot be started without
@@ -74,13 +78,15 @@ def prepare(port: Port) -> list[Ready | NotReady]:
 def _prepared(port: Port) -> list[Ready | NotReady]:
     toolchain = detect_toolchain(port)
     if not toolchain.ok:
-        reason = not_found(port, toolchain)
+        reason = tried(port, toolchain)
         lack: Lack = "packages" if port.manifest.kind == "python" else "toolchain"
         return [NotReady(target, reason, lack) for target in port.targets()]
     found: list[Ready | NotReady] = []
     devices: dict[str, Outcome] = {}  # looked for once, not for each rung again
-    for target in port.targets():
-        built = build(target, toolchain.text)
+    targets = port.targets()
+    with ThreadPoolExecutor(max(1, len(targets))) as pool:
+        all_built = [*pool.map(lambda target: build(target, toolchain.text), targets)]
+    for target, built in zip(targets, all_built, strict=True):
         if not built.ok:
             found.append(NotReady(target, f"does not build: {built.text}", None))
             continue
@@ -104,12 +110,12 @@ def detect_toolchain(port: Port) -> Outcome:
     )
 
 
-def not_found(port: Port, toolchain: Outcome) -> str:
-    """What was tried in vain to find a port's toolchain, what that said, and what installs it."""
-    tried = " ".join(placeholders.named(word) for word in port.manifest.toolchain.detect)
-    if len(tried) > LONGEST_COMMAND:
-        tried = f"{tried[:LONGEST_COMMAND]} ..."
-    said = f"{tried}: {toolchain.text.splitlines()[-1]}"
+def tried(port: Port, toolchain: Outcome) -> str:
+    """The command that did not find a port's toolchain, what it said, and what installs that."""
+    command = " ".join(placeholders.named(word) for word in port.manifest.toolchain.detect)
+    if len(command) > LONGEST_COMMAND:
+        command = f"{command[:LONGEST_COMMAND]} ..."
+    said = f"{command}: {toolchain.text.splitlines()[-1]}"
     install = port.manifest.toolchain.install
     return f"{said}; install: {install}" if install else said
 
@@ -164,17 +170,18 @@ def _run_all(commands: list[list[str]], target: Target) -> Outcome:
     outcome = Outcome(True, "")
     if not commands:
         return outcome
-    LIVE.note(f"building {target.name}")
-    started = time.monotonic()
-    with Task("building", target.name):
-        for command in commands:
-            outcome = run_short(command, target.port, BUILD_LIMIT_S)
-            with open(launch.build_folder(target) / LOG, "a", encoding="utf-8") as log:
-                log.write(f"$ {shlex.join(command)}\n{outcome.printed or outcome.text}\n")
-            if not outcome.ok:
-                break
+    with _at_once:
+        LIVE.note(f"building {target.name}")
+        started = time.monotonic()
+        with Task("building", target.name):
+            for command in commands:
+                outcome = run_short(command, target.port, BUILD_LIMIT_S)
+                with open(launch.build_folder(target) / LOG, "a", encoding="utf-8") as log:
+                    log.write(f"$ {shlex.join(command)}\n{outcome.printed or outcome.text}\n")
+                if not outcome.ok:
+                    break
+        seconds = time.monotonic() - started
     done = "built" if outcome.ok else "could not build"
-    seconds = time.monotonic() - started
     progress(f"{done} {target.name} in {seconds:.{0 if seconds >= 9.95 else 1}f} s")
     return outcome
 
@@ -229,7 +236,7 @@ def run_short(command: list[str], port: Port, limit_s: float) -> Outcome:
 def _key(port: Port, commands: list[list[str]], toolchain: str) -> str:
     """Changes whenever a build could come out differently."""
     files = files_sha256(port.folder, documents=True)
-    digest = hashlib.sha256(json.dumps([commands, toolchain, files]).encode())
+    digest = hashlib.sha256(json.dumps([commands, toolchain, files, LOG]).encode())
     digest.update(launch.HEADER.read_bytes())
     return digest.hexdigest()
 

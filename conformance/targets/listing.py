@@ -28,7 +28,7 @@ def main(ports: list[str], *, missing: bool) -> None:
         table.add_column(heading)
     for port, (toolchain, device) in found:
         have = Text(toolchain.text, style="green")
-        lacks = port.manifest.toolchain.install or build.not_found(port, toolchain)
+        lacks = port.manifest.toolchain.install or build.tried(port, toolchain)
         shown = have if toolchain.ok else Text(f"missing: {lacks}", style="yellow")
         where = Text(device.text, style="" if device.ok else "dim")
         table.add_row(port.name, port.manifest.language, port.manifest.kind, shown, where)

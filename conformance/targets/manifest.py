@@ -262,8 +262,7 @@ def select(values: list[str]) -> list[Port]:
     """The ports that these values name, by names or folders, or all of ports/ without any.
 
     A value may name several, with spaces between. A named port is meant without its rungs;
-    "PORT:RUNG" is one of them. Raises PortError for an unknown name, a folder without manifest, or
-    two ports of a name.
+    "PORT:RUNG" is one of them. Raises PortError for a name that is unknown or there twice.
     """
     if not values:
         if not (here := _here()):
@@ -286,8 +285,10 @@ def select(values: list[str]) -> list[Port]:
                 raise PortError(f"{option('port', target)}: there is no such rung; {has}")
         before = ports.get(port.name)
         already = before.only if before and before.only else frozenset()
-        if before and (before.folder != folder or target in already):
+        if before and before.folder != folder:
             raise PortError(f"{folder}: a port named {target!r} is already at {before.folder}")
+        if target in already:
+            raise PortError(f"the port {target} is named twice")
         ports[port.name] = replace(port, only=already | {target})
     return list(ports.values())
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from conformance.ground.places import CONTRACT, IN_CLONE, command, option
 from conformance.targets.manifest import Kind, PortError
+from reference.errors import unwritable
 
 STARTERS = Path(__file__).parent / "starters"
 FIRST_CASE = "one-step"
@@ -41,7 +42,7 @@ def write(folder: Path, kind: Kind) -> str:
             shutil.rmtree(unfinished, ignore_errors=True)
             raise
     except OSError as error:
-        raise PortError(f"{folder}: cannot be written: {error.strerror or error}") from error
+        raise PortError(unwritable(folder, error)) from error
     guide = "conformance/contract/PORTING.md" if IN_CLONE else str(CONTRACT / "PORTING.md")
     return (
         f"{folder} is a port of kind {kind} that starts; its answers are zeros.\n"

@@ -1,10 +1,12 @@
-"""Judges several targets at once, and one in several processes if there are enough cores."""
+"""Judges several targets at once, and one in several processes where a core is free."""
 
 import contextlib
 import os
-from collections import deque
+import threading
+import time
+from collections import Counter, deque
 from collections.abc import Iterable
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 
 from conformance.ground.live import LIVE, Task
 from conformance.suite.traces import Trace
@@ -14,25 +16,19 @@ from reference.cases.case import Case
 from reference.cases.tables import DType
 
 Verdicts = dict[DType, Verdict]
-WORTH_A_PROCESS = 8  # cases; for fewer, its start takes longer than it saves
-
-
-def _more(judge: Judge, cases: int, cores: int) -> list[Judge]:
-    """Judges of the same target, for as many extra processes as the cases and cores justify.
-
-    None on a device: one process there may take all of its memory.
-    """
-    if judge.target.device is not None and not judge.target.emulated:
-        return []
-    return [judge.again() for _ in range(min(cores, cases // WORTH_A_PROCESS) - 1)]
+# Cases that are left for each process of a target; for fewer, the start of another one takes longer
+# than it saves.
+WORTH_A_PROCESS = 8
+PAUSE_S = 0.1
 
 
 class Pool:
     """A thread for each target's process, as many at a time as there are cores.
 
-    Where targets are fewer than cores, each has more processes, which take its cases in turn. They
-    end after the last one; only the first stays if `kept` says that it will be asked again.
-    Each judge belongs to one thread; only `interrupt` is called from another.
+    A thread that finds no target that nobody has begun starts another process of one that has
+    many cases left, and takes from these. The processes end after the last case; only the first
+    stays if `kept` says that it will be asked again. Each judge belongs to one thread; only
+    `interrupt` is called from another.
     """
 
     def __init__(
@@ -45,21 +41,21 @@ class Pool:
         self._traces = traces
         self._ended = False
         self._found: dict[tuple[str, str], Future[Verdicts]] = {}
-        by_judge: dict[Judge, deque[Case]] = {}
+        self._left: dict[Judge, deque[Case]] = {}  # cases that no thread has taken yet
         for judge, case in wanted:
             self._found[judge.target.name, case.id] = Future()
-            by_judge.setdefault(judge, deque()).append(case)
+            self._left.setdefault(judge, deque()).append(case)
         self._task = Task("judging", of=len(self._found))
         if self._found:
             LIVE.start(self._task)
         cores = len(os.sched_getaffinity(0))
-        each = cores // max(1, len(by_judge))
+        self._lock = threading.Lock()
+        self._at_work: dict[Judge, Judge] = {}  # which judges, and whose cases they take
         self._pool = ThreadPoolExecutor(cores)
-        self._threads = {
-            judge: self._pool.submit(self._judge, judge, cases, kept and judge is first)
-            for first, cases in by_judge.items()
-            for judge in [first, *_more(first, len(cases), each)]
-        }
+        for first in self._left:
+            self._pool.submit(self._judge, first, first, kept)
+        for _ in range(cores - 1):
+            self._pool.submit(self._help)
 
     def verdicts_of(self, target: str, case: Case) -> Verdicts:
         """The verdicts of one target and case, by dtype; waits for them."""
@@ -70,13 +66,39 @@ class Pool:
         done = [f for f in self._found.values() if f.done() and f.exception() is None]
         return [verdict for future in done for verdict in future.result().values()]
 
-    def _judge(self, judge: Judge, cases: deque[Case], kept: bool) -> None:
-        """Judge the cases that are left; other threads also take from them."""
-        with contextlib.suppress(IndexError):  # until nothing is left
-            while True:
-                self._judge_one(judge, cases.popleft())
-        if not kept:
-            judge.close()  # every live process costs time, because it is watched
+    def _judge(self, judge: Judge, first: Judge, kept: bool) -> None:
+        """Judge what is left of the first judge's cases; other threads also take from them."""
+        with self._lock:
+            self._at_work[judge] = first
+        try:
+            with contextlib.suppress(IndexError):  # until nothing is left
+                while True:
+                    self._judge_one(judge, self._left[first].popleft())
+            if not kept:
+                judge.close()  # every live process costs time, because it is watched
+        finally:
+            with self._lock:
+                del self._at_work[judge]
+
+    def _help(self) -> None:
+        """Judge cases of targets that others have begun, as long as that is worth a process."""
+        while not self._ended and (first := self._most_left()) is not None:
+            self._judge(first.again(), first, kept=False)
+
+    def _most_left(self) -> Judge | None:
+        """The target that most cases are left of for each of its processes, if they are enough.
+
+        None on a device: one process there may take all of its memory.
+        """
+        with self._lock:
+            working = Counter(self._at_work.values())
+        many = {
+            first: len(cases) / max(1, working[first])  # its own thread may only be about to begin
+            for first, cases in self._left.items()
+            if first.target.device is None or first.target.emulated
+        }
+        first = max(many, key=many.__getitem__, default=None)
+        return first if first is not None and many[first] >= WORTH_A_PROCESS else None
 
     def _judge_one(self, judge: Judge, case: Case) -> None:
         found = self._found[judge.target.name, case.id]
@@ -98,7 +120,11 @@ class Pool:
         self._ended = True
         LIVE.end(self._task)
         self._pool.shutdown(wait=False, cancel_futures=True)
-        while running := [judge for judge, thread in self._threads.items() if thread.running()]:
+        while running := self._running():
             for judge in running:
                 judge.interrupt()
-            wait([self._threads[judge] for judge in running], timeout=0.1)
+            time.sleep(PAUSE_S)
+
+    def _running(self) -> list[Judge]:
+        with self._lock:
+            return [*self._at_work]

@@ -21,7 +21,6 @@ def run_action(folder: Path, inputs: dict[str, str]) -> tuple[int, Path]:
     given = {name: about.get("default") for name, about in action["inputs"].items()} | inputs
     assert None not in given.values()
     assert set(inputs) <= set(action["inputs"])
-    folder.mkdir()
     runner = {
         "RUNNER_TEMP": str(folder),
         "GITHUB_ACTION_PATH": str(ACTION),
@@ -49,7 +48,10 @@ def test_the_action_judges_reports_and_fails_where_a_port_is_wrong(
     make_port: MakePort, tmp_path: Path
 ) -> None:
     wrong = make_port("wrong", "answer.pop('l', None)")
-    status, folder = run_action(tmp_path / "run", {"port": str(wrong), "cases": "one-step"})
+    (tmp_path / "run").mkdir()
+    wrong.rename(tmp_path / "run" / "wrong")
+    inputs = {"port": "wrong", "cases": "one-step"}  # a folder at the top of a repository
+    status, folder = run_action(tmp_path / "run", inputs)
     said = "".join(path.read_text() for path in folder.glob("[IJR]*.txt"))
     assert status == 1, said
     assert (folder / "summary.md").read_text().startswith("## Conformance of backpropagation: FAIL")

@@ -1,6 +1,7 @@
 """`make bench`: what is timed is right, what is wrong is not timed, and numbers mean something."""
 
 import dataclasses
+import functools
 import json
 import signal
 import subprocess
@@ -36,6 +37,7 @@ from reference.golden.derive import DTYPES
 SCHEMA = ROOT / "conformance" / "contract" / "bench.schema.json"
 TINY = Workload((2, 3, 2), samples=4, alpha=0.5, counts=(1, 2, 5, 10), turn_s=0.02)
 MEDIUM = WORKLOADS[1]
+medium_trace = functools.cache(MEDIUM.trace)
 ROUNDS = 3
 
 
@@ -46,7 +48,7 @@ def test_known_bugs_are_not_timed(dtype: DType) -> None:
     if dtype == "float32":  # the first two are within its rounding, and so is what it does itself
         silent |= {"table-sigmoid", "weights-from-8-digits", "weight-decay"}
         silent |= {name for name in known_bugs.catalogue() if name.endswith("-float32")}
-    due = MEDIUM.trace(dtype).run.upto(MEDIUM.counts[4])
+    due = medium_trace(dtype).run.upto(MEDIUM.counts[4])
     assert due is not None
     caught = 0
     for bug in known_bugs.concerning(MEDIUM.case):
@@ -62,7 +64,7 @@ def test_known_bugs_are_not_timed(dtype: DType) -> None:
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_other_orders_of_the_same_sums_pass(dtype: DType) -> None:
     # Matrices in the other memory order make NumPy's products add up in another order.
-    trace, (X, y, state) = MEDIUM.trace(dtype), MEDIUM.case.arrays(dtype)
+    trace, (X, y, state) = medium_trace(dtype), MEDIUM.case.arrays(dtype)
     expected = dict(trace.run.expected)
     start = [np.asfortranarray(w[::-1])[::-1] for w in state]
     data = np.asfortranarray(X), np.asfortranarray(y)
@@ -444,3 +446,14 @@ def test_a_plot_is_drawn(timed: Any, tmp_path: Path) -> None:
     file = tmp_path / "bench.svg"
     assert plot.draw(bench, file) == f"plot: {file}"
     assert "<svg" in file.read_text()
+
+
+@pytest.mark.parametrize("words", [["bench", "c"], ["curves", "x.json"], ["report"]])
+def test_a_package_that_is_missing_is_told_before_any_work_is_done(words: list[str]) -> None:
+    program = "import sys; sys.modules['matplotlib'] = None\n"
+    program += "from conformance import command_line; sys.exit(command_line.main())"
+    command = [sys.executable, "-c", program, *words]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 2
+    says = "error: matplotlib is not installed; install it: make .venv/reported\n"
+    assert done.stderr == says

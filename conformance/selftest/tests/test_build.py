@@ -1,5 +1,6 @@
 """When a port is built again, and what is said where it cannot be."""
 
+import itertools
 import os
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 from conformance.selftest.tests.conftest import (
     CASES,
     MANIFEST,
+    PYTHON_MANIFEST,
     Conformance,
     MakePort,
     PatchedC,
@@ -64,6 +66,26 @@ def test_nothing_is_built_again_for_what_a_run_adds(
         (folder / build.STAMP).write_bytes(stamp)
         assert conformance(port).statuses("mine") == {"PASS"}
     assert log.read_text().count("\n") == 6
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one core builds one at a time")
+def test_as_many_rungs_are_built_at_once_as_there_are_cores(tmp_path: Path) -> None:
+    """Each build adds a letter when it begins, and one when it ends."""
+    log, cores = tmp_path / "log", len(os.sched_getaffinity(0))
+    command = ["sh", "-c", f"printf b >> {log}; sleep 0.5; printf e >> {log}"]
+    rung = f'[[rung]]\nname = "NAME"\ndtypes = ["float64"]\nmodule = "p"\nbuild = [{command}]\n'
+    rungs = [rung.replace("NAME", f"rung-{n}") for n in range(cores + 1)]
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    manifest = PYTHON_MANIFEST.replace("CAPABILITIES", '["alpha"]')
+    (folder / "port.toml").write_text(manifest + "".join(rungs))
+    found = build.prepare(load(folder))
+    assert [target.target.name for target in found] == [
+        "mine", *(f"mine:rung-{n}" for n in range(cores + 1))
+    ]  # fmt: skip
+    at_work = [*itertools.accumulate({"b": 1, "e": -1}[letter] for letter in log.read_text())]
+    assert len(at_work) == 2 * (cores + 1)
+    assert 2 <= max(at_work) <= cores
 
 
 @pytest.fixture(scope="module")

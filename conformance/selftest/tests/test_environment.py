@@ -69,14 +69,14 @@ def make_wheel(folder: Path, version: str) -> str:
     }
     record = ""
     for name, text in files.items():
-        digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=")
-        record += f"{name},sha256={digest.decode()},{len(text)}\n"
+        of_file = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=")
+        record += f"{name},sha256={of_file.decode()},{len(text)}\n"
     files[f"tiny-{version}.dist-info/RECORD"] = record
     path = folder / f"tiny-{version}-py3-none-any.whl"
     with zipfile.ZipFile(path, "w") as wheel:
         for name, text in files.items():
             wheel.writestr(name, text)
-    record_hash = hashlib.sha256(path.read_bytes()).hexdigest()
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
     size = "# 1 package, 1 MB to download, 2 MB on disk (here)\n"
     return f"{size}tiny=={version} \\\n    --hash=sha256:{digest}\n"
 

@@ -146,6 +146,19 @@ def test_a_compiled_port_and_its_rung_in_a_folder_with_spaces(tmp_path: Path) ->
     assert found == {"numpy": "PASS", "it's c": "PASS", "it's c:general": "PASS"}
 
 
+def test_a_bare_name_is_one_of_ports_or_else_a_folder_that_lies_here(
+    make_port: MakePort, tmp_path: Path
+) -> None:
+    for name in ("mine", "c"):
+        make_port(name).rename(tmp_path / name)
+    check = f"{sys.executable} -m conformance check mine c --cases one-step --no-timing"
+    done = shell(f"{check} --results r.json", tmp_path, PYTHONPATH=str(ROOT))
+    assert done.returncode == 0, done.stdout + done.stderr
+    ports = {port["port"]: port for port in json.loads((tmp_path / "r.json").read_text())["ports"]}
+    assert ports["mine"]["language"] == "Python, scripted"
+    assert ports["c"]["language"] == "C11"
+
+
 def test_names_have_spaces_between_and_what_is_there_may_have_them_inside() -> None:
     def split(value: str) -> list[str]:
         return words(value, {"a b", "a b c", "./my port"}.__contains__)

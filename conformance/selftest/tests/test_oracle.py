@@ -18,6 +18,7 @@ from conformance.selftest.oracle.recompute import (
     numbers_in,
     recompute,
 )
+from conformance.selftest.sweeps.sampled import sampled
 from conformance.selftest.tests.conftest import CASES
 
 FILES = sorted(CASES.glob("*.toml"))
@@ -26,6 +27,7 @@ SMALL = 40_000
 SMALL_FILES = [
     file for file in FILES if (CASES.parent / "golden" / f"{file.stem}.json").stat().st_size < SMALL
 ]
+EVERYTHING = CASES / "everything.toml"
 CANCELS = CASES / "everything-else.toml"
 
 # How many numbers of each case are recomputed, where that is not all of them.
@@ -50,7 +52,7 @@ def name_of(file: Path) -> str:
     return file.stem
 
 
-@pytest.mark.parametrize("file", FILES, ids=name_of)
+@pytest.mark.parametrize("file", sampled(FILES, EVERYTHING), ids=name_of)
 def test_golden_values_are_equal_to_the_oracle_s(file: Path) -> None:
     report = recompute(file, load_golden(file), mpfr(), BUDGET)
     assert report.differing == []
@@ -79,7 +81,7 @@ def test_golden_files_have_all_that_the_case_asks_for(file: Path) -> None:
             assert [entry["iteration"] for entry in golden[dtype][kind]] == iterations
 
 
-@pytest.mark.parametrize("file", SMALL_FILES, ids=name_of)
+@pytest.mark.parametrize("file", sampled(SMALL_FILES, CASES / "one-step.toml"), ids=name_of)
 def test_mpmath_says_the_same(file: Path) -> None:
     report = recompute(file, load_golden(file), python(), budget=5e4)
     assert report.differing == []

@@ -75,6 +75,16 @@ def test_the_readme_is_short() -> None:
     assert (ROOT / "README.md").stat().st_size < 10_000
 
 
+def test_the_output_in_the_readme_has_names_that_exist() -> None:
+    shown = (ROOT / "README.md").read_text().split("```")[1]
+    ports = {manifest.parent.name for manifest in ROOT.glob("ports/*/port.toml")}
+    named = re.findall(r"^  (\w+)(?: \(.*\))? +PASS ", shown, re.M)
+    [absent] = re.findall(r"not run: (.*?)\n\d", shown, re.S)
+    assert set(named) <= ports
+    assert ports <= {*named, *re.findall(r"\w+", absent)}
+    assert f" {len(list(CASES.glob('*.toml'))) + 1} cases, " in shown  # and one that is drawn
+
+
 def test_the_readme_counts_bugs_and_variants_right() -> None:
     text = (ROOT / "README.md").read_text()
     bugs = re.search(r"\*\*(\d+) known bugs\*\*", text)

@@ -369,7 +369,7 @@ def test_bad_selections_are_one_sentence(
     refused(conformance("c", "nosuch"), "PORT=nosuch: there is no such port")
     refused(conformance(tmp_path / "absent"), "there is no such port")
     refused(conformance(empty), "has no port.toml, so it is not a port")
-    refused(conformance("c", "c"), "a port named 'c' is already at")
+    refused(conformance("c", "c"), "the port c is named twice")
     refused(conformance(make_port("c"), "c"), "a port named 'c' is already at")
     refused(conformance("c", cases=empty), "no cases found")
     refused(conformance("c", cases=tmp_path / "absent"), "no such folder or file")

@@ -107,7 +107,7 @@ def test_a_rung_that_is_not_there_is_one_sentence(
     assert "error: PORT=c:nosuch: there is no such rung; its rungs are fixed, simd" in done.stderr
     done = conformance(f"{with_rungs}:right", f"{with_rungs}:right")
     assert done.returncode == 2
-    assert "a port named 'mine:right' is already at" in done.stderr
+    assert "the port mine:right is named twice" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -144,13 +144,7 @@ def test_a_port_alone_has_a_process_on_each_core_and_one_on_a_device(
     log = tmp_path / "asked"
     note = f"if op == 'train': print(os.getpid(), request['X'], file=open({str(log)!r}, 'a'))"
     port = make_port("alone", note, MANIFEST.replace("[toolchain]", f"{device}\n[toolchain]"))
-    cases = tmp_path / "cases"
-    cases.mkdir()
-    text = (CASES / "smallest.toml").read_text()
-    names = [f"case-{i}" for i in range(2 * WORTH_A_PROCESS)]
-    for i, name in enumerate(names):
-        mine = text.replace('"smallest"', f'"{name}"').replace("[[0.75]]", f"[[{i / 16}]]")
-        (cases / f"{name}.toml").write_text(mine)
+    cases, names = many_cases(tmp_path)
     done = conformance(port, cases=cases)
     assert done.returncode == 0, done.stdout
     assert [r["case"] for r in done.verdicts("alone")] == sorted(names)
@@ -161,13 +155,38 @@ def test_a_port_alone_has_a_process_on_each_core_and_one_on_a_device(
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
 
 
+def many_cases(folder: Path) -> tuple[Path, list[str]]:
+    """Small cases for two processes, and their names."""
+    cases = folder / "cases"
+    cases.mkdir()
+    text = (CASES / "smallest.toml").read_text()
+    names = [f"case-{i}" for i in range(2 * WORTH_A_PROCESS)]
+    for i, name in enumerate(names):
+        mine = text.replace('"smallest"', f'"{name}"').replace("[[0.75]]", f"[[{i / 16}]]")
+        (cases / f"{name}.toml").write_text(mine)
+    return cases, names
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one core has one process")
+def test_a_core_that_is_free_helps_with_a_slow_port(
+    conformance: Conformance, make_port: MakePort, tmp_path: Path
+) -> None:
+    log = tmp_path / "asked"
+    note = f"if op == 'train': time.sleep(0.5); print(os.getpid(), file=open({str(log)!r}, 'a'))"
+    cases, names = many_cases(tmp_path)
+    done = conformance(make_port("quick"), make_port("slow", note), cases=cases)
+    assert done.returncode == 0, done.stdout
+    assert len(done.verdicts("slow")) == len(done.verdicts("quick")) == len(names)
+    assert len({*log.read_text().split()}) >= 2
+
+
 def test_what_was_made_elsewhere_is_not_resumed(conformance: Conformance, tmp_path: Path) -> None:
     assert conformance("c").returncode == 0
     file = tmp_path / "results.json"
     found = json.loads(file.read_text())
     found["machine"]["commit"] = "another"
     for content, says in (
-        (json.dumps(found), "RESUME: the earlier run was of commit another"),
+        (json.dumps(found), "RESUME=1: the earlier run was of commit another"),
         ("{}", "results.json: is not a results file to resume: "),
         (None, "results.json: cannot be read: No such file"),
     ):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from conformance.ground.places import CASES, PORTS
 from conformance.selftest import variants
@@ -92,6 +93,7 @@ def wrong(program: Path, cases: list[Case]) -> dict[tuple[str, str], str]:
     return found
 
 
+@pytest.mark.sweep
 def test_the_c_port_passes_all_cases(tmp_path: Path) -> None:
     program = built(PORTS / "c", tmp_path)
     header = program.read_bytes()[:20]

@@ -1,5 +1,6 @@
 """The rung c:general: each way to compute a product, at each level of instructions."""
 
+import itertools
 import os
 import subprocess
 import sys
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from conformance.selftest.sweeps.sampled import sampled
 from conformance.selftest.tests.conftest import CASES, ROOT, Conformance
 
 LADDER = ROOT / "ports" / "c" / "ladder"
@@ -15,8 +17,10 @@ FLAGS = ("-std=c11", "-O3", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapp
 NOT_HERE = ("instructions that this processor does not have", "it was built without a BLAS")
 
 
-@pytest.mark.parametrize("products", ["own", "blas", "auto"])
-@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize(
+    ("level", "products"),
+    sampled(itertools.product(LEVELS, ("own", "blas", "auto")), ("avx2", "auto")),
+)
 def test_every_way_passes_every_case(
     conformance: Conformance, monkeypatch: pytest.MonkeyPatch, level: str, products: str
 ) -> None:

@@ -44,13 +44,15 @@ BROKEN = {
 }
 
 
-def test_correct_builds_pass_every_case(conformance: Conformance, patched_c: PatchedC) -> None:
+def test_correct_builds_pass(conformance: Conformance, patched_c: PatchedC) -> None:
+    """On some cases; `make teeth` has these builds and more of them on every case."""
+    names = ("everything", "everything-else", "saturated", "softmax-large", "batch-norm-run")
     ports = [patched_c(name, *lines, flags=flags) for name, (lines, flags) in CORRECT.items()]
-    done = conformance(*ports, cases=CASES)
+    done = conformance(*ports, cases=" ".join(names))
     assert done.returncode == 0, done.stdout
     for name in CORRECT:
         found = done.verdicts(name)
-        assert len(found) == 2 * len(list(CASES.glob("*.toml")))
+        assert len(found) == 2 * len(names)
         assert {v["status"] for v in found} == {"PASS"}
         assert max(v["margin"] for v in found) <= 0.5
 

@@ -4,6 +4,8 @@ import pytest
 
 from conformance.selftest.compilers import CPP, STRICT, Source, clang_tidy, demand_no_word, needed
 
+pytestmark = pytest.mark.sweep
+
 EIGEN = Source("backprop", "cpp", "backprop.cpp", ())
 
 

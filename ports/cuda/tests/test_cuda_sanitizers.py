@@ -41,6 +41,7 @@ def emulated(port: Port) -> Port:
     return replace(port, manifest=manifest.model_copy(update=update))
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("target", [t.name for t in emulated(load(PORTS / "cuda")).targets()])
 def test_the_emulation_of_cuda_makes_no_access_outside(
     target: str, cases: list[Case], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -16,6 +16,8 @@ from conformance.selftest.compilers import (
 )
 from conformance.targets.manifest import load
 
+pytestmark = pytest.mark.sweep
+
 
 def sources() -> list[Source]:
     emulated = ("-x", "c++", "-include", "emulate.h")

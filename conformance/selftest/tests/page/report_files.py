@@ -35,7 +35,12 @@ def judged(folder: Path) -> Path:
 
 
 def reported(results: Path, folder: Path) -> Path:
-    """The report on these results, and on bench files of a processor and a GPU."""
+    """The report on these results, and on bench files of a processor and a GPU.
+
+    It is made in a folder with the badge of a port that is gone.
+    """
+    (folder / "badges").mkdir()
+    (folder / "badges" / "gone.svg").write_text("<svg/>")
     benches = []
     for name, bench in (("cpu", CPU), ("gpu", GPU)):
         benches.append(results.parent / f"{name}.json")
