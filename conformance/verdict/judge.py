@@ -40,8 +40,7 @@ class Judge:
         self.prepared, self.required = prepared, required
         self._make_client = client
         self.target = prepared.target
-        # Hashed now, when it was built: it may be edited while it is judged. Documents do
-        # not run.
+        # Now, since it may be edited while it is judged. Documents are left out: they do not run.
         self.sha256 = files_sha256(self.target.port.folder, documents=False)
         self.device: str | None = None
         self._channel: Channel | None = None

@@ -122,8 +122,8 @@ def test_a_cell_leads_to_its_details(page: Page) -> None:
         assert page.locator(f"[id='{target}']").count() == 1, target
 
 
-def test_a_port_can_be_brought_out_in_the_drift(page: Page) -> None:
-    chosen = page.get_by_label("Bring out")
+def test_a_port_can_be_highlighted_in_the_drift(page: Page) -> None:
+    chosen = page.get_by_label("Highlight")
     lines = page.locator(".out")
     expect(lines).to_have_count(0)
     chosen.select_option("c")
