@@ -14,7 +14,7 @@ from conformance.suite import traces
 from conformance.suite.compare import Comparison, Expected, compare
 from conformance.suite.traces import Due, Trace
 from conformance.verdict.diagnosis import Answer, Checked
-from conformance.verdict.judge import verdict_of
+from conformance.verdict.outcome import verdict_of
 from reference.array import Array
 from reference.cases.case import load as load_case
 

@@ -16,7 +16,8 @@ from conformance.selftest.tests.conftest import CASES
 from conformance.suite import traces
 from conformance.suite.compare import Expected
 from conformance.verdict.diagnosis import Answer
-from conformance.verdict.judge import ask, verdict_of
+from conformance.verdict.judge import ask
+from conformance.verdict.outcome import verdict_of
 from conformance.wire.client import Client
 from conformance.wire.requests import Failure, Unsupported
 from reference.cases.case import load

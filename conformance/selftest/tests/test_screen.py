@@ -336,9 +336,9 @@ def test_all_tables_come_with_verbose(
 def test_pytest_still_tells_of_faults_of_the_harness(make_port: MakePort, tmp_path: Path) -> None:
     """With a plugin that makes the comparison raise."""
     (tmp_path / "fault.py").write_text(
-        "from conformance.verdict import judge\n"
+        "from conformance.verdict import outcome\n"
         "def broken(*_): raise ZeroDivisionError('of the harness')\n"
-        "judge.compare = broken\n"
+        "outcome.compare = broken\n"
     )
     command = [
         sys.executable,

@@ -14,7 +14,8 @@ from conformance.selftest.compilers import STRICT, needed
 from conformance.selftest.mutation.screening import Inside
 from conformance.suite import traces
 from conformance.verdict.diagnosis import Answer
-from conformance.verdict.judge import ask, verdict_of
+from conformance.verdict.judge import ask
+from conformance.verdict.outcome import verdict_of
 from conformance.wire.c_library import CLibrary
 from conformance.wire.client import Client
 from reference.array import Array
