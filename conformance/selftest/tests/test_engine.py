@@ -142,7 +142,7 @@ def test_a_fault_of_the_harness_is_no_verdict(
     def broken(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("conformance.verdict.judge.compare", broken)
+    monkeypatch.setattr("conformance.verdict.outcome.compare", broken)
     before = {*psutil.Process().children(recursive=True)}  # other tests may have a browser
     with pytest.raises(ZeroDivisionError):
         execute(options(make_port("right"), results=tmp_path / "r.json"), lambda _: None)
