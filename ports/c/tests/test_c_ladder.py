@@ -22,7 +22,7 @@ LADDER_CASES = "three-layer seed-2 saturated alpha"
 
 def check(words: list[str], **env: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "conformance", "check", *words, "--seed", "none"]
-    command += ["--no-timing"]
+    command += ["--no-timing", "--verbose"]
     return subprocess.run(
         command, capture_output=True, text=True, cwd=ROOT, env=os.environ | env, timeout=600
     )

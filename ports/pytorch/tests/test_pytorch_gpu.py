@@ -38,5 +38,6 @@ def test_a_recorded_update_refuses_what_changes_from_one_to_the_next(
     rung = rung.replace("env = {", 'env = { BACKPROP_TORCH_DEVICE = "cpu",', 1)
     manifest.write_text(head + rung)
     done = conformance(f"{folder}:gpu-eager", cases="mini-batch-step")
-    assert done.statuses("pytorch:gpu-eager") == {"SKIP"}
-    assert "updates that are all alike: no batch_size" in done.stdout
+    verdicts = done.verdicts("pytorch:gpu-eager")
+    assert {v["status"] for v in verdicts} == {"SKIP"}
+    assert all("updates that are all alike: no batch_size" in v["reason"] for v in verdicts)
