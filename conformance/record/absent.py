@@ -1,7 +1,7 @@
 """What did not run, in as few lines as there are reasons: names grouped by what they lack."""
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from conformance.ground.places import IN_CLONE, NAME
 from conformance.ground.units import count
@@ -38,14 +38,14 @@ def lines(
     grouped: dict[str, list[str]] = {}
     for name in own:
         grouped.setdefault(_reason(name, idle[name], missing.get(name), ran), []).append(name)
-    said = [f"{_names(names)} ({reason})" for reason, names in grouped.items()]
+    said = [f"{names(alike)} ({reason})" for reason, alike in grouped.items()]
     return [f"not run: {', '.join(said)}"]
 
 
-def _names(names: Sequence[str]) -> str:
+def names(targets: Iterable[str]) -> str:
     """Names with spaces between; several rungs of one port are counted."""
     rungs: dict[str, list[str]] = {}
-    for name in names:
+    for name in dict.fromkeys(targets):
         port, rung, emulation = parts(name)
         rungs.setdefault(f"rungs of {port}{emulation}" if rung else name, []).append(name)
     return " ".join(

@@ -15,7 +15,7 @@ Timings are not merged: times of different machines do not belong in one table.
 import argparse
 import datetime
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -25,7 +25,7 @@ from rich.console import Console
 from conformance.ground.places import CASES, IN_CLONE, PORTS
 from conformance.ground.statuses import Status
 from conformance.ground.terminal import console
-from conformance.record import store, tables
+from conformance.record import absent, store, tables
 from conformance.record.machine import Machine
 from conformance.record.models import CaseInfo, PortInfo, Results
 from conformance.record.store import ResultsError, check_writable
@@ -244,18 +244,25 @@ def elsewhere(missing: set[str]) -> list[str]:
         merged, _ = join({path: read(path) for path in committed()})
     except UserError as error:
         return [f"results of other machines left out: {error}"]
-    lines = []
-    told: dict[tuple[str, ...], list[SourcedVerdict]] = {}
-    sources = {source.mark: source for source in merged.sources}
-    for c in _shown(merged.cells):
-        if c.port in missing and c.status != Status.SKIP:
-            told.setdefault((c.port, c.ran_on, c.source), []).append(c)
-    for (port, device, mark), cells in told.items():
+    here = [c for c in _shown(merged.cells) if c.port in missing and c.status != Status.SKIP]
+    return quoted(here, {source.mark: source.when for source in merged.sources})
+
+
+def quoted(cells: Iterable[SourcedVerdict], when: Mapping[str, str]) -> list[str]:
+    """A line for each device and file, on all targets that ran there; `when` is by the mark."""
+    by_target: dict[tuple[str, str, str], list[SourcedVerdict]] = {}
+    for c in cells:
+        by_target.setdefault((c.port, c.ran_on, c.source), []).append(c)
+    told: dict[str, list[SourcedVerdict]] = {}
+    for (_, device, mark), found in by_target.items():
         stale = ""
-        if any(c.port_now == "changed" for c in cells):
+        if any(c.port_now == "changed" for c in found):
             stale = " (stale: port changed since)"
-        elif changed := sorted({c.case for c in cells if c.stale}):
+        elif changed := sorted({c.case for c in found if c.stale}):
             stale = f" (stale: case or golden data changed since: {', '.join(changed)})"
-        said = f"{tables.counts(cells)}; {device}, {sources[mark].when}{stale}"
-        lines.append(f"on another machine: {port}: {said}")
-    return lines
+        told.setdefault(f"{device}, {when[mark]}{stale}", []).extend(found)
+    return [
+        f"on another machine: {absent.names(c.port for c in found)}: "
+        f"{tables.counts(found)}; {where}"
+        for where, found in told.items()
+    ]

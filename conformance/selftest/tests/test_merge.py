@@ -336,17 +336,34 @@ def test_a_run_tells_what_kept_files_show_of_missing_devices(
     assert done.stdout.count("on another machine") == 1
     # It is no PASS of this run, which requires one.
     assert done.returncode == 1
-    assert "6 PASS, 2 FAIL" in done.stdout
+    assert "1 of 3 targets failed" in done.stdout
     assert cells(run(clone, "merge"))[0] == "PASS B"  # as those are merged that are kept
     with (clone / "ports" / "gpu" / "port.py").open("a") as port:
         port.write("# changed\n")
     (kept / "cpu.json").unlink()
-    assert f"{line} (stale: port changed since)\n" in judged(clone, gpu=False).stdout
+    told = " ".join(judged(clone, gpu=False).stdout.split())
+    assert f"{line} (stale: port changed since) " in told
     (kept / "cpu.json").write_text("{}")
     done = judged(clone, gpu=False)
     assert done.returncode == 0
-    assert "other machines are left out: " in done.stdout
-    assert "cpu.json: is not a results file of format 2: missing key" in done.stdout
+    assert "other machines left out: " in done.stdout
+    told = " ".join(done.stdout.split())
+    assert "cpu.json: is not a results file of format 2: missing key" in told
+
+
+def test_what_ran_on_one_device_is_one_line(files: tuple[File, File], tmp_path: Path) -> None:
+    file = tmp_path / "gpu.json"
+    file.write_text(json.dumps(files[1]))
+    merged, _ = merge.join({file: merge.read(file)})
+    [cell, *_] = [c for c in merged.cells if c.port == "gpu"]
+    names = ["cuda", "cuda:a", "cuda:b"]
+    cells = [cell.model_copy(update={"port": name, "source": "A"}) for name in names]
+    other = cell.model_copy(update={"port": "old", "source": "B"})
+    lines = merge.quoted([*cells, other], {"A": "now", "B": "then"})
+    assert lines == [
+        f"on another machine: cuda 2 rungs of cuda: 3 PASS; {cell.ran_on}, now",
+        f"on another machine: old: 1 PASS; {cell.ran_on}, then",
+    ]
 
 
 def test_a_run_with_the_device_tells_nothing_of_others(
