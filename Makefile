@@ -82,7 +82,7 @@ lint: .venv/tested ## lint, types and formats of all sources
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/clang-format --dry-run --Werror $$(git ls-files '*.c' '*.h' '*.cpp' '*.hpp' '*.cu' '*.cuh')
-	@# Formatters that come with a toolchain, where it is here.
+	@# Formatters that come with a toolchain, where it is installed.
 	@! command -v gofmt >/dev/null || { said=$$(gofmt -d $$(git ls-files '*.go')); [ -z "$$said" ] || { echo "$$said"; false; }; }
 
 teeth: .venv/installed ## measure that every known bug is caught and no correct variant is
@@ -108,7 +108,7 @@ golden: .venv/installed ## derive golden files again and write them: all, or tho
 golden-check: .venv/installed ## derive golden files again and demand the same values; CASES=
 	@$(BIN)/python -m reference golden --check $(call option,CASES)
 
-ports: .venv/installed ## what is here, what is missing, and the command that installs it; PORT=
+ports: .venv/installed ## which toolchains are installed, which are missing, and the command that installs them; PORT=
 	@$(BIN)/python -m conformance ports $(call option,PORT)
 
 format: .venv/tested ## format all sources
@@ -119,13 +119,13 @@ format: .venv/tested ## format all sources
 lock: .venv/installed ## resolve pyproject.toml again into the lock files
 	@$(BIN)/python .ci/lock
 
-versions: .venv/installed ## judge with the oldest and newest allowed packages, on each Python that is here, or PYTHONS=
+versions: .venv/installed ## judge with the oldest and newest allowed packages, on each Python that is installed, or PYTHONS=
 	@.ci/versions
 
 clean: ## delete what was built, and the virtual environment
 	rm -rf build .venv
 
-# What is installed: for a run, for a page or a plot besides, for the tests besides.
+# What is installed: for a run; also for a page or a plot; also for the tests.
 .venv/installed: requirements.lock
 .venv/reported: requirements-report.lock .venv/installed
 .venv/tested: requirements-test.lock .venv/reported

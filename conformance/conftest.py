@@ -40,7 +40,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     # `python -m conformance check` has parsed them already, and hands them over as a plugin.
     parsed = [p for p in config.pluginmanager.get_plugins() if isinstance(p, Options)]
     options = parsed[0] if parsed else Options.of(config.option)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that ports are ended, too
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that ports are ended
     try:
         if config.getoption("numprocesses", None):
             raise OptionError("-n: ports are judged in one process; leave it out")
@@ -66,7 +66,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 class Faults:
-    """Prints what no port is to blame for; all else is in the screen."""
+    """Prints what no port is to blame for; the screen has the rest."""
 
     def pytest_exception_interact(
         self,

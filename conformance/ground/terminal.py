@@ -40,7 +40,7 @@ class OptionError(UserError):
 class Parser(errors.Parser):
     """A parser that answers a mistake with one sentence on stderr and status 2.
 
-    A command's parser has `fill`, which adds its options once they are wanted: so each command
+    A command's parser has `fill`, which adds its options when it is used: so each command
     loads only what it needs itself.
     """
 

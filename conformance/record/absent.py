@@ -4,11 +4,13 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from conformance.ground.places import IN_CLONE, NAME
+from conformance.ground.units import count
 from conformance.targets.build import Lack
 from conformance.verdict.verdict import Verdict
 
 FEW = 2  # targets: their reasons are told in their own words
 LONGEST = 150  # of such a reason
+UNLISTED = re.compile(r"does not list the capability (\S+)")
 PORTS = "make ports" if IN_CLONE else f"{NAME} ports"
 
 
@@ -55,8 +57,8 @@ def _own_words(verdicts: Sequence[Verdict]) -> str:
     """The reasons of a target, cut where they are long."""
     if not verdicts:
         return "the run ended before its turn"
-    if needs := _needs(verdicts):
-        return needs
+    if said := needs(verdicts):
+        return said
     said = "; ".join(dict.fromkeys(v.reason.splitlines()[0] for v in verdicts if v.reason))
     return said if len(said) <= LONGEST else f"{said[:LONGEST].rstrip()}…"
 
@@ -73,8 +75,15 @@ def _reason(name: str, verdicts: Sequence[Verdict], lack: Lack | None, ran: Coll
     return "packages" if lack == "packages" else _own_words(verdicts)
 
 
-def _needs(verdicts: Sequence[Verdict]) -> str:
-    """As in "also needs bias, mini-batch", where capabilities are all that is missing."""
-    found = [re.fullmatch(r"does not list the capability (\S+)", v.reason) for v in verdicts]
-    names = dict.fromkeys(match[1] for match in found if match)
-    return f"also needs {', '.join(names)}" if names and all(found) else ""
+def needs(verdicts: Sequence[Verdict]) -> str:
+    """As in "also needs bias (3 cases), mini-batch (1)", where nothing else is missing."""
+    if not verdicts:
+        return ""
+    cases: dict[str, set[str]] = {}
+    for verdict in verdicts:
+        if (unlisted := UNLISTED.fullmatch(verdict.reason)) is None:
+            return ""
+        cases.setdefault(unlisted[1], set()).add(verdict.case)
+    (name, found), *others = cases.items()
+    said = [f"{other} ({len(of_it)})" for other, of_it in others]
+    return ", ".join([f"also needs {name} ({count(len(found), 'case')})", *said])

@@ -16,7 +16,7 @@ MOST_CAUSES = 3  # of a port
 
 @dataclass(frozen=True)
 class Row:
-    """One line: `said` is what stands in each column, or a sentence; `below` are lines under it."""
+    """One line: `said` is the text of each column, or a sentence; `below` are lines under it."""
 
     name: str
     status: Status

@@ -47,7 +47,7 @@ class Run:
 
 
 def show(out: Console, results: Results, run: Run) -> None:
-    """Print the screen. No line is wider than it, but for what is there to be copied."""
+    """Print the screen. No line is wider, except for what is there to be copied."""
     found: dict[str, list[Verdict]] = {info.port: [] for info in results.ports}
     for verdict in results.results:
         found[verdict.port].append(verdict)
@@ -110,7 +110,7 @@ def _aligned(kept: Sequence[Row], longest: int) -> Iterable[tuple[str, str, str]
 
 
 def _story(verdict: Verdict, told: Sequence[Row]) -> list[str]:
-    """One failure in full, but for what is told; a compiler's story is cut."""
+    """One failure in full, except for what is told; a compiler's story is cut."""
     head = f"{verdict.status}: {verdict.port} on {verdict.case}, {verdict.dtype}: "
     *story, last = (verdict.explanation or head + verdict.reason).splitlines()
     if (cut := len(story) - MOST_EXAMPLE) > 0:

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from conformance.ground.statuses import Status
 from conformance.ground.units import digits, scaled, unit
+from conformance.record.absent import needs
 from conformance.record.causes import example
 from conformance.record.cells import Cell, V, cell
 from conformance.record.models import CapabilityResult, Results, Teeth, Timing
@@ -17,11 +18,7 @@ from conformance.verdict.verdict import Verdict
 NAME_WIDTH = 18
 CELL_WIDTH = 14
 
-# Shortened here: the table of capabilities and the cases have the details.
-SHORTER = {
-    r"^does not list the capability .*": "does not list a capability that is needed",
-    r"^first (\d+) of \d+ iterations": r"first \1 iterations",
-}
+CUT = re.compile(r"^(first \d+) of \d+ iterations")  # how many there are, the cases tell
 
 
 def show(out: Console, results: Results) -> None:
@@ -128,13 +125,15 @@ def reasons(
     out: Console, results: Sequence[V], mark: Callable[[Sequence[V]], str] = unmarked
 ) -> None:
     """Print each reason once, with what it holds for; of long runs only that they were cut."""
+    unlisted: dict[str, list[V]] = {}
+    for r in results:
+        if needs([r]):
+            unlisted.setdefault(r.port, []).append(r)
     grouped: dict[tuple[Status, str], dict[str, list[V]]] = {}
     for r in results:
         if r.reason:
-            reason = r.reason
-            for pattern, shorter in SHORTER.items():
-                reason = re.sub(pattern, shorter, reason)
-            grouped.setdefault((r.status, reason), {}).setdefault(r.port, []).append(r)
+            said = needs(unlisted[r.port]) if needs([r]) else CUT.sub(r"\1 iterations", r.reason)
+            grouped.setdefault((r.status, said), {}).setdefault(r.port, []).append(r)
     for (status, reason), by_port in grouped.items():
         line = Text(f"{status} ", style=status.look)
         members = [r for found in by_port.values() for r in found]
@@ -143,7 +142,7 @@ def reasons(
 
 
 def _explanations(out: Console, results: Sequence[Verdict]) -> None:
-    """Print the whole story of each case that went wrong, but that which the screen has."""
+    """Print the whole story of each case that went wrong, except for the one on the screen."""
     shown = example(results)
     told = {(shown.port, shown.case)} if shown else set()
     for r in results:
@@ -210,5 +209,5 @@ def show_teeth(out: Console, teeth: Teeth) -> None:
     out.print(
         f"{len(teeth.mutants)} known bugs, the least at {min(caught, default=0):.3g} times the "
         f"tolerance; {len(teeth.variants)} correct variants, the worst at "
-        f"{max(strayed, default=0):.3f} of it"
+        f"{max(strayed, default=0):.3f} times"
     )

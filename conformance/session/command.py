@@ -14,7 +14,7 @@ INTERRUPTED = 130  # as shells have it: 128 + SIGINT
 
 def main(options: Options) -> int:
     """Judge, time, show, and return the exit status. Raises UserError for a user's mistake."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that ports are ended as well
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that ports are ended
     finished = execute(options, progress)
     show(finished, options)
     return status(finished)

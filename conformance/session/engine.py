@@ -119,7 +119,7 @@ class Session:
     def finish(self, *, interrupted: bool = False) -> Finished:
         """Time what passed, end all processes, and write the results file.
 
-        It has the verdicts that there are by now, and is complete if these are all that was wanted.
+        It has all verdicts so far, and is complete if these are all that the run is about.
         """
         timings: list[Timing] = []
         verdicts = self._verdicts()

@@ -1,4 +1,4 @@
-"""What a run can be asked for: the options of `check`, which are those of `pytest conformance`.
+"""What a run can be asked for: the options of `check` and of `pytest conformance`.
 
 An option is a field of Options and a line in `add`; the Makefile passes it on.
 """
@@ -21,7 +21,7 @@ LONGEST = 40  # of a value that is repeated to the user
 class Options:
     """What the user asked for; conformance/README.md says what each means."""
 
-    ports: list[str]  # each value may name several; none at all are those of ports/
+    ports: list[str]  # each value may name several; empty: all of ports/
     cases: str | None  # None: all of this suite
     require: list[str]
     results: Path

@@ -23,7 +23,7 @@ from conformance.targets import launch, placeholders
 from conformance.targets.manifest import Port, Target
 from reference.files import write_atomically
 
-TESTS = "tests"  # the folder in a port's that holds the project's own tests of it
+TESTS = "tests"  # the folder in a port's with the project's own tests of the port
 DETECT_LIMIT_S = 60
 LONGEST_COMMAND = 40  # characters of one that are shown
 LATENCY_LIMIT_S = 120
@@ -143,7 +143,7 @@ def build(target: Target, toolchain: str) -> Outcome:
     with writing_build():
         folder.parent.mkdir(parents=True, exist_ok=True)
         with open(folder.with_name(f"{folder.name}.lock"), "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # until it is closed: another run may build this, too
+            fcntl.flock(lock, fcntl.LOCK_EX)  # until it is closed: another run may build this
             if (said := _standing(folder, key)) is not None:
                 return Outcome(True, said)
             if folder.exists():
@@ -165,7 +165,7 @@ def _ready(target: Target, toolchain: str, driver: str | None) -> Ready:
 
 
 def _run_all(commands: list[list[str]], target: Target) -> Outcome:
-    """Build, and say so; the outcome is that of the last command, or of the first that failed."""
+    """Build, and say so; the outcome is what the last command did, or the first that failed."""
     outcome = Outcome(True, "")
     if not commands:
         return outcome

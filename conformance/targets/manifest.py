@@ -144,7 +144,7 @@ class Manifest(Strict):
                 verb = "needs" if name == key else "has no use for"
                 raise ValueError(f"kind {self.kind!r} {verb} run.{name}")
         if self.emulation and not self.device:
-            raise ValueError("emulation stands in for a device, so [device] is needed, too")
+            raise ValueError("emulation stands in for a device, so [device] is also needed")
         if self.emulation and self.emulation.library is not None and self.kind != "c-abi":
             raise ValueError(f"kind {self.kind!r} has no use for emulation.library")
         names = [rung.name for rung in self.rung]
@@ -162,7 +162,7 @@ class Manifest(Strict):
 
 @dataclass(frozen=True)
 class Port:
-    """A port's folder and its manifest; `only` names targets of it, if not all are meant."""
+    """A port's folder and its manifest; `only` names some of its targets, if not all are meant."""
 
     name: str
     folder: Path

@@ -165,7 +165,7 @@ class Judge:
         return "what does it wait for while it is loaded?"
 
     def _asked(self) -> str:
-        """What trouble came of, as the begin of a sentence: the function, if it is known."""
+        """The begin of a sentence on trouble: what was asked; the function, if it is known."""
         request = self._client.asked if self._client else {}
         if "dtype" not in request:
             return ""

@@ -120,7 +120,7 @@ class CLibrary:
             said = reason or "the port does not do such a network"
             raise Unsupported(f"{said} (BACKPROP_UNSUPPORTED)")
         if status == self.library.BACKPROP_NO_DEVICE:
-            said = reason or "the port's device is not here"
+            said = reason or "the port's device is missing"
             raise Unsupported(f"{said} (BACKPROP_NO_DEVICE)")
         said = f": {reason}" if reason else ""
         known = self.ffi.typeof("enum backprop_status").elements

@@ -37,7 +37,7 @@ _SHORT.maxlevel = 3
 
 
 class Pipe(Protocol):
-    """Carries a line to a port and its answer back: a Channel, or what keeps both besides."""
+    """Carries a line to a port and its answer back. A Channel does, and a Recorder keeps both."""
 
     def ask(
         self, request: bytes, limit_s: float, max_bytes: int, idle_s: float | None = None

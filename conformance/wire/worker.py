@@ -117,7 +117,7 @@ class PythonModule:
 
 
 def _content(arguments: Any) -> Any:
-    """The content of arrays, in lists or alone; all else is handed over as a copy."""
+    """The content of arrays, in lists or alone; anything else is handed over as a copy."""
     if isinstance(arguments, list | tuple):
         return [_content(item) for item in arguments]
     return arguments.tobytes() if isinstance(arguments, np.ndarray) else None

@@ -15,7 +15,7 @@ from conformance.record.anonymous import anonymous
 from conformance.record.models import Results
 from conformance.selftest.tests.conftest import CASES, MANIFEST, ROOT, MakePort
 from conformance.selftest.tests.test_options import command
-from conformance.session.engine import execute
+from conformance.session.engine import Session, execute
 from conformance.session.options import Options
 
 WRONG_SIGN = 'if op == "step":\n    answer["delta"][0][0][0] *= -1'
@@ -153,11 +153,14 @@ def test_what_is_above_the_limit_is_left_out_and_named(
     )
 
 
-def test_a_run_that_was_interrupted_has_none(make_port: MakePort, tmp_path: Path) -> None:
-    def interrupt(_: str) -> None:
+def test_a_run_that_was_interrupted_has_none(
+    make_port: MakePort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    finished = execute(chosen(make_port("mine"), tmp_path, "one-step smallest"), interrupt)
+    monkeypatch.setattr(Session, "verdicts_of", interrupt)
+    finished = execute(chosen(make_port("mine"), tmp_path, "one-step smallest"), print)
     assert finished.problems == [
         f"{tmp_path / 'bundle.zip'}: was not written, since the run was not finished"
     ]

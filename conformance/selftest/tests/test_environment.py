@@ -24,7 +24,7 @@ Setup = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def pins(path: Path) -> dict[str, set[str]]:
-    """The versions of each package in a lock file; some have one for old Pythons besides."""
+    """The versions of each package in a lock file; some have another one for old Pythons."""
     found: dict[str, set[str]] = {}
     for name, version in re.findall(r"^([\w.-]+)==([^ \\]+)", path.read_text(), re.M):
         found.setdefault(name, set()).add(version)

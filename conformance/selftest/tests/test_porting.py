@@ -201,15 +201,15 @@ def test_what_to_list_together_is_what_the_cases_need() -> None:
     for capabilities, others in re.findall(r"^\| (`.*) \| (.*) \|$", table, re.M):
         for name in re.findall(r"`([\w-]+)`", capabilities):
             said[name] = set(re.findall(r"`([\w-]+)`", others))
-    assert said == needed_besides()
+    assert said == needed_rests()
 
 
-def needed_besides() -> dict[str, set[str]]:
+def needed_rests() -> dict[str, set[str]]:
     """For each capability without a case of its own, those of which one more gives it a case."""
     needs = [set(case.needs) for case in load_all(CASES)]
     found = {}
     for name in set().union(*needs):
-        besides = [case - {name} for case in needs if name in case]
-        if set() not in besides:
-            found[name] = set().union(*(others for others in besides if len(others) == 1))
+        rests = [case - {name} for case in needs if name in case]
+        if set() not in rests:
+            found[name] = set().union(*(others for others in rests if len(others) == 1))
     return found

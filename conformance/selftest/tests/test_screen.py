@@ -198,7 +198,7 @@ def test_what_did_not_run_is_one_line_by_kind_of_reason() -> None:
     [line] = [line for line in told.splitlines() if "not run" in line]
     assert line == (
         "  not run: cpp d (toolchain missing: make ports), jax (packages), "
-        "cuda (no GPU, emulated), 2 rungs of torch (no GPU), mine (also needs bias)"
+        "cuda (no GPU, emulated), 2 rungs of torch (no GPU), mine (also needs bias (2 cases))"
     )
 
 
@@ -232,7 +232,7 @@ def test_known_failures_and_parts_are_told() -> None:
 
 CROWDS: dict[str, Callable[[int], str]] = {
     "short": lambda n: f"p{n}",
-    "long": lambda n: f"{'a-very-long-name-of-a-port-' * 3}{n} (some emulation of it)",
+    "long": lambda n: f"{'a-very-long-name-of-a-port-' * 3}{n} (some emulation)",
     "wide": lambda n: f"港口{'反向传播' * (n % 7)}{n}",
 }
 
