@@ -33,6 +33,9 @@ def main(words: list[str], root: Path = ROOT) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("interrupted: no stamp was written", file=sys.stderr)
+        return 130
     return 0 if all(results) else 1
 
 
