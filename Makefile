@@ -50,7 +50,7 @@ conformance: .venv/installed ## judge the ports, then time those that pass; PORT
 	    $(if $(TIMING),--no-timing) $(if $(filter-out 0,$(VERBOSE)),--verbose) \
 	    $(call option,BUNDLE,--bundle)
 
-ask: .venv/installed ## print what a port is asked, or start it with that; CASES= RUN=1; needs PORT=mine
+ask: .venv/installed ## print the requests of some cases; RUN=1 sends them to the port and prints its answers; CASES= RUN=1; needs PORT=mine
 	@$(BIN)/python -m conformance ask $(call option,PORT) $(call option,CASES,--cases) \
 	    $(if $(filter-out 0,$(RUN)),--run)
 

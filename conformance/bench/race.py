@@ -17,6 +17,7 @@ from typing import NamedTuple
 from conformance.bench.statistics import Fit, fit
 from conformance.ground.live import LIVE, Task
 from conformance.ground.statuses import Status
+from conformance.ground.units import count
 from conformance.process.channel import Trouble
 from conformance.suite.compare import Expected, compare
 from conformance.suite.traces import Trace
@@ -143,7 +144,7 @@ def race(
     """
     order = random.Random(rounds)
     with Task("timing", title, of=rounds) as task:
-        LIVE.note(f"timing {title}: {rounds} rounds, {len(contenders)} to time")
+        LIVE.note(f"timing {count(len(contenders), 'target')} on {title}, {rounds} rounds")
         for task.done in range(1, rounds + 1):
             timed = [contender for contender in contenders if contender.counts]
             if not timed:

@@ -48,9 +48,9 @@ def names(targets: Iterable[str]) -> str:
     for name in dict.fromkeys(targets):
         port, rung, emulation = parts(name)
         rungs.setdefault(f"rungs of {port}{emulation}" if rung else name, []).append(name)
-    return " ".join(
-        group[0] if len(group) == 1 else f"{len(group)} {said}" for said, group in rungs.items()
-    )
+    single = [group[0] for group in rungs.values() if len(group) == 1]
+    several = [f"{len(group)} {said}" for said, group in rungs.items() if len(group) > 1]
+    return ", ".join([" ".join(single)] * bool(single) + several)
 
 
 def _own_words(verdicts: Sequence[Verdict]) -> str:

@@ -40,8 +40,7 @@ class Cause:
         [(place, _)] = Counter(f"{d.tensor}{PLACES[d.check]}" for d in found).most_common(1)
         if first.divergence.bugs:
             return f"first at {place}: probable bug {first.divergence.bugs[0]}"
-        margins = [v.compared for v in self.verdicts if v.compared is not None]
-        worst = max(margins, default=math.inf)
+        worst = max(d.deviation(v.dtype).margin for v in self.verdicts if (d := v.divergence))
         return f"first at {place}: {worst:.2g} times the tolerance"
 
 

@@ -92,6 +92,8 @@ def _wrong(name: str, verdicts: Sequence[Verdict], wrong: Sequence[Cause]) -> Ro
     """How many cases, and why: on the line itself where there is one cause."""
     status = max((cause.status for cause in wrong), key=lambda status: status.severity)
     told = tally(verdicts)
+    if skipped := len({v.case for v in verdicts if v.status == Status.SKIP}):
+        told += f" ({skipped} skipped)"
     if len(wrong) == 1:
         return Row(name, status, [f"{told}, {wrong[0].text}"])
     kept = wrong[: MOST_CAUSES if len(wrong) > MOST_CAUSES + 1 else len(wrong)]

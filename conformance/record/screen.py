@@ -59,7 +59,9 @@ def show(out: Console, results: Results, run: Run) -> None:
     for said in (*absent.lines(idle, run.missing, ran), *run.elsewhere):
         _print(out, "  ", said, style=Look.FAINT)
     if (shown := example(results.results)) is not None:
-        out.print(Text("\n".join(["", *_story(shown, told), ""])), soft_wrap=True)
+        *story, last = _story(shown, told)
+        block = ["", *story, last, ""] if story else [last]
+        out.print(Text("\n".join(block)), soft_wrap=True)
     for said in run.hints if shown is None else ():  # first what is listed must work
         _print(out, "  ", said)
     for problem in run.problems:
@@ -122,15 +124,16 @@ def _story(verdict: Verdict, told: Sequence[Row]) -> list[str]:
 
 def _foot(results: Results, ran: Mapping[str, Sequence[Verdict]], run: Run) -> list[str]:
     """How it ended, where the details are, and how long it took."""
-    noun = "port" if all(absent.parts(name)[1:] == ("", "") for name in ran) else "target"
+    plain = all(absent.parts(name)[1:] == ("", "") for name in ran)
+    ports = count(len(ran), "port") if plain else f"{len(ran)} ports and rungs"
     failed = sum(any(v.status.wrong for v in verdicts) for verdicts in ran.values())
     parts = []
     if not results.complete:
         parts.append(f"stopped after {len(results.results)} of {count(run.wanted, 'verdict')}")
     if failed:
-        parts.append(f"{failed} of {count(len(ran), noun)} failed")
+        parts.append(f"{failed} of {ports} failed")
     else:
-        parts.append(f"{count(len(ran), noun)} passed" if ran else "no port ran")
+        parts.append(f"{ports} passed" if ran else "no port ran")
     if run.file is not None:
         if not results.complete:
             parts.append(f"to go on: {places.option('resume')}")

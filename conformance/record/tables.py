@@ -103,14 +103,17 @@ def _capabilities(entries: list[CapabilityResult], ports: list[str]) -> Table:
         table.add_column(Text(port), justify="right")
     for capability in dict.fromkeys(entry.capability for entry in entries):
         row = {e.port: e for e in entries if e.capability == capability}
-        cells = [
-            Text(f"{e.passed}/{e.cases}", style="green" if e.passed == e.cases else "yellow")
-            if (e := row[port]).listed
-            else Text("not listed", style="dim")
-            for port in ports
-        ]
-        table.add_row(capability, *cells)
+        table.add_row(capability, *(_capability(row[port]) for port in ports))
     return table
+
+
+def _capability(entry: CapabilityResult) -> Text:
+    if not entry.listed:
+        return Text("not listed", style="dim")
+    if not entry.cases:
+        return Text("none run", style="dim")
+    style = "green" if entry.passed == entry.cases else "yellow"
+    return Text(f"{entry.passed}/{entry.cases}", style=style)
 
 
 def _accuracies(out: Console, results: list[Verdict]) -> None:

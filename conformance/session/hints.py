@@ -26,7 +26,8 @@ def hints(listed: Collection[str], cases: Sequence[Case]) -> list[Hint]:
     """The hints for a port that lists these capabilities, on these cases.
 
     First those for capabilities that it lists in vain, since each case also needs something
-    else; then the others, those with the most cases first.
+    else; then those that need nothing else; both in the order of CAPABILITIES, which is a good
+    one to write them in.
     """
     have = frozenset(listed)
     lacks = {case.id: frozenset(case.needs) - have for case in cases}
@@ -43,7 +44,7 @@ def hints(listed: Collection[str], cases: Sequence[Case]) -> list[Hint]:
         }
         hint = Hint(capability, gains, _sentence(capability, gains))
         (idle if capability in have else others).append(hint)
-    return idle + sorted(others, key=lambda hint: -max(hint.lists.values()))
+    return idle + sorted(others, key=lambda hint: min(map(len, hint.lists)))
 
 
 def _sentence(capability: str, gains: dict[Set, int]) -> str:
@@ -55,7 +56,7 @@ def _sentence(capability: str, gains: dict[Set, int]) -> str:
         also[0] = f"{_joined(first - {capability})} ({_more(most)})"
         return f"{capability} also needs {' or '.join(also)}"
     if not (rest := first - {capability}):
-        return f"{capability}: list it, {_more(most)}"
+        return f"list {capability}: {_more(most)}"
     names = {1: "it", 2: "both"}.get(len(first), "all of them")
     return f"{capability} also needs {_joined(rest)}: list {names}, {_more(most)}"
 

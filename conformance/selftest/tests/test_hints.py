@@ -41,7 +41,7 @@ def test_one_of_several_will_do(cases: list[Case]) -> None:
 def test_what_is_not_listed_says_what_it_brings(cases: list[Case]) -> None:
     found = told(cases)
     momentum = runs(cases, "momentum") - runs(cases)
-    assert found["momentum"] == f"momentum: list it, {momentum} more cases run"
+    assert found["momentum"] == f"list momentum: {momentum} more cases run"
     both = runs(cases, "softmax", "cross-entropy") - runs(cases)
     assert found["softmax"] == f"softmax also needs cross-entropy: list both, {both} more cases run"
     assert "alpha" not in found
@@ -59,6 +59,12 @@ def test_a_hint_that_is_followed_brings_what_it_promises(
             assert runs(cases, *listed, *names) == runs(cases, *listed) + more
             after = {h.capability for h in hints([*BASE, *listed, *names], cases)}
             assert hint.capability not in after
+
+
+def test_the_first_to_list_are_those_that_need_nothing_else(cases: list[Case]) -> None:
+    needed = [min(map(len, hint.lists)) for hint in hints([], cases)]
+    assert needed == sorted(needed)
+    assert [hint.capability for hint in hints([], cases)][:3] == ["alpha", "layers", "bias"]
 
 
 def test_who_lists_everything_is_told_nothing(cases: list[Case]) -> None:

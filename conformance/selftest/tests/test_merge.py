@@ -336,7 +336,7 @@ def test_a_run_tells_what_kept_files_show_of_missing_devices(
     assert done.stdout.count("on another machine") == 1
     # It is no PASS of this run, which requires one.
     assert done.returncode == 1
-    assert "1 of 3 targets failed" in done.stdout
+    assert "1 of 3 ports and rungs failed" in done.stdout
     assert cells(run(clone, "merge"))[0] == "PASS B"  # as those are merged that are kept
     with (clone / "ports" / "gpu" / "port.py").open("a") as port:
         port.write("# changed\n")

@@ -84,7 +84,8 @@ def shape(line: str) -> list[str]:
     line = re.sub(r" \((?:CASES|SEED|SHARD)=[^)]*\)", "", line)
     if line.startswith("  not run: "):
         line = re.sub(r" \([^)]*\)|(?<!run): .*|\d+ rungs of ", "", line)
-    line = re.sub(r"\b(case|port|number)s\b", r"\1", line).replace("targets passed", "port passed")
+    line = line.replace("ports and rungs passed", "port passed")
+    line = re.sub(r"\b(case|port|number)s\b", r"\1", line)
     line = re.sub(r"[\w:-]*\w", lambda word: "NAME" if word[0] in NAMES else word[0], line)
     line = re.sub(NUMBER, "#", line)
     line = re.sub(rf"{TIME}(?: {TIME})*", "#", line)

@@ -122,7 +122,7 @@ def test_a_run_is_a_line_a_port() -> None:
     assert c == "  c      PASS  4  worst 0.05 of tolerance  37.8 ns/iteration (c:fast)"
     assert numpy == "  numpy  PASS  4  worst 0.05               19.4 µs"
     assert absent.startswith("  not run: zig: ")
-    assert foot == "3 targets passed · details: make report RESULTS=r.json · 12 s"
+    assert foot == "3 ports and rungs passed · details: make report RESULTS=r.json · 12 s"
 
 
 def test_a_rung_that_fails_has_a_line_of_its_own() -> None:
@@ -132,7 +132,7 @@ def test_a_rung_that_fails_has_a_line_of_its_own() -> None:
     assert (
         "  c:fast  FAIL  1 of 2 cases in float64, first at l1: 5e+14 times the tolerance\n" in told
     )
-    assert "1 of 2 targets failed" in told
+    assert "1 of 2 ports and rungs failed" in told
 
 
 def test_rungs_of_a_port_that_fails_are_lines() -> None:
