@@ -1,4 +1,4 @@
-"""What a process writes to stderr, and how it ended, in words for whoever reads of it."""
+"""What a process says on stderr, and what it means when a signal ends it."""
 
 import signal
 

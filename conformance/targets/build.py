@@ -168,7 +168,7 @@ def _ready(target: Target, toolchain: str, driver: str | None) -> Ready | NotRea
 
 
 def _lost(target: Target) -> str:
-    """That what the worker would load is not there, and what is; empty where there is no lack."""
+    """Says that the file for the worker to load is not there; empty where it is."""
     if (key := launch.loaded(target)) is None or launch.path_of(target, key[1]).exists():
         return ""
     lost = f"{key[0]}: {key[1]} does not exist"
