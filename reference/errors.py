@@ -1,8 +1,10 @@
 """A user's mistakes: what they raise, and one sentence for that user."""
 
 import argparse
+import difflib
+import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
@@ -59,6 +61,12 @@ def printable(text: str, most: int) -> str:
     return "".join(c if c.isprintable() else "?" for c in shown)
 
 
+def near(word: str, known: Iterable[str]) -> str:
+    """The end of a sentence on a name that is unknown: what it may be meant for, if anything."""
+    found = " or ".join(difflib.get_close_matches(word, list(known), 2))
+    return f"; did you mean {found}?" if found else ""
+
+
 def first_error(error: ValidationError) -> str:
     """The first thing that is wrong: key, problem, and what was found."""
     return printable(_first_error(error), LONGEST)
@@ -82,4 +90,7 @@ def _first_error(error: ValidationError) -> str:
         return f"{first['msg'][0].lower()}{first['msg'][1:]}"
     found = repr(first["input"])
     found = found if len(found) <= 60 else found[:57] + "..."
-    return f"{key}: {first['msg'][0].lower()}{first['msg'][1:]} (found {found})"
+    meant = ""
+    if first["type"] == "literal_error" and isinstance(first["input"], str):
+        meant = near(first["input"], re.findall(r"'([^']*)'", first["ctx"]["expected"]))
+    return f"{key}: {first['msg'][0].lower()}{first['msg'][1:]} (found {found}){meant}"

@@ -9,8 +9,9 @@ from typing import get_args
 from conformance.bench.statistics import LEAST_ROUNDS
 from conformance.bench.workloads import SWEEPS, WORKLOADS, Workload
 from conformance.ground.places import BUILD, from_here
-from conformance.ground.terminal import near, path, text, whole
+from conformance.ground.terminal import path, text, whole
 from reference.cases.tables import DType
+from reference.errors import near
 
 ROUNDS = 7
 BY_WORD = SWEEPS | {w.name: [w] for sweep in SWEEPS.values() for w in sweep}

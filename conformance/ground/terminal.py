@@ -5,9 +5,8 @@ takes an empty text for an option that is not given.
 """
 
 import argparse
-import difflib
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -103,12 +102,6 @@ def whole(least: int, most: int | None = None, why: str = "") -> Callable[[str],
         return int(value)
 
     return number
-
-
-def near(word: str, known: Iterable[str]) -> str:
-    """The end of a sentence on a name that is unknown: what it may be meant for, if anything."""
-    found = " or ".join(difflib.get_close_matches(word, list(known), 2))
-    return f"; did you mean {found}?" if found else ""
 
 
 def words(value: str, is_one: Callable[[str], bool]) -> list[str]:

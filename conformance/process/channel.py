@@ -8,7 +8,6 @@ import contextlib
 import os
 import selectors
 import shutil
-import signal
 import subprocess
 import tempfile
 import time
@@ -18,21 +17,26 @@ from typing import IO, Self
 from conformance.ground.statuses import Status
 from conformance.process import sandbox, tree
 from conformance.process.pulse import Pulse
-from reference import errors
+from conformance.process.words import Words, killed_by
 
-STDERR_KEPT = 4000
-SAID = 2000
-SAID_LINES, SAID_LINE = 6, 200
 CHUNK = 2**16
 
 
 class Trouble(Exception):
-    """The process did not answer as it should; it must not be asked again."""
+    """The process did not answer as it should; it must not be asked again.
 
-    def __init__(self, status: Status, reason: str) -> None:
-        super().__init__(reason)
+    `said` are its own words in further lines, announced by the end of the reason.
+    """
+
+    def __init__(self, status: Status, what: str, said: str = "") -> None:
+        super().__init__(what + said)
         self.status = status
-        self.reason = reason
+        self.what, self.said = what, said
+
+    @property
+    def reason(self) -> str:
+        """What happened, and what the process said."""
+        return self.what + self.said
 
 
 class Channel:
@@ -43,7 +47,7 @@ class Channel:
 
     def __init__(self, command: list[str], env: dict[str, str], memory_limit_mb: int) -> None:
         self._folder = ""
-        self._stderr = b""
+        self._words = Words()
         self._unread = bytearray()
         self._pending = memoryview(b"")
         try:
@@ -80,6 +84,7 @@ class Channel:
         silent for `limit_s` seconds, or for `idle_s` seconds in which it does nothing (TIMEOUT), or
         writes before it is asked or more than `max_bytes` (GARBAGE).
         """
+        self._words.begin()
         pulse = Pulse(self._tree)
         deadline = time.monotonic() + limit_s
         if self._unread or self._read(self._stdout):
@@ -95,10 +100,10 @@ class Channel:
                 if scanned > max_bytes:
                     break
                 if time.monotonic() > deadline:
-                    raise Trouble(Status.TIMEOUT, f"no answer within {limit_s:g} s{self._said()}")
+                    raise Trouble(Status.TIMEOUT, f"no answer within {limit_s:g} s", self._said())
                 if idle_s is not None and pulse.idle_s() > idle_s:
                     waited = f"no answer within {idle_s:g} s, in which it did nothing"
-                    raise Trouble(Status.TIMEOUT, f"{waited}{self._said()}")
+                    raise Trouble(Status.TIMEOUT, waited, self._said())
                 self._pump(selector, max(0.0, deadline - time.monotonic()))
                 tree.watch()
         if max(end, scanned) > max_bytes:
@@ -156,41 +161,31 @@ class Channel:
             return None
 
     def _drain_stderr(self) -> bool:
-        """Keep the end of what is on stderr; False once it is closed."""
+        """Keep what matters of what is on stderr; False once it is closed."""
         data = self._read(self._errors)
-        self._stderr = (self._stderr + (data or b"")[-STDERR_KEPT:])[-STDERR_KEPT:]
+        self._words.add(data or b"")
         return data != b""
 
     def _ended(self) -> Trouble:
         if self._tree.over_limit:
             limit = self._tree.memory_limit_mb
-            return Trouble(Status.CRASH, f"used more than {limit} MB of memory{self._said()}")
+            what = f"used more than {limit} MB of memory"
+            return Trouble(Status.CRASH, what, self._said())
         try:
             code = self._tree.main.wait(timeout=1.0)
         except subprocess.TimeoutExpired:
-            return Trouble(Status.CRASH, f"closed its stdout without answering{self._said()}")
-        if code < 0:
-            return Trouble(Status.CRASH, f"was ended by {_signal_name(-code)}{self._said()}")
-        return Trouble(Status.CRASH, f"ended with exit code {code} without answering{self._said()}")
+            return Trouble(Status.CRASH, "closed its stdout without answering", self._said())
+        what = (
+            f"was {killed_by(-code)}"
+            if code < 0
+            else f"ended with exit code {code} without answering"
+        )
+        return Trouble(Status.CRASH, what, self._said())
 
     def _said(self) -> str:
-        """The end of what is on stderr, which often says why: some traces begin with the reason."""
+        """What is on stderr, which often says why."""
         self._drain_stderr()
-        lines = self._stderr.decode(errors="replace").strip().splitlines()
-        last = [printable(" ".join(line.split())[:SAID_LINE]) for line in lines[-SAID_LINES:]]
-        return f"; its last words: {' / '.join(last)}" if lines else ""
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
-
-
-def printable(text: str) -> str:
-    """What a port says, fit to be shown, and not too much of it."""
-    return errors.printable(text, SAID)
+        return str(self._words)
 
 
 def delete_folder(path: str) -> None:

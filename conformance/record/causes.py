@@ -8,8 +8,11 @@ from dataclasses import dataclass
 
 from conformance.ground.statuses import Status
 from conformance.ground.units import count
+from conformance.process.words import ANNOUNCES
+from conformance.verdict.divergence import words
 from conformance.verdict.verdict import Verdict
 
+ERROR = re.compile(r"error\b|exception\b|\bpanic", re.I)  # also ValueError
 LONGEST = 120  # of a reason beside others
 PLACES = {"step": "", "run": " in the free run", "predict": " in inference", "drawn": " as drawn"}
 
@@ -40,7 +43,10 @@ class Cause:
         [(place, _)] = Counter(f"{d.tensor}{PLACES[d.check]}" for d in found).most_common(1)
         if first.divergence.bugs:
             return f"first at {place}: probable bug {first.divergence.bugs[0]}"
-        worst = max(d.deviation(v.dtype).margin for v in self.verdicts if (d := v.divergence))
+        if far := words(first.divergence, first.dtype):
+            return f"first at {place}: {far}"
+        margins = [d.deviation(v.dtype).margin for v in self.verdicts if (d := v.divergence)]
+        worst = max(filter(math.isfinite, margins))  # the first one is
         return f"first at {place}: {worst:.2g} times the tolerance"
 
 
@@ -88,7 +94,12 @@ def tally(verdicts: Sequence[Verdict]) -> str:
 
 
 def one_line(text: str) -> str:
-    """The first line that says something; of a compiler's output, the first error."""
+    """The first line that says something; of a compiler's output, the first error.
+
+    If that line announces the others, the one of them that says most follows.
+    """
     lines = [line.strip() for line in text.splitlines() if line.strip()] or [""]
-    errors = [line for line in lines[1:] if re.search(r"\berror\b", line, re.I)]
-    return lines[0] if not errors or re.search(r"\berror\b", lines[0], re.I) else errors[0]
+    errors = [line for line in lines[1:] if ERROR.search(line)]
+    if lines[0].endswith(ANNOUNCES) and lines[1:]:
+        return f"{lines[0]} {(errors or lines[1:])[0]}"
+    return lines[0] if not errors or ERROR.search(lines[0]) else errors[0]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from conformance.ground.statuses import Status
 from conformance.ground.units import count, scaled
-from conformance.record.absent import owner
+from conformance.record.absent import declined, is_unlisted, owner
 from conformance.record.causes import Cause, causes, tally
 from conformance.record.cells import worst_margin
 from conformance.record.models import Timing
@@ -67,11 +67,13 @@ def _passed(name: str, verdicts: Sequence[Verdict], timed: Sequence[Timing], onc
         best = min(timed, key=lambda t: t.ns_per_iteration)
         time = once.say(scaled(best.ns_per_iteration), "/iteration")
         notes.append(time if best.port == name else f"{time} ({best.port})")
-    if skipped := len({v.case for v in verdicts if v.status == Status.SKIP}):
+    left = declined(name, verdicts)
+    skips = [v for v in verdicts if v.status == Status.SKIP]
+    if skipped := len({v.case for v in skips if not left or is_unlisted(v)}):
         notes.append(f"{count(skipped, 'case')} skipped")
     if part := len({v.case for v in passed if v.reason}):  # it says how far
         notes.append(f"{count(part, 'case')} in part")
-    return Row(name, Status.PASS, [str(len(passed)), worst, ", ".join(notes)])
+    return Row(name, Status.PASS, [str(len(passed)), worst, ", ".join(notes)], _below(left))
 
 
 def _margin(margin: float) -> str:
@@ -85,23 +87,27 @@ def _known(name: str, verdicts: Sequence[Verdict]) -> Row:
     reasons = list(dict.fromkeys(v.reason for v in known.values()))
     more = f", and {count(len(reasons) - 1, 'other reason')}" if len(reasons) > 1 else ""
     said = f"{len(known)} of {count(len(judged), 'case')}, as predicted: {reasons[0]}{more}"
-    return Row(name, Status.XFAIL, [said])
+    return Row(name, Status.XFAIL, [said], _below(declined(name, verdicts)))
 
 
 def _wrong(name: str, verdicts: Sequence[Verdict], wrong: Sequence[Cause]) -> Row:
     """How many cases, and why: on the line itself where there is one cause."""
     status = max((cause.status for cause in wrong), key=lambda status: status.severity)
-    told = tally(verdicts)
+    told, left = tally(verdicts), _below(declined(name, verdicts))
     if skipped := len({v.case for v in verdicts if v.status == Status.SKIP}):
         told += f" ({skipped} skipped)"
     if len(wrong) == 1:
-        return Row(name, status, [f"{told}, {wrong[0].text}"])
+        return Row(name, status, [f"{told}, {wrong[0].text}"], left)
     kept = wrong[: MOST_CAUSES if len(wrong) > MOST_CAUSES + 1 else len(wrong)]
     below = [
         f"{len(c.verdicts)} {c.text}" if c.status == status else f"{len(c.verdicts)} {c}"
         for c in kept
     ]
-    if left := wrong[len(kept) :]:
-        cases = sum(len(cause.verdicts) for cause in left)
-        below.append(f"{cases} for {len(left)} other reasons")
-    return Row(name, status, [f"{told}:"], below)
+    if others := wrong[len(kept) :]:
+        cases = sum(len(cause.verdicts) for cause in others)
+        below.append(f"{cases} for {len(others)} other reasons")
+    return Row(name, status, [f"{told}:"], [*below, *left])
+
+
+def _below(said: str) -> list[str]:
+    return [said] if said else []

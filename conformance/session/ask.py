@@ -3,13 +3,13 @@
 They are the harness's own, from the same checks, in the same order; each is here once.
 """
 
-import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 
 from conformance.ground.terminal import OptionError, progress
+from conformance.process.words import killed_by
 from conformance.session.selection import chosen_cases
 from conformance.suite import traces
 from conformance.targets import build, manifest
@@ -79,6 +79,6 @@ def _run(target: manifest.Target, lines: Iterator[bytes]) -> int:
         except OSError as error:
             raise OptionError(f"ask: {target.name} cannot be started: {error}") from error
     if code < 0:
-        progress(f"{target.name} was ended by {signal.Signals(-code).name}")
+        progress(f"{target.name} was {killed_by(-code)}")
         return 128 - code
     return code

@@ -4,11 +4,12 @@ import secrets
 from typing import Literal
 
 from conformance.ground.places import CASES, option
-from conformance.ground.terminal import OptionError, at, near, progress, there, words
+from conformance.ground.terminal import OptionError, at, progress, there, words
 from conformance.suite import fresh, traces
 from conformance.targets import manifest
 from reference.cases.capabilities import CAPABILITIES
 from reference.cases.case import Case, CaseError, load_all
+from reference.errors import near
 
 
 def chosen_cases(value: str | None) -> tuple[list[Case], bool]:

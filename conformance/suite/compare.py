@@ -21,6 +21,11 @@ class Expected:
     noise: float = 0.0  # of correct runs, from which the tolerance is derived
 
 
+# A golden tensor that no correct run strays from has a tolerance of so many times the smallest
+# normal number, since machines may flush what is smaller to zero.
+EXACT = 16
+
+
 @dataclass(frozen=True)
 class Deviation:
     """One element that is not within tolerance."""
@@ -39,6 +44,11 @@ class Deviation:
         if not math.isfinite(deviation) or self.tolerance == 0:  # 0: must be equal to the last bit
             return math.inf
         return deviation / self.tolerance
+
+    @property
+    def exact(self) -> bool:
+        """True where no correct run strays from the expected value."""
+        return self.tolerance <= EXACT * float(np.finfo(self.dtype).tiny)
 
     @property
     def ulps(self) -> float:

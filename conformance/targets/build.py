@@ -25,6 +25,7 @@ from reference.files import write_atomically
 
 TESTS = "tests"  # the folder in a port's with the project's own tests of the port
 DETECT_LIMIT_S = 60
+MOST_FILES = 6  # of what a build left that are shown
 LONGEST_COMMAND = 40  # characters of one that are shown
 LATENCY_LIMIT_S = 120
 BUILD_LIMIT_S = 900
@@ -158,10 +159,26 @@ def build(target: Target, toolchain: str) -> Outcome:
     return outcome
 
 
-def _ready(target: Target, toolchain: str, driver: str | None) -> Ready:
+def _ready(target: Target, toolchain: str, driver: str | None) -> Ready | NotReady:
+    if lost := _lost(target):
+        return NotReady(target, lost, None)
     commands = [" ".join(command) for command in launch.build_commands(target)]
     start, env = launch.command(target), launch.variables(target)
     return Ready(target, start, env, toolchain, commands, driver)
+
+
+def _lost(target: Target) -> str:
+    """Says that the file for the worker to load is not there; empty where it is."""
+    if (key := launch.loaded(target)) is None or launch.path_of(target, key[1]).exists():
+        return ""
+    lost = f"{key[0]}: {key[1]} does not exist"
+    if not launch.build_commands(target):
+        return lost
+    folder = launch.build_folder(target)
+    own = (STAMP, LOG)
+    made = sorted(p.name for p in folder.rglob("*") if p.is_file() and p.name not in own)
+    left = ", ".join(made[:MOST_FILES]) + ", ..." * (len(made) > MOST_FILES)
+    return f"{lost} after the build, which left {left or 'nothing'}"
 
 
 def _run_all(commands: list[list[str]], target: Target) -> Outcome:

@@ -33,16 +33,26 @@ def command(target: Target) -> list[str]:
 
     Raises UserError where the harness may not write.
     """
-    port, run = target.port, target.port.manifest.run
     worker = [_interpreter(target), "-m", "conformance.wire.worker"]
-    emulation, rung = target.emulation, target.rung
-    library = (emulation and emulation.library) or (rung and rung.library) or run.library
-    module = (rung and rung.module) or run.module
-    if library is not None:
-        return [*worker, "c-abi", str(port.folder / fill(target, [library])[0])]
-    if module is not None:
-        return [*worker, "python", str(port.folder / fill(target, [module])[0])]
-    return fill(target, run.command or [])
+    if (key := loaded(target)) is None:
+        return fill(target, target.port.manifest.run.command or [])
+    return [*worker, target.port.manifest.kind, str(path_of(target, key[1]))]
+
+
+def loaded(target: Target) -> tuple[str, str] | None:
+    """The key of the manifest with the library or module that the worker loads, and its value."""
+    rung, emulation = target.rung, target.emulation
+    tables = {"emulation": emulation, "rung": rung, "run": target.port.manifest.run}
+    for table, entry in tables.items():
+        for name in ("library", "module"):
+            if (value := getattr(entry, name, None)) is not None:
+                return f"{table}.{name}", value
+    return None
+
+
+def path_of(target: Target, value: str) -> Path:
+    """The path that a manifest means by a value."""
+    return target.port.folder / fill(target, [value])[0]
 
 
 def variables(target: Target) -> dict[str, str]:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 
-from conformance.ground.terminal import near
+from reference.errors import near
 
 PLACEHOLDERS = ("port", "build", "include", "python")
 # Not `${word}`, as in shells and JavaScript, nor `{{word}}` of templates, nor `{ word }`.

@@ -1,10 +1,12 @@
 """Where a port leaves the golden trace, as one line and in full."""
 
+import math
 from collections.abc import Sequence
 
 from conformance.suite import known_bugs
 from conformance.suite.compare import Deviation
 from conformance.verdict.verdict import Divergence, Verdict
+from reference.cases.tables import DType
 from reference.golden.checks import KINDS, Check
 
 
@@ -15,10 +17,35 @@ def element(tensor: str, index: Sequence[int]) -> str:
 
 def one_line(check: type[Check], n: int, d: Deviation) -> str:
     """Where a port first leaves the golden trace, in a line."""
+    far = _not_finite(d.got) or _must_be(check, n, d) or f"{d.margin:.3g} x tolerance"
     return (
         f"{element(d.tensor, d.index)} {check.where.format(n=n)}: "
-        f"got {d.got!r}, expected {d.expected!r}, {d.margin:.3g} x tolerance"
+        f"got {d.got!r}, expected {d.expected!r}, {far}"
     )
+
+
+def words(divergence: Divergence, dtype: DType) -> str:
+    """How far off a number is where no factor tells it: not finite, or with no tolerance."""
+    d = divergence.deviation(dtype)
+    [check] = [kind for kind in KINDS if kind.kind == divergence.check]
+    if why := _not_finite(d.got):
+        return f"got {d.got!r}: {why}"
+    return _must_be(check, divergence.iteration, d)
+
+
+def _not_finite(got: float) -> str:
+    """What NaN or infinity means; empty for any other number."""
+    if math.isnan(got):
+        return "nothing was written there, or the computation gave NaN"
+    return "the computation overflowed, or divided by zero" if math.isinf(got) else ""
+
+
+def _must_be(check: type[Check], n: int, d: Deviation) -> str:
+    """What is asked of a number that may not stray at all; empty where there is a tolerance."""
+    if not d.exact:
+        return ""
+    given = check.whole_run and n == 0 and d.tensor != "error"
+    return "must come back exactly as they were sent" if given else "must be exact"
 
 
 def explain(verdict: Verdict, reproduce: str) -> str:
@@ -33,18 +60,32 @@ def _story(divergence: Divergence, verdict: Verdict, reproduce: str) -> str:
     d = divergence.deviation(verdict.dtype)
     [check] = [kind for kind in KINDS if kind.kind == divergence.check]
     where = check.story.format(n=divergence.iteration)
+    if divergence.iteration == 1:
+        where = where.replace("1 updates", "1 update")
     line = [f"  computed by {divergence.line}"] if divergence.line else []
     found = [known_bugs.catalogue()[identifier][0] for identifier in divergence.bugs]
     bugs = [f"  probable bug: {bug.id}: {bug.what}\n                {bug.do}" for bug in found]
     return "\n".join(
         [
             f"first divergence: {element(d.tensor, d.index)}, {where}",
-            f"  got        {d.got!r:<26} {d.got.hex()}",
-            f"  expected   {d.expected!r:<26} {d.expected.hex()}",
-            f"  deviation  {abs(d.got - d.expected):.3g}, which is {d.ulps:.3g} ulps "
-            f"and {d.margin:.3g} times the tolerance {d.tolerance:.3g}",
+            *_numbers(check, divergence.iteration, d),
             *line,
             *(bugs or ["  probable bug: none of the known ones"]),
             f"  reproduce: {reproduce}",
         ]
     )
+
+
+def _numbers(check: type[Check], n: int, d: Deviation) -> list[str]:
+    """The lines on what a number is, what it should be, and how far that is apart."""
+    expected = f"  expected   {d.expected!r:<26} {d.expected.hex()}"
+    if why := _not_finite(d.got):
+        return [f"  got        {d.got!r}: {why}", expected]
+    ulps = f"{abs(d.got - d.expected):.3g}, which is {d.ulps:.3g} ulps"
+    exact = _must_be(check, n, d)
+    far = f"; {exact}" if exact else f" and {d.margin:.3g} times the tolerance {d.tolerance:.3g}"
+    return [
+        f"  got        {d.got!r:<26} {d.got.hex()}",
+        expected,
+        f"  deviation  {ulps}{far}",
+    ]

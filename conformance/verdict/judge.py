@@ -1,5 +1,6 @@
 """Judges one target: asks it the questions of a case."""
 
+import re
 from collections.abc import Callable
 
 import numpy as np
@@ -138,7 +139,9 @@ class Judge:
         except Trouble as trouble:
             # Of GARBAGE, the reason says which part of the answer it is.
             silent = started and trouble.status != Status.GARBAGE
-            reason = f"{self._asked()}{trouble.reason}" if silent else trouble.reason
+            asked = self._asked() if silent else ""
+            hint = self._hint(trouble, started=started, answered=bool(answer.checked))
+            reason = f"{asked}{trouble.what}{hint}{trouble.said}"
             if self._channel is not None:
                 self._channel.kill()
             self.close()
@@ -149,20 +152,30 @@ class Judge:
             else:
                 verdict = self._missing(trace, str(reason))
         except Failure as reason:
-            verdict = self._verdict(trace, Status.FAIL, f"the port says: {reason}")
+            verdict = self._verdict(trace, Status.FAIL, f"{self._speaker()}{reason}")
         if not started:
             # It would end the same way for every case, after the same wait.
             self.close()
-            hint = f"; {self._hint()}" if verdict.status == Status.TIMEOUT else ""
-            self._hopeless = verdict.but(reason=f"on start: {verdict.reason}{hint}")
+            self._hopeless = verdict.but(reason=f"on start: {verdict.reason}")
             return self._hopeless
         return self._with_earlier_answers(verdict, trace, answer)
 
-    def _hint(self) -> str:
-        """What to look at where a port does not greet back."""
-        if self.target.port.manifest.kind == "process":
-            return "is each answer flushed?"
-        return "what does it wait for while it is loaded?"
+    def _hint(self, trouble: Trouble, *, started: bool, answered: bool) -> str:
+        """The end of a sentence on trouble: what to look at first, where that is known."""
+        kind = self.target.port.manifest.kind
+        if trouble.status == Status.TIMEOUT and not started:
+            if kind == "process":
+                return "; is each answer flushed?"
+            return "; what does it wait for while it is loaded?"
+        first_call = kind == "c-abi" and started and not answered
+        if first_call and re.search(r"SIGSEGV|SIGBUS", trouble.what):
+            return "; look at the layout of backprop_settings first"
+        return ""
+
+    def _speaker(self) -> str:
+        """The begin of a sentence on a failure: the harness's worker speaks for its own kinds."""
+        kind = self.target.port.manifest.kind
+        return {"process": "the port says: ", "python": self._asked()}.get(kind, "")
 
     def _asked(self) -> str:
         """The begin of a sentence on trouble: what was asked; the function, if it is known."""

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from conformance.ground.statuses import Status
-from conformance.process.channel import Channel, Trouble, printable
+from conformance.process.channel import Channel, Trouble
+from conformance.process.words import printable
 from conformance.wire.client import Client
 from reference.array import Array
 from reference.golden.checks import Check

@@ -22,14 +22,21 @@ HEADER = Path(__file__).parents[1] / "contract" / "backprop.h"
 
 
 class CLibrary:
-    """A shared library behind the C header, called through cffi."""
+    """A shared library behind the C header, called through cffi.
+
+    Raises OSError if it cannot be loaded.
+    """
 
     def __init__(self, path: str | None) -> None:
         import cffi
 
         self.ffi = cffi.FFI()
         self.ffi.cdef(re.sub(r"^#.*$", "", HEADER.read_text(encoding="utf-8"), flags=re.M))
-        self.library = self.ffi.dlopen(path)
+        self._name = Path(path).name if path else "this process"
+        try:
+            self.library = self.ffi.dlopen(path)
+        except OSError as error:
+            raise OSError(_reason(str(error), path)) from error
 
     def device(self) -> str:
         """See Adapter."""
@@ -138,7 +145,7 @@ class CLibrary:
         try:
             function = getattr(self.library, function_name)
         except AttributeError as error:
-            raise Failure(f"the library does not export {function_name}") from error
+            raise Failure(f"{self._name} does not export {function_name}") from error
         pointers = (a if isinstance(a, int) else self._pointer(a) for a in arguments)
         return int(function(settings, *pointers))
 
@@ -153,6 +160,12 @@ class CLibrary:
     def _pointer(self, array: Array) -> Any:
         kind = {"float64": "double *", "float32": "float *", "int64": "int64_t *"}
         return self.ffi.cast(kind[array.dtype.name], array.ctypes.data)
+
+
+def _reason(said: str, path: str | None) -> str:
+    """Why a library cannot be loaded, without its path, and without where else cffi looked."""
+    said, _, _ = said.partition(".  Additionally, ")
+    return said.removeprefix(f"cannot load library '{path}': ").removeprefix(f"{path}: ")
 
 
 def _unwritten(*shape: int, like: Array) -> Array:

@@ -8,14 +8,15 @@ conformance/contract/PORTING.md describes the protocol.
 import contextlib
 import json
 import re
-import reprlib
 from collections.abc import Iterator
 from typing import Any, Protocol
 
 import numpy as np
 
 from conformance.ground.statuses import Status
-from conformance.process.channel import Trouble, printable
+from conformance.process.channel import Trouble
+from conformance.process.words import printable
+from conformance.wire.excerpt import excerpt
 from conformance.wire.requests import FORMAT, HELLO, Failure, Message, Unsupported, line
 from reference.array import Array
 from reference.golden.checks import Check, Points
@@ -30,10 +31,6 @@ LONGEST_INTEGER = 400  # digits; no double has more
 
 # What is no list of whole numbers: in a text, as the value of a key, or with many digits.
 DECIMAL_COMMA = re.compile(rb'(?<=[":])\s*-?\d+,\d+|-?\d+,\d{3,}')
-
-_SHORT = reprlib.Repr()
-_SHORT.maxstring = _SHORT.maxother = 60
-_SHORT.maxlevel = 3
 
 
 class Pipe(Protocol):
@@ -59,9 +56,9 @@ class Client:
         """Greet the port; returns the name of the device that it runs on."""
         answer = self.ask(HELLO, ("format", "device"), idle_s=HELLO_S)
         if not _is_integer(answer["format"], FORMAT):
-            raise _garbage(f"speaks format {_short(answer['format'])} of the protocol, not 1")
+            raise _garbage(f"speaks format {excerpt(answer['format'])} of the protocol, not 1")
         if not isinstance(answer["device"], str):
-            raise _garbage(f"device is {_short(answer['device'])}, not a name")
+            raise _garbage(f"device is {excerpt(answer['device'])}, not a name")
         return printable(answer["device"])
 
     def answer_to(self, check: Check) -> Points:
@@ -90,7 +87,7 @@ class Client:
             return None
         found = _array("device_seconds", seconds, (3,))
         if not np.isfinite(found).all():
-            raise _garbage(f"device_seconds is not finite: {_short(seconds)}")
+            raise _garbage(f"device_seconds is not finite: {excerpt(seconds)}")
         return [float(part) for part in found]
 
     def ask(
@@ -107,15 +104,23 @@ class Client:
         self.asked = request
         self._said = self._channel.ask(line(number, request), self._limit_s, max_bytes, idle_s)
         with _told_of_decimal_commas(self._said):
-            answer = _parse(self._said)
+            answer = _parse(self._said, f"the answer to {excerpt(request['op'])}")
         if not isinstance(answer, dict) or "id" not in answer:
-            raise _garbage(f"answer is not an object with an id: {_short(answer)}")
+            raise _garbage(f"answer is not an object with an id: {excerpt(answer)}")
         if not _is_integer(answer["id"], number):
-            raise _garbage(f"answer has id {_short(answer['id'])}, not {number}")
+            raise _garbage(f"answer has id {excerpt(answer['id'])}, not {number}")
         for key, kind in (("unsupported", Unsupported), ("failure", Failure)):
-            if set(answer) == {"id", key} and isinstance(answer[key], str):
+            if set(answer) == {"id", key}:
+                if not isinstance(answer[key], str):
+                    raise _garbage(f'"{key}" must be a sentence, not {excerpt(answer[key])}')
                 raise kind(printable(answer[key]))
-        _keys("answer", answer, ("id", *keys))
+        decline = json.dumps({"id": number, "unsupported": "why"})
+        _keys(
+            f"the answer to {excerpt(request['op'])}",
+            answer,
+            ("id", *keys),
+            f"; to decline a request, answer {decline}",
+        )
         return answer
 
     def _read(self, where: str, value: Any, spec: Spec) -> Any:
@@ -133,7 +138,7 @@ class Client:
         _keys(where, value, ("iteration", *spec.fields))
         if not _is_integer(value["iteration"], n):
             raise _garbage(
-                f"an entry has iteration {_short(value['iteration'])} where the checkpoint "
+                f"an entry has iteration {excerpt(value['iteration'])} where the checkpoint "
                 f"{n} was asked for"
             )
         fields = spec.fields.items()
@@ -153,38 +158,49 @@ def _told_of_decimal_commas(line: bytes) -> Iterator[None]:
         raise _garbage(f"{trouble.reason}; {hint}: is that the locale?") from trouble
 
 
-def _parse(line: bytes) -> Any:
+def _parse(line: bytes, where: str) -> Any:
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         if len(dict(pairs)) < len(pairs):
-            raise _garbage(f"a key stands twice in one object: {_short([k for k, _ in pairs])}")
+            raise _garbage(f"a key stands twice in one object: {excerpt([k for k, _ in pairs])}")
         return dict(pairs)
 
     try:
         return json.loads(line.decode(), object_pairs_hook=unique, parse_int=_integer)
     except (ValueError, RecursionError) as error:
         # UnicodeDecodeError and JSONDecodeError are ValueErrors.
+        if isinstance(error, json.JSONDecodeError) and line.lstrip().startswith(b"{"):
+            text = error.doc[error.pos :]
+            what = f"go on with {excerpt(text)}" if text else "end there"
+            reason = f"{where} is not JSON: after {error.pos} characters, it cannot {what}"
+            raise _garbage(reason) from error
         raise _garbage(
-            f"answer is not JSON: {_short(line)} ({error}); only answers may go to stdout"
+            f"this line on stdout is not JSON: {excerpt(line)}; "
+            "only answers may go to stdout, print other text to stderr"
         ) from error
 
 
-def _keys(where: str, value: Any, keys: tuple[str, ...]) -> None:
+def _keys(where: str, value: Any, keys: tuple[str, ...], otherwise: str = "") -> None:
+    """Raises Trouble where these are not its keys; `otherwise` says what else may be answered."""
     if not isinstance(value, dict):
-        raise _garbage(f"{where} is not an object: {_short(value)}")
+        raise _garbage(f"{where} is not an object: {excerpt(value)}")
     for key in keys:
         if key not in value:
-            raise _garbage(f"{where} lacks {key!r}")
+            raise _garbage(f'{where} has no "{key}"; it was {excerpt(value)}{otherwise}')
     for key in value:
         if key not in keys:
-            raise _garbage(f"{where} has an unknown key {_short(key)}")
+            raise _garbage(f"{where} has an unknown key {excerpt(key)}")
 
 
 def _list(where: str, value: Any, length: int) -> list[Any]:
     if not isinstance(value, list):
-        raise _garbage(f"{where} is not a list: {_short(value)}")
+        raise _garbage(f"{where} is not a list: {excerpt(value)}")
     if len(value) != length:
-        raise _garbage(f"{where} has {len(value)} entries, not {length}")
+        raise _garbage(f"{where} has {_entries(value)}, not {length}")
     return value
+
+
+def _entries(found: list[Any]) -> str:
+    return "1 entry" if len(found) == 1 else f"{len(found)} entries"
 
 
 def _array(where: str, value: Any, shape: Shape) -> Array:
@@ -196,7 +212,7 @@ def _array(where: str, value: Any, shape: Shape) -> Array:
     for dimension, length in enumerate(shape):
         for part in flat:
             if not isinstance(part, list) or len(part) != length:
-                found = f"{len(part)} entries" if isinstance(part, list) else _short(part)
+                found = _entries(part) if isinstance(part, list) else excerpt(part)
                 shown = " x ".join(map(str, shape))
                 raise _garbage(f"{where} is not {shown}: dimension {dimension} has {found}")
         flat = [item for part in flat for item in part]
@@ -210,7 +226,7 @@ def _array(where: str, value: Any, shape: Shape) -> Array:
 
 def _number(item: Any) -> float:
     if isinstance(item, bool) or not isinstance(item, int | float):
-        raise TypeError(_short(item))
+        raise TypeError(excerpt(item))
     try:
         return float(item)
     except OverflowError:  # an integer beyond the largest double
@@ -229,9 +245,3 @@ def _is_integer(value: Any, expected: int) -> bool:
 
 def _garbage(reason: str) -> Trouble:
     return Trouble(Status.GARBAGE, reason)
-
-
-def _short(value: Any) -> str:
-    """A short repr, however large or deep the value is."""
-    text = _SHORT.repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."

@@ -112,7 +112,7 @@ class PythonModule:
                 (n, np.array(error), [np.array(w) for w in weights]) for n, error, weights in result
             ]
         if _content(arguments) != before:
-            raise Failure(f"{name} changed its inputs")
+            raise Failure("changed its inputs")
         return result
 
 
@@ -199,7 +199,8 @@ def main() -> int:
     try:
         adapter: Adapter = CLibrary(path) if kind == "c-abi" else PythonModule(path)
     except Exception as error:
-        print(f"cannot load {path}: {type(error).__name__}: {error}", file=sys.stderr)
+        reason = str(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
+        print(f"cannot load {path}: {reason}", file=sys.stderr)
         return 1
     for line in requests:
         request = json.loads(line)

@@ -87,18 +87,18 @@ NOISE = {
 ANSWERS = {
     "id_missing": Hostile(on("step", "del answer['id']"), "GARBAGE", "with an id"),
     "id_wrong": Hostile(on("step", "answer['id'] -= 1"), "GARBAGE", "answer has id 0"),
-    "id_true": Hostile(on("step", "answer['id'] = True"), "GARBAGE", "answer has id True"),
-    "id_5000_digits": Hostile(saying("step", "['id']", "'9' * 5000"), "GARBAGE", "has id inf"),
+    "id_true": Hostile(on("step", "answer['id'] = True"), "GARBAGE", "answer has id true"),
+    "id_5000_digits": Hostile(saying("step", "['id']", "'9' * 5000"), "GARBAGE", "has id Infinity"),
     "previous": Hostile(
         on("step", HELD, "answer = held[max(0, len(held) - 2)]"), "GARBAGE", "has id 1, not 2"
     ),
     "previous_renamed": Hostile(
         on("step", HELD, RENAMED), "FAIL", "l1[0, 0] in one step from iteration 1"
     ),
-    "step_for_train": Hostile(f"{HELD}\n{on('train', RENAMED)}", "GARBAGE", "lacks 'checkpoints'"),
+    "step_for_train": Hostile(f"{HELD}\n{on('train', RENAMED)}", "GARBAGE", 'has no "checkpoints"'),
     "too_many": Hostile(on("train", "answer['checkpoints'] *= 2"), "GARBAGE", "4 entries, not 2"),
-    "too_few": Hostile(on("train", "answer['checkpoints'].pop()"), "GARBAGE", "1 entries, not 2"),
-    "text": Hostile(saying("train", ERROR, "'\"0.5\"'"), "GARBAGE", "'0.5', which is not a number"),
+    "too_few": Hostile(on("train", "answer['checkpoints'].pop()"), "GARBAGE", "1 entry, not 2"),
+    "text": Hostile(saying("train", ERROR, "'\"0.5\"'"), "GARBAGE", '"0.5", which is not a number'),
     "infinity": Hostile(saying("train", ERROR, "'Infinity'"), "FAIL", "got inf"),
     "exponent_999": Hostile(saying("train", ERROR, "'-1e999'"), "FAIL", "got -inf"),
     "400_digits": Hostile(saying("train", ERROR, "'9' * 400"), "FAIL", "got inf"),
@@ -112,7 +112,7 @@ ANSWERS = {
     "nested_30000": Hostile(
         saying("step", "['l']", "'[' * 30000 + ']' * 30000"), "GARBAGE", "not JSON"
     ),
-    "surrogate_key": Hostile(on("step", r"answer['\ud800'] = 1"), "GARBAGE", r"'\ud800'"),
+    "surrogate_key": Hostile(on("step", r"answer['\ud800'] = 1"), "GARBAGE", 'an unknown key "?"'),
     "surrogate_bytes": Hostile(
         on("step", r"os.write(1, b'{\"\xed\xa0\x80\": 1}\n')"), "GARBAGE", "not JSON"
     ),
@@ -264,7 +264,7 @@ PYTHON = {
     "py_complex": Hostile(giving("n, error + 0j, weights"), "FAIL", "returned complex128"),
     "py_ragged": Hostile(giving("n, error, [[[1.0], [1.0, 2.0]]]"), "FAIL", "ValueError"),
     "py_raises_midway": Hostile(giving("(n, error, weights) if n < 1 else 1 / 0"), "FAIL", "Zero"),
-    "py_too_few": Hostile(f"{START}{HEAD}    yield next({RIGHT})", "GARBAGE", "1 entries, not 2"),
+    "py_too_few": Hostile(f"{START}{HEAD}    yield next({RIGHT})", "GARBAGE", "1 entry, not 2"),
     "py_endless": Hostile(
         training("while True: yield 0, 0.0, syn; time.sleep(1e-3)"), "TIMEOUT", time_limit_s=2
     ),

@@ -174,7 +174,7 @@ def test_a_devices_own_clock_stands_beside_the_hosts(
         (
             "[(n, e, w[:1]) for n, e, w in run]",
             "0.5, 0.1, 0.2",
-            "weights at checkpoint 2 has 1 entries, not 2",
+            "weights at checkpoint 2 has 1 entry, not 2",
         ),
         (
             "[(n, [e], w) for n, e, w in run]",
