@@ -15,7 +15,7 @@ import pytest
 
 from conformance.ground.places import CONTRACT, PORTS
 from conformance.suite import traces
-from conformance.targets import build
+from conformance.targets import build, launch
 from conformance.targets.manifest import Device, Emulation, Port, select
 from conformance.verdict.judge import Judge
 from reference.cases.case import Case
@@ -122,7 +122,7 @@ def with_checks(
     wrapper.write_text(f'#!/bin/sh\nexec {real} "$@" {checks}\n')
     wrapper.chmod(0o755)
     monkeypatch.setenv("PATH", f"{wrapper.parent}:{os.environ['PATH']}")
-    monkeypatch.setattr(build, "BUILD", folder / "build")
+    monkeypatch.setattr(launch, "BUILD", folder / "build")
     if checks not in RUNTIME:
         return port
     name, env = RUNTIME[checks]

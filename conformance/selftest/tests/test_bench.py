@@ -343,7 +343,7 @@ def test_the_command_shows_the_limit_that_a_rung_states(
         assert row.timed.of_limit == limit
     assert "limit in float64, by stub:again: 25.0 ns: 2 x divide 3.50 ns" in done.stdout
     assert "left out: genann: " in done.stdout
-    assert "timing 3-4-1: 3 rounds, " in done.stderr
+    assert "on 3-4-1, 3 rounds" in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -424,8 +424,7 @@ def test_an_interrupted_run_says_so(tmp_path: Path, number: signal.Signals) -> N
         [*words, "--results", str(file)], cwd=ROOT, stderr=subprocess.PIPE, text=True
     )
     assert running.stderr is not None
-    while "timing 3-4-1" not in running.stderr.readline():
-        pass
+    assert any("on 3-4-1, " in line for line in running.stderr)
     running.send_signal(number)
     assert running.wait(60) == 130
     assert "Traceback" not in running.stderr.read()

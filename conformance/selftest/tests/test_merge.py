@@ -361,7 +361,7 @@ def test_what_ran_on_one_device_is_one_line(files: tuple[File, File], tmp_path: 
     other = cell.model_copy(update={"port": "old", "source": "B"})
     lines = merge.quoted([*cells, other], {"A": "now", "B": "then"})
     assert lines == [
-        f"on another machine: cuda 2 rungs of cuda: 3 PASS; {cell.ran_on}, now",
+        f"on another machine: cuda, 2 rungs of cuda: 3 PASS; {cell.ran_on}, now",
         f"on another machine: old: 1 PASS; {cell.ran_on}, then",
     ]
 

@@ -7,7 +7,7 @@ import pytest
 from conformance.page import excerpts
 from conformance.selftest.mutation import mutants
 from conformance.selftest.tests.conftest import MANIFEST
-from conformance.targets import build
+from conformance.targets import build, launch
 from conformance.targets.manifest import Target, load
 
 STEP = "# [forward]\nl1 = 1\n# [/forward]\n"
@@ -39,7 +39,7 @@ def test_a_changed_test_leaves_the_hash_of_the_port(port: Path, documents: bool)
 def test_a_changed_test_builds_nothing_again(
     port: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(build, "BUILD", tmp_path / "build")
+    monkeypatch.setattr(launch, "BUILD", tmp_path / "build")
 
     def builds() -> str:
         assert build.build(Target(load(port)), "version 1").ok

@@ -63,7 +63,8 @@ from reference.algorithm.initial import draw
 
 library = CLibrary(sys.argv[1])
 X, y = np.array([[0, 0, 1], [0, 1, 1], [1, 0, 1], [1, 1, 1.0]]), np.array([[0], [1], [1], [0.0]])
-common = {"dtype": "float64", "layers": [3, 4, 1], "alpha": 0.5, "X": X, "checkpoints": [0, 1, 50]}
+common = {"op": "train", "dtype": "float64", "layers": [3, 4, 1], "alpha": 0.5, "X": X}
+common["checkpoints"] = [0, 1, 50]
 drawn = [draw(seed, [3, 4, 1], False) for seed in range(100)]
 alone = [library.train(X, y, state, common)["checkpoints"] for state in drawn]
 for networks in (2, 7, 8, 9, 33, 100):

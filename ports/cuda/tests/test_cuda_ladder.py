@@ -155,7 +155,8 @@ import sys
 import numpy as np
 from conformance.wire.c_library import CLibrary
 X, y = np.zeros((1, 1)), np.zeros((1, 1))
-request = {"dtype": "float64", "layers": [1, 1, 1], "X": X, "alpha": 1.0, "checkpoints": [1]}
+request = {"op": "train", "dtype": "float64", "layers": [1, 1, 1], "X": X, "alpha": 1.0}
+request["checkpoints"] = [1]
 CLibrary(sys.argv[1]).train(X, y, [X, y], request)
 """
 
