@@ -185,7 +185,7 @@ def test_the_end_of_stderr_is_shown_after_a_crash(
     port = make_port("p", "raise ValueError('the reason is\\nfurther up')")
     [verdict] = conformance(port).verdicts("p")
     assert verdict["status"] == "CRASH"
-    assert "ValueError: the reason is / further up" in verdict["reason"]
+    assert verdict["reason"].endswith("    ValueError: the reason is\n    further up")
 
 
 def test_nothing_compared_is_a_failure(conformance: Conformance, make_port: MakePort) -> None:
