@@ -135,6 +135,7 @@ def _schema(parser: Parser) -> None:
 def _bench(parser: Parser) -> None:
     from conformance.bench import options
 
+    _add_ports(parser)
     options.add(parser)
     parser.set_defaults(run=bench)
 

@@ -41,15 +41,8 @@ class Plan:
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """Add all options of `bench`."""
+    """Add all options of `bench` except the ports."""
     cores = len(os.sched_getaffinity(0))
-    parser.add_argument(
-        "ports",
-        nargs="*",
-        type=text,
-        metavar="PORT",
-        help="names or folders; default: all of ports/",
-    )
     parser.add_argument(
         "--workload",
         action="extend",
