@@ -72,6 +72,9 @@ bench: .venv/reported ## time ports on networks of three sizes, as far as they a
 # wait for one another, at full speed.
 test teeth sweep golden-check: export OPENBLAS_NUM_THREADS ?= 1
 
+# Many tests wait: for a silence, an interrupt, a browser. So one more runs on every two cores.
+test: export PYTEST_XDIST_AUTO_NUM_WORKERS ?= $(shell echo $$(($$(nproc) * 3 / 2)))
+
 test: lint ## the project's own tests, after lint
 	$(BIN)/python -m pytest -q -n auto --dist loadgroup --ignore=conformance/selftest/tests/reference/test_autodiff.py
 	@# Alone, since JAX has threads, and other tests fork. Without JAX, nothing is run: status 5.

@@ -127,7 +127,8 @@ def installed(project: Path) -> tuple[str, str]:
     """The version that is installed, and what installed it."""
     python = project / ".venv" / "bin" / "python"
     program = "import tiny; print(tiny.version)"
-    done = subprocess.run([python, "-c", program], capture_output=True, text=True)
+    # No bytecode: that of one version would pass for the next, of the same size and second.
+    done = subprocess.run([python, "-B", "-c", program], capture_output=True, text=True)
     [by] = (project / ".venv").glob("lib/python*/site-packages/tiny-*.dist-info/INSTALLER")
     return done.stdout.strip(), by.read_text().strip()
 

@@ -71,7 +71,7 @@ def test_a_run_of_one_case_loads_and_reads_only_what_it_needs(
 
 
 def test_it_would_be_seen_if_more_was_loaded_and_read(tmp_path: Path) -> None:
-    status, modules, opened = watched(tmp_path, ROOT / "ports" / "numpy", "three-layer numpy-seed")
+    status, modules, opened = watched(tmp_path, ROOT / "ports" / "c", "three-layer numpy-seed")
     assert status == 0
     assert "conformance.bench" in modules
     assert len([path for path in opened if path.startswith(str(CASES))]) > 70
