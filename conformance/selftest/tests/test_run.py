@@ -473,7 +473,7 @@ def test_an_interrupted_run_keeps_what_it_has(
     file = tmp_path / "results.json"
     command = [sys.executable, "-m", *shlex.split(words), "--results", str(file)]
     command += ["--cases", str(CASES / "three-layer.toml")]
-    done = interrupted([*command, "--seed", "none"], "timing three-layer", number)
+    done = interrupted([*command, "--seed", "none"], "on three-layer, 5 rounds", number)
     assert done.returncode == 130
     assert "Traceback" not in done.stderr
     found = json.loads(file.read_text())
