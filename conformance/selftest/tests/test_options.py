@@ -255,10 +255,11 @@ def test_output_degrades_where_a_terminal_lacks_a_character(
         (["check", wrong, "--cases", case, "--results", file, "--no-timing"], 1, "reproduce: "),
         (["ports", wrong], 0, "process"),
         (["merge", file], 0, "one-step"),
-        *[(["report", file, "--folder", page], 0, "index.html")] * (encoding == "ascii"),
         (["new-port", tmp_path / "π", "python"], 0, "next: "),
         (["check", "ππ"], 2, ""),
     ]
+    if encoding == "ascii":  # which lacks all that the other one lacks
+        runs.append((["report", file, "--folder", page], 0, "index.html"))
     for arguments, status, says in runs:
         done = command(*arguments, PYTHONIOENCODING=encoding)
         assert done.returncode == status, done.stdout + done.stderr
