@@ -112,6 +112,7 @@ def test_a_port_that_remembers_gains_nothing(
     (cases / "short.toml").write_text(SHORT)
     done = conformance(port, cases=cases / "short.toml", options=())
     assert done.returncode == 0, done.stdout + done.stderr
+    assert done.results is not None
     [timing] = done.results["timings"]
     # NumPy takes some 20 microseconds for an iteration on any machine; a look-up takes none.
     assert timing["ns_low"] > 1000
