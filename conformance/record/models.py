@@ -92,11 +92,22 @@ class TeethVariant(Model):
     margin: float | None
 
 
+class Sensitivity(Model):
+    """The smallest relative error in a line of the algorithm that is caught, a power of two."""
+
+    line: str
+    dtype: DType
+    least: float
+    case: str
+    tensor: str
+
+
 class Teeth(Model):
     """What `make teeth` measured."""
 
     mutants: list[TeethMutant]
     variants: list[TeethVariant]
+    lines: list[Sensitivity] = []
 
 
 class Results(Model):

@@ -1,0 +1,100 @@
+"""How small an error in one line of the algorithm the cases catch.
+
+Each line of sensitivity.toml is a copy of the C port in which one line is off by a relative error.
+The smallest such error that any case catches is found by bisection over powers of two.
+"""
+
+import shutil
+import tomllib
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from pydantic import Field
+
+from conformance.ground.places import BUILD, PORTS
+from conformance.record.models import Sensitivity
+from conformance.selftest import variants
+from conformance.suite.traces import load
+from conformance.targets import build, manifest
+from conformance.targets.manifest import MANIFEST
+from conformance.verdict.diagnosis import MAX_ITERATIONS
+from conformance.verdict.judge import Judge
+from conformance.verdict.verdict import Verdict
+from reference.cases.case import Case
+from reference.cases.tables import DType, Strict
+
+CATALOGUE = Path(__file__).parent / "sensitivity.toml"
+FOLDER = BUILD / "teeth"
+# An error of 2 to this power is surely caught; and the least that is not lost when it is added to 1.
+COARSE = {"float64": -20, "float32": -4}
+FINE = {"float64": -52, "float32": -23}
+
+
+class Line(Strict):
+    """A line of the C port, and the same line with a relative error NUDGE."""
+
+    name: str = Field(min_length=1)
+    old: str
+    new: str
+
+
+def catalogue() -> list[Line]:
+    """All lines, in the order of the file."""
+    table = tomllib.loads(CATALOGUE.read_text(encoding="utf-8"))
+    return [Line.model_validate(entry) for entry in table["line"]]
+
+
+def sensitivity(name: str, dtype: DType, cases: Sequence[Case]) -> Sensitivity:
+    """The smallest power of two that is caught as a relative error of a line, and by which case.
+
+    Raises ValueError if a line does not occur exactly once in the C port, or if its error is not
+    caught even where it is largest.
+    """
+    [line] = [line for line in catalogue() if line.name == name]
+    caught, missed = COARSE[dtype], FINE[dtype] - 1
+    best = first_wrong(line, dtype, caught, cases)
+    if best is None:
+        raise ValueError(f"a relative error of 2^{caught} in {line.name!r} is not caught")
+    while caught - missed > 1:
+        middle = (caught + missed) // 2
+        found = first_wrong(line, dtype, middle, cases)
+        if found is None:
+            missed = middle
+        else:
+            caught, best = middle, found
+    where = best.divergence
+    return Sensitivity(
+        line=line.name,
+        dtype=dtype,
+        least=2.0**caught,
+        case=best.case,
+        tensor=where.tensor if where else "",
+    )
+
+
+def first_wrong(line: Line, dtype: DType, power: int, cases: Sequence[Case]) -> Verdict | None:
+    """The first verdict that is wrong with an error of 2 to this power, if there is one."""
+    judge = Judge(build.prepare(made(line, dtype, power).alone())[0])
+    try:
+        for case in cases:
+            trace = replace(load(case)[dtype].upto(MAX_ITERATIONS), diagnosed=False)
+            verdict = judge.judge(case, trace)
+            if verdict.status.wrong:
+                return verdict
+    finally:
+        judge.close()
+    return None
+
+
+def made(line: Line, dtype: DType, power: int) -> manifest.Port:
+    """The C port with this error, as a folder of its own."""
+    words = "".join(c if c.isalnum() else "-" for c in line.name)
+    folder = FOLDER / f"{words}-{dtype}"
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(PORTS / "c", folder, ignore=shutil.ignore_patterns("ladder", "tests"))
+    variants.patch(folder, [(line.old, line.new)])
+    text, _, _ = (folder / MANIFEST).read_text(encoding="utf-8").partition("[[rung]]")
+    nudged = text.replace('"-O2"', f'"-O2", "-DNUDGE={2.0**power!r}"')
+    (folder / MANIFEST).write_text(nudged, encoding="utf-8")
+    return manifest.load(folder)
