@@ -49,7 +49,7 @@ def train(X, y, syn, checkpoints, alpha):
         yield n, *kept[COUNTED]
 """
 
-# What a checkpoint counts as, and what an update does besides. The first is right.
+# What a checkpoint counts as, and what else an update does. The first is right.
 COUNTERS = {
     "right": ("n", ""),
     "wraps": ("n % (MOST + 1)", ""),

@@ -1,4 +1,4 @@
-"""For each setting, some case has a value that tells what a port makes of it.
+"""For each setting, some case has a value that shows what a port does with the setting.
 
 With alpha 0.5, a port that doubles is right where another that divides by alpha is; a norm of less
 than 1 is below a limit if its square is. Such a case must not be the only one of its kind, and the
