@@ -33,6 +33,7 @@ def short_cases(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "everything-else",
         "softmax-large",
         "numpy-seed-small",
+        *("late-adam", "late-batches", "late-dropout", "late-shuffle"),
     )
     runs = ("dropout-run", "adam-run", "shuffle-run", "batch-norm-run", "predict-small")
     for name in (*plain, *steps, *others, *runs):
