@@ -26,13 +26,14 @@ def short_cases(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Some cases, cut to 1000 iterations: together they catch every bug."""
     folder = tmp_path_factory.mktemp("cases")
     plain = ("alpha-small", "several-outputs", "deep", "saturated")
-    steps = [path.stem for path in CASES.glob("*-step.toml")]
+    steps = [path.stem for path in CASES.glob("*-step*.toml")]
     others = (
         "ensemble-momentum",
         "everything",
         "everything-else",
         "softmax-large",
         "numpy-seed-small",
+        *("late-adam", "late-batches", "late-dropout", "late-shuffle"),
     )
     runs = ("dropout-run", "adam-run", "shuffle-run", "batch-norm-run", "predict-small")
     for name in (*plain, *steps, *others, *runs):
