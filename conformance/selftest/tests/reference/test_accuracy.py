@@ -8,7 +8,7 @@ import pytest
 
 from reference.algorithm import network
 from reference.cases.case import Case, CaseError, load
-from reference.cases.tables import Accuracy
+from reference.cases.tables import Accuracy, DType
 from reference.golden import accuracy, derive
 
 CASES = Path(__file__).parents[4] / "conformance" / "suite" / "cases"
@@ -38,7 +38,7 @@ def test_rows_are_right_where_the_largest_output_is_the_label() -> None:
 
 
 @pytest.mark.parametrize("dtype", derive.DTYPES)
-def test_the_right_ones_are_counted_after_the_whole_run(dtype: derive.DType) -> None:
+def test_the_right_ones_are_counted_after_the_whole_run(dtype: DType) -> None:
     samples = 5 * len(SEVERAL.X)
     for wrong in (0, 1, 3):
         assert accuracy.expected(held_out(SEVERAL, wrong, 0.1), dtype) == samples - wrong
