@@ -75,11 +75,30 @@ class LeftOut(Strict):
     reason: str = Field(min_length=20)
 
 
+class Planted(Strict):
+    """A fault that no rule makes, in place of text that occurs once, and the test that sees it."""
+
+    file: str
+    old: str
+    new: str
+    what: str
+    test: str
+
+    @property
+    def text(self) -> str:
+        """The module with the fault. Raises ValueError if the old text does not occur once."""
+        text = original(self.file).text
+        if text.count(self.old) != 1:
+            raise ValueError(f"{self.what}: {self.file} does not have {self.old!r} once")
+        return text.replace(self.old, self.new)
+
+
 class Table(Strict):
-    """The file harness.toml: each module of the harness is in one of both lists."""
+    """The file harness.toml: each module of the harness is in one of the first two lists."""
 
     tested: list[Tested]
     left_out: list[LeftOut]
+    planted: list[Planted]
 
     def tests(self) -> dict[str, list[str]]:
         """The tests of each module that is changed."""
@@ -231,19 +250,34 @@ def _new(kept: Kept, itself: Mutant, entries: list[Equivalent]) -> Iterator[tupl
             yield name, mutant
 
 
+def unseen(examiner: Examiner) -> list[Planted]:
+    """The planted faults that their test does not see."""
+    planted = table().planted
+    jobs = [(p.file, p.text, [p.test], {}, 600.0) for p in planted]
+    found = zip(planted, examiner.tried(jobs), strict=True)
+    return [fault for fault, ran in found if ran.status != "FAIL"]
+
+
 def main(names: list[str]) -> int:
-    """Examine some or all modules; 1 if a survivor is not listed, or the reverse."""
+    """Examine some or all modules; 1 if a survivor is not listed, or the reverse.
+
+    "planted" is the name of the planted faults, which are tried whenever all modules are.
+    """
     files = [*table().tests()]
     equivalents(EQUIVALENT)  # so that a mistake in it shows before the work
     chosen = [file for file in files if NAME in names or file in names or not names]
-    if not chosen:
+    planted = not names or {NAME, "planted"} & {*names}
+    if not chosen and not planted:
         return 0
     examiner = Examiner()
     try:
+        faults = unseen(examiner) if planted else []
         examine(chosen, examiner)
     finally:
         examiner.close()
-    return summed_up(files)
+    for fault in faults:
+        print(f"planted, and not seen by {fault.test}: {fault.what}")
+    return (summed_up(files) if chosen else 0) | bool(faults)
 
 
 def summed_up(files: list[str]) -> int:
@@ -301,6 +335,10 @@ def text(kept: dict[str, Kept], entries: list[Equivalent]) -> str:
         f"did not load, {statuses['TIMEOUT']} since they did not end.",
         "",
         "Caught first in " + ", ".join(f"{name} {n}" for name, n in by.most_common(10)) + ".",
+        "",
+        "## Planted faults, and the tests that see them",
+        "",
+        *(f"* {fault.what}: {fault.test}" for fault in table().planted),
         "",
         "## Survivors that cannot be told from the module",
         "",

@@ -133,11 +133,20 @@ def test_each_module_of_the_harness_is_changed_or_left_out_for_a_reason() -> Non
 
 
 def test_the_tests_that_belong_to_modules_are_there() -> None:
-    for tests in harness.table().tests().values():
+    table = harness.table()
+    for tests in (*table.tests().values(), [fault.test for fault in table.planted]):
         for test in tests:
             name, _, function = test.partition("::")
             text = (ROOT / trial.TESTS / name).read_text()
             assert f"def {function or 'test_'}" in text, test
+
+
+def test_planted_faults_fit_the_harness() -> None:
+    for fault in harness.table().planted:
+        assert harness.fingerprint(fault.text) not in (
+            None,
+            harness.fingerprint(harness.original(fault.file).text),
+        )
 
 
 def test_the_list_of_equivalent_mutants_fits_the_harness() -> None:
