@@ -13,9 +13,11 @@ The result of each mutant is kept while neither the module nor the test that cau
 """
 
 import ast
+import fcntl
 import hashlib
 import multiprocessing
 import os
+import sys
 import tomllib
 from collections import Counter
 from collections.abc import Iterator
@@ -56,7 +58,7 @@ TABLE, RULES = (Path(__file__).with_name(f"{NAME}.{end}") for end in ("toml", "r
 EQUIVALENT = Path(__file__).with_name("equivalent_harness.toml")
 REPORT = HERE / "selftest" / "mutation" / f"{NAME}.md"
 CORES = os.cpu_count() or 1
-BATCH = 4 * CORES  # after so many mutants, the order of tests is decided anew
+BATCH = 4 * CORES  # after so many mutants, tests are put in order again
 # Of the time of all tests: no mutant needs more, unless it never ends.
 PATIENCE, LEAST_S = 5, 20
 
@@ -113,12 +115,6 @@ def table() -> Table:
 class _Bare(ast.NodeTransformer):
     """Leaves out what is not changed: sentences, and the types of arguments and results."""
 
-    def visit_Expr(self, node: ast.Expr) -> ast.AST:
-        """A docstring does nothing."""
-        if isinstance(node.value, ast.Constant):
-            return ast.copy_location(ast.Pass(), node)
-        return self.generic_visit(node)
-
     def visit_Constant(self, node: ast.Constant) -> ast.Constant:
         """A text with a space is for people."""
         text = isinstance(node.value, str) and " " in node.value
@@ -138,9 +134,21 @@ class _Bare(ast.NodeTransformer):
 def fingerprint(text: str) -> str | None:
     """Equal for mutants that do the same; None for one that does not compile."""
     try:
-        return python_fingerprint(ast.unparse(_Bare().visit(ast.parse(text))))
+        tree = _Bare().visit(ast.parse(text))
     except SyntaxError:
         return None
+    for node in ast.walk(tree):
+        for part in ("body", "orelse", "finalbody"):
+            if isinstance(lines := getattr(node, part, None), list) and lines:
+                kept = [line for line in lines if not _idle(line)]
+                setattr(node, part, kept or [ast.Pass()])
+    return python_fingerprint(ast.unparse(tree))
+
+
+def _idle(line: ast.AST) -> bool:
+    """True of what does nothing while there is no mistake: pass, a docstring, an assert."""
+    docstring = isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant)
+    return docstring or isinstance(line, ast.Pass | ast.Assert)
 
 
 def original(file: str) -> Mutant:
@@ -169,6 +177,12 @@ class Examiner:
     """Copies of the project, one for each core, in which mutants are tried."""
 
     def __init__(self) -> None:
+        FOLDER.mkdir(parents=True, exist_ok=True)
+        self._lock = (FOLDER / "trees.lock").open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            sys.exit(f"another run has its mutants in {FOLDER / 'trees'}: wait for its end")
         fork = multiprocessing.get_context("fork")
         numbers = fork.SimpleQueue()
         for number in range(CORES):
@@ -182,6 +196,7 @@ class Examiner:
     def close(self) -> None:
         """End the processes."""
         self._pool.shutdown()
+        self._lock.close()
 
 
 _tree = Path()
@@ -240,7 +255,7 @@ def _new(kept: Kept, itself: Mutant, entries: list[Equivalent]) -> Iterator[tupl
         fate = seen.get(code)
         seen.setdefault(code, "same as another")
         if fate is not None:
-            if known is None:
+            if known is None or known.fate != fate:
                 kept.add(name, Outcome(mutant.key, mutant.line, fate))
         elif known is None or (
             mutant.key in open_keys

@@ -1,7 +1,7 @@
 """Runs tests on a module of the harness with a line changed, in a copy of the project.
 
-They run in a child of this process, which has the libraries loaded already. Tests start programs of
-the harness as well: since the change is in a file, these have it too.
+They run in a child of this process, which has the libraries loaded already. Tests also start
+programs of the harness: since the change is in a file, these have it too.
 """
 
 import contextlib

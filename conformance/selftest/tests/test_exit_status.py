@@ -44,7 +44,7 @@ def test_a_run_that_is_all_right_gives_0(finished: Finished) -> None:
 @pytest.mark.parametrize("status", Status)
 @pytest.mark.parametrize("which", [0, 1])
 def test_one_verdict_decides_wherever_it_is(which: int, status: Status, finished: Finished) -> None:
-    """The second is that of the other dtype."""
+    """The two verdicts are on the two dtypes."""
     verdicts = list(finished.results.results)
     assert [verdict.dtype for verdict in verdicts] == ["float64", "float32"]
     verdicts[which] = verdicts[which].but(status=status, reason="because")

@@ -51,7 +51,7 @@ def left(temporary: Path) -> list[str]:
 
 
 def longer() -> Iterator[float]:
-    """How many seconds a run may go on before it is ended: as many, then more and more.
+    """How long a run may go on before it is ended, in seconds: the same, then more and more.
 
     A slow machine needs more, to come as far as there is something to lose.
     """

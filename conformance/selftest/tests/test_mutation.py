@@ -167,6 +167,9 @@ def test_the_list_of_equivalent_mutants_fits_the_harness() -> None:
         ("x += x", "x -= x", False),
         ("def f(x)", "def f(x: int) -> int", True),
         ("Twice x.", "Thrice x.", True),
+        ('"""Twice x."""', "pass", True),
+        ("x += x", "assert x; x += x", True),
+        ("x += x", "pass", False),
         ("range(2)", "range(len('ab'))", False),
     ],
 )
@@ -206,7 +209,7 @@ TWICE = "def twice(x):\n    return 2 * x\n"
     ],
 )
 def test_a_changed_module_is_tried(new: str, status: str, test: str, tmp_path: Path) -> None:
-    """In programs that a test starts as well; and afterwards the module is as it was."""
+    """Also in programs that a test starts; and afterwards the module is as it was."""
     tests = tmp_path / trial.TESTS
     tests.mkdir(parents=True)
     (tests / "test_small.py").write_text(SMALL_TESTS)

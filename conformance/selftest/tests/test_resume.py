@@ -81,7 +81,7 @@ def test_what_passed_is_not_asked_again(
 def test_a_changed_case_is_judged_again(
     asked: tuple[Options, Callable[[], list[str]]], tmp_path: Path
 ) -> None:
-    """Its golden file is gone as well, since it is of the old case."""
+    """Its golden file is also gone, since it is of the old case."""
     options, words = asked
     run(options)
     words()

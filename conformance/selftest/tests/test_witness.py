@@ -23,7 +23,7 @@ def test_a_missing_witness_is_told_and_fails_in_ci(ci: str, statuses: list[int])
 
 
 def test_make_runs_the_witness_and_shows_why_it_is_skipped() -> None:
-    """Status 5 is that of a run without any test: everything else fails."""
+    """pytest ends with status 5 if there was no test: everything else fails."""
     [line] = [
         line for line in (ROOT / "Makefile").read_text().splitlines() if f"-rs {FILE}" in line
     ]

@@ -15,14 +15,14 @@ CASES = Path(__file__).parents[4] / "conformance" / "suite" / "cases"
 SEVERAL = replace(load(CASES / "several-outputs.toml"), iterations=20)
 
 
-def held_out(case: Case, wrong: int, at_least: float) -> Case:
-    """The case with its own inputs, five times over, held out; so many of them get a wrong label.
+def held_out(case: Case, wrong: int, at_least: float, times: int = 5) -> Case:
+    """The case with its own inputs, several times over, held out; some of them get a wrong label.
 
     The labels are what a plain run answers.
     """
     X, y, state = case.arrays("float64")
     [(_, _, trained)] = network.train(X, y, state, [case.iterations], **case.settings._asdict())
-    X = np.concatenate([X] * 5)
+    X = np.concatenate([X] * times)
     answers = network.predict(X, trained, **case.settings._asdict()).argmax(axis=-1)
     answers[:wrong] = (answers[:wrong] + 1) % y.shape[1]
     labels = np.eye(y.shape[1])[answers]
@@ -59,3 +59,9 @@ def test_an_accuracy_that_rounding_decides_is_refused() -> None:
     case = replace(SEVERAL, weights=[*SEVERAL.weights[:-1], *first], y=same)
     with pytest.raises(CaseError, match=r"accuracy depends on rounding: .*, .* are correct"):
         accuracy.expected(held_out(case, 0, 0.1), "float64")
+    many = held_out(case, 0, 0.1, times=1)
+    assert many.held_out_samples is not None
+    X, y = many.held_out_samples
+    one = replace(many, held_out_samples=(X[:1], y[:1]))
+    with pytest.raises(CaseError, match=r"accuracy depends on rounding: 0, 1 are correct"):
+        accuracy.expected(one, "float64")
