@@ -268,7 +268,7 @@ def _new(kept: Kept, itself: Mutant, entries: list[Equivalent]) -> Iterator[tupl
 def unseen(examiner: Examiner) -> list[Planted]:
     """The planted faults that their test does not see."""
     planted = table().planted
-    jobs = [(p.file, p.text, [p.test], {}, 600.0) for p in planted]
+    jobs: list[tuple[Any, ...]] = [(p.file, p.text, [p.test], {}, 600.0) for p in planted]
     found = zip(planted, examiner.tried(jobs), strict=True)
     return [fault for fault, ran in found if ran.status != "FAIL"]
 
