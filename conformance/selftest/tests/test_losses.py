@@ -23,6 +23,7 @@ from reference.golden import checksums
 
 TIMES = 4  # a run is ended at so many moments, drawn at random
 LONGEST_S = 6.0
+LEAST_AT_WORK = 2  # runs that had something left to do when they were ended
 # What it writes, with a traceback, if it is interrupted before it runs any line of a program.
 PYTHON_ITSELF = "Fatal Python error: init"
 
@@ -118,19 +119,25 @@ def test_golden_data_is_whole_whenever_it_ends(end: signal.Signals, tmp_path: Pa
         shutil.copy(CASES.parent / "golden" / kept.name, kept)
         before[kept.name] = json.loads(kept.read_text())
     checksums.record(golden, golden.glob("*.json"))
-    at_work = 0
-    for number in range(TIMES):
+    at_work, longest_s = 0, LONGEST_S
+    for number in range(5 * TIMES):
+        if number >= TIMES and at_work >= LEAST_AT_WORK:
+            break
         temporary = tmp_path / f"tmp-{number}-{uuid.uuid4().hex}"
         temporary.mkdir()
         with start("reference", "golden", tmp_path / "cases", temporary=temporary) as run:
-            time.sleep(moments.uniform(0.4, LONGEST_S))
-            at_work += run.poll() is None
+            time.sleep(moments.uniform(0.2, longest_s))
+            if run.poll() is None:
+                at_work += 1
+            else:  # it had ended by itself: a fast machine
+                longest_s = max(0.4, longest_s / 2)
             run.send_signal(end)
             said, _ = run.communicate(timeout=patience(60))
         assert gone(temporary), left(temporary)
         if PYTHON_ITSELF in said:
             continue
-        assert "Traceback" not in said, said
+        # A worker may say that the program it worked for was killed: it has nobody to tell.
+        assert end == signal.SIGKILL or "Traceback" not in said, said
         for name, file in before.items():
             # Old or new, it is whole, and has the same values.
             now = json.loads((golden / name).read_text())
@@ -139,7 +146,7 @@ def test_golden_data_is_whole_whenever_it_ends(end: signal.Signals, tmp_path: Pa
                 e["tensors"][0]["value"] for e in file["float64"]["checkpoints"]
             ]
     assert before
-    assert at_work > 0, "all runs had ended by themselves"
+    assert at_work >= LEAST_AT_WORK, "the others had ended by themselves"
 
 
 @pytest.fixture
