@@ -190,6 +190,10 @@ def _teeth(parser: Parser) -> None:
         metavar="FILE",
         help="where the margins go; default: %(default)s",
     )
+    told = (
+        "write the margins to conformance/selftest/margins.json, which later runs must not undercut"
+    )
+    parser.add_argument("--update", action="store_true", help=told)
     parser.set_defaults(run=show_teeth)
 
 

@@ -19,6 +19,7 @@ from conformance.bench.files import Bench, Row
 from conformance.bench.options import Plan
 from conformance.bench.tournament import Tournament
 from conformance.bench.workloads import WORKLOADS, Workload
+from conformance.selftest.patience import patience
 from conformance.selftest.tests.conftest import (
     MANIFEST,
     PYTHON_MANIFEST,
@@ -296,7 +297,7 @@ def test_all_have_the_same_threads_on_the_same_processors(timed: Any, make_port:
 
 def command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     words = [sys.executable, "-m", "conformance", "bench", *map(str, arguments)]
-    return subprocess.run(words, capture_output=True, text=True, cwd=ROOT, timeout=600)
+    return subprocess.run(words, capture_output=True, text=True, cwd=ROOT, timeout=patience(600))
 
 
 LIMIT = """
