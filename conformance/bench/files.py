@@ -9,7 +9,7 @@ from conformance.bench.statistics import Estimate
 from conformance.ground.statuses import Status
 from conformance.record.machine import Machine
 from conformance.record.models import Measured, PortInfo, once, within
-from conformance.verdict.verdict import Count, Model, Story
+from conformance.verdict.verdict import Count, Model, Reason
 from reference.cases.tables import DType
 
 Positive = Annotated[float, Field(ge=1e-18, le=1e18)]
@@ -77,7 +77,7 @@ class Row(Model):
     dtype: DType
     status: Status
     margin: Annotated[float, Field(ge=0)] | None
-    reason: Story
+    reason: Reason
     timed: Timed | None
 
 
@@ -153,7 +153,7 @@ class LeftOut(Model):
 
     name: str
     workload: str
-    reason: Story
+    reason: Reason
     dtype: DType | None = None
 
 

@@ -34,6 +34,11 @@ def story(text: str, most: int = LONGEST_STORY) -> str:
     return cut(visible(cut(text, most).replace("\r\n", "\n"), "\n\t"), most)
 
 
+def reason(text: str) -> str:
+    """A story whose further lines are indented."""
+    return story(hanging(text.replace("\r\n", "\n")))
+
+
 def hanging(text: str) -> str:
     """A text whose lines after the first are indented: none looks like one of the harness's own."""
     first, *rest = text.split("\n")
@@ -69,7 +74,7 @@ def inline(text: str) -> Markdown:
 
 def fenced(text: str) -> Markdown:
     """A text as a block of code, in a fence that is longer than any in it."""
-    found = for_terminal(story(text, LONGEST_BLOCK))
+    found = story(text, LONGEST_BLOCK)
     fence = "`" * max(3, _longest_run(found) + 1)
     return Markdown(f"{fence}text\n{found}\n{fence}")
 

@@ -133,7 +133,7 @@ def times(timings: Sequence[Timing]) -> str:
             axis.errorbar(
                 t.ns_per_iteration, height, xerr=interval, fmt="o", markersize=4, color=SERIES[0]
             )
-        axis.set_yticks(range(len(ordered)), [t.port for t in ordered])
+        axis.set_yticks(range(len(ordered)), [plot.named(t.port) for t in ordered])
         axis.set_xscale("log")
         axis.set_xlabel("ns per iteration, with its 95 % interval")
         axis.grid(axis="x", alpha=0.6)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from conformance.ground.statuses import Status
-from conformance.ground.text import hanging, plain, story
+from conformance.ground.text import plain, reason, story
 from conformance.suite.compare import Deviation
 from reference.cases.tables import DType
 from reference.golden.checks import KINDS, Check
@@ -22,8 +22,10 @@ else:
 
 MOST = 10**15  # of whatever is counted
 Count = Annotated[int, Field(ge=0, le=MOST)]
-# Text of several lines; all other text of a record is one line.
-Story = Annotated[str, "several lines"]
+# Text of several lines; in a reason, those after the first are indented. All other text of a
+# record is one line.
+Story = Annotated[str, story]
+Reason = Annotated[str, reason]
 
 
 class Model(BaseModel):
@@ -50,9 +52,7 @@ def _cleaners(model: type[Model]) -> dict[str, Callable[[str], str] | None]:
     return {
         name: None
         if _has_models(field.annotation)
-        else story
-        if "several lines" in field.metadata
-        else plain
+        else next((one for one in (story, reason) if one in field.metadata), plain)
         for name, field in model.model_fields.items()
     }
 
@@ -156,7 +156,7 @@ class Verdict(Model):
     dtype: DType
     status: Status
     margin: Annotated[float, Field(ge=0)] | None
-    reason: Annotated[Story, AfterValidator(hanging)]
+    reason: Reason
     explanation: Story = ""
     numbers_compared: Count
     accuracy: Annotated[float, Field(ge=0, le=1)] | None = None
