@@ -18,12 +18,15 @@ OWN = {
 }
 
 
+WRITES = ("stdout.write", "stderr.write", "stdout.buffer.write", "stdout.writelines")
+
+
 def printing(file: Path) -> Iterator[str]:
     """The places of a file that print, or that make a console."""
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Call):
             called = ast.unparse(node.func)
-            if called in ("print", "Console") or called.startswith(("sys.stdout", "sys.stderr")):
+            if called in ("print", "Console") or called.endswith(WRITES):
                 yield f"{file.name}:{node.lineno}: {called}"
 
 

@@ -20,9 +20,9 @@ from conformance.bench.files import Bench
 from conformance.ground import live, terminal
 from conformance.ground.screen import Screen
 from conformance.ground.statuses import Status
-from conformance.ground.text import LONGEST_STORY, plain
+from conformance.ground.text import LONGEST_STORY, Markdown, plain
 from conformance.page import command as report
-from conformance.page import plots
+from conformance.page import plots, verdicts
 from conformance.page.article import Band, Line
 from conformance.record import merge, screen, tables
 from conformance.record.merge import Merged
@@ -169,13 +169,10 @@ def test_the_screen_and_all_tables() -> None:
     assert_harmless_on_a_terminal(printed(lambda o: tables.show_teeth(o, teeth)))
 
 
-def test_what_merge_and_bench_print(
-    tmp_path: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_merge_and_bench_print(tmp_path: Any, capsys: pytest.CaptureFixture[str]) -> None:
     merged, notes = merge.join({tmp_path / TEXT.replace("/", "").replace("\0", ""): RESULTS})
     assert_harmless_on_a_terminal(printed(lambda o: merge.show(o, merged, [*notes, TEXT])))
     assert_harmless_on_a_terminal(printed(lambda o: show.show(o, BENCH)))
-    assert_harmless_on_a_terminal("\n".join(curves.sentences(curves.curves([BENCH]))))
     assert bench_command.show_curves([BENCH, BENCH], tmp_path / "curves.svg")
     plot.draw(BENCH, tmp_path / "bench.svg")
     for name in ("curves.svg", "bench.svg"):
@@ -231,11 +228,11 @@ def test_each_harm_alone_in_the_summary(harm: str) -> None:
     for text in (HARMS[harm], f"x{HARMS[harm]}", f"{HARMS[harm]}x"):
         found = of_each_status(only(text))
         environment = report._environment(in_markdown=True)
-        rows = report.verdicts.rows(found)
+        rows = verdicts.rows(found)
         said = environment.get_template("summary.md").render(
             results=found,
             machine=found.machine,
-            counts=report.Markdown(tables.counts(found.results)),
+            counts=Markdown(tables.counts(found.results)),
             compared=1,
             rows=rows,
             failures=[r for r in found.results if r.status.wrong],
