@@ -20,7 +20,7 @@ from conformance.bench.files import Bench
 from conformance.ground import live, terminal
 from conformance.ground.screen import Screen
 from conformance.ground.statuses import Status
-from conformance.ground.text import LONGEST_STORY, Markdown, plain
+from conformance.ground.text import LONGEST_STORY, Markdown, fenced, inline, plain
 from conformance.page import command as report
 from conformance.page import plots, verdicts
 from conformance.page.article import Band, Line
@@ -279,3 +279,20 @@ def test_the_plots() -> None:
 def test_a_text_that_must_be_a_number_is_none_but_a_number() -> None:
     with pytest.raises(ValidationError):
         of_each_status(lambda name: TEXT)
+
+
+@pytest.mark.parametrize("backslashes", range(5))
+def test_no_bar_ends_a_cell(backslashes: int) -> None:
+    """GitHub reads two backslashes as one of the text, and a bar behind them as the cell's end."""
+    said = inline("a" + "\\" * backslashes + "|b|")
+    found = re.findall(r"(\\*)\|", said)
+    assert [len(before) % 2 for before in found] == [1, 1]
+
+
+def test_a_block_is_cut_with_a_note_inside_its_fence() -> None:
+    said = fenced("`" * 8000 + "\n" + "x\n" * 8000)
+    assert said.startswith("`" * 4000)
+    assert said.splitlines()[0].removesuffix("text") == said.splitlines()[-1]
+    assert said.splitlines()[-2].endswith("characters)")
+    assert fenced("") == "```text\n\n```"
+    assert inline("") == ""
