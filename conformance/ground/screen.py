@@ -21,7 +21,7 @@ class Screen(Console):
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None
     ) -> Iterable[Segment]:
-        """See rich: the pieces of what is printed, each cell of a table on its own as well."""
+        """See rich: the pieces of what is printed; also called for each cell of a table."""
         for segment in super().render(renderable, options):
             if segment.control:
                 continue  # it moves the cursor, and nothing here does

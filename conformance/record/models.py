@@ -145,10 +145,10 @@ class Results(Model):
 
     @model_validator(mode="after")
     def _each_once(self) -> Self:
+        verdicts = once("verdicts", (r.key for r in self.results))
         ports = once("entries", ((p.port,) for p in self.ports))
         cases = once("entries", ((c.case,) for c in self.cases))
         once("capabilities", ((c.port, c.capability) for c in self.capabilities))
-        verdicts = once("verdicts", (r.key for r in self.results))
         timings = once("timings", ((t.port, t.case, t.dtype) for t in self.timings))
         for what, keys in (("verdict", verdicts), ("timing", timings)):
             for key in sorted(keys):

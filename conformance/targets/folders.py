@@ -27,7 +27,7 @@ def check(folder: Path) -> None:
     elif ":" in name:
         why = "what follows a colon is the name of a rung"
     elif re.search(r"\s\(", name):
-        why = "what stands in brackets is the name of an emulation"
+        why = "a bracket after a space begins the name of an emulation"
     elif not re.match(r"[^\W_]", name) or name != name.strip():
         why = "it must begin with a letter or digit, and not end with a space"
     else:

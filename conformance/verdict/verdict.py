@@ -32,7 +32,7 @@ class Model(BaseModel):
     """A part of a file: it has only these keys, only finite numbers, and never changes.
 
     Its texts come from outside: from ports, manifests, and whoever wrote the file. They are made
-    harmless when they enter it, and so they are in all that is made of it.
+    harmless when they enter a record, so they are harmless wherever the record is shown.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -64,7 +64,7 @@ def _has_models(annotation: Any) -> bool:
 
 
 def _shown(value: Any, clean: Callable[[str], str] | None) -> Any:
-    """A value of a field with its texts made harmless, those in lists and tables as well."""
+    """A value of a field with its texts made harmless, also those in lists and tables."""
     if clean is None:
         return value
     if type(value) is str:  # not a Status

@@ -1,6 +1,6 @@
-"""Text that harms whoever shows it, every record full of it, and what an output must not hold.
+"""Text that does harm where it is shown, records full of that text, and checks of outputs.
 
-Records are filled by their fields, so a new field is full of it by itself.
+Records are filled by their fields, so a new field has such a text by itself.
 """
 
 import re

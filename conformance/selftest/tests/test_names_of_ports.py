@@ -15,7 +15,7 @@ REFUSED = {
     "all": "it means all ports",
     "c:simd": "what follows a colon is the name of a rung",
     "a:b": "what follows a colon is the name of a rung",
-    "numba_cuda (simulator)": "what stands in brackets is the name of an emulation",
+    "numba_cuda (simulator)": "a bracket after a space begins the name of an emulation",
     "-x": "it must begin with a letter or digit",
     "--help": "it must begin with a letter or digit",
     ".x": "it must begin with a letter or digit",
