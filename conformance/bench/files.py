@@ -119,7 +119,7 @@ class Roofline(Model):
     gflops_peak: Positive
     gbytes_per_s: Positive
     gflop: Positive
-    gbytes: Positive
+    gbytes: Annotated[float, Field(ge=0, le=1e18)]  # 0 where all fits into caches
     gemm_share: Positive
     limit_ns: Positive
     rounds_gflops: list[Positive]
