@@ -189,6 +189,7 @@ def test_a_devices_own_clock_stands_beside_the_hosts(
         ),
         ("run", "0.5, 0.1", "device_seconds is not 3"),
         ("run", "0.5, float('nan'), 0.2", "device_seconds is not finite"),
+        ("run", "0.5, 1e300, 0.2", "device_seconds is longer than any run"),
     ],
 )
 def test_whatever_a_port_in_bulk_answers_is_its_own_fault(

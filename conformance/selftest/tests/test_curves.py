@@ -25,13 +25,12 @@ def command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 def machine(processor: str, port: str, device: str, ns: dict[int, float]) -> Bench:
     """A file of one port; `ns` is the time of all networks' iteration, by their number."""
-    interval = {"low": 1.0, "high": 1.0}
 
     def timed(value: float) -> dict[str, Any]:
         return {
             "counts": [1, 2],
-            "ns_per_iteration": {"value": value, **interval},
-            "fixed_ms": {"value": 1.0, **interval},
+            "ns_per_iteration": {"value": value, "low": value, "high": value},
+            "fixed_ms": {"value": 1.0, "low": 1.0, "high": 1.0},
             "ratio_to_numpy": None,
             "of_limit": None,
             "of_gemm": None,
