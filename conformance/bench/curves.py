@@ -72,9 +72,11 @@ def curves(files: Sequence[Bench]) -> list[Curves]:
                 settings = {s.workload: s for s in bench.settings}
                 infos = {info.port: info.device or "" for info in bench.ports}
                 for row in bench.rows:
-                    time = row.timed.ns_per_iteration.value if row.timed else 0.0
-                    if row.workload not in names or row.dtype != dtype or time <= 0:
-                        continue  # not of this sweep, or lost in the noise
+                    if row.workload not in names or row.dtype != dtype:
+                        continue
+                    if not (row.timed and row.timed.resolved):
+                        continue
+                    time = row.timed.ns_per_iteration.value
                     networks = settings[row.workload].networks
                     x = float(networks) if sweep == "ensembles" else settings[row.workload].gflop
                     target = row.port

@@ -65,6 +65,11 @@ class Timed(Model):
     rounds: list[Round]
     device: Clock | None = None
 
+    @property
+    def resolved(self) -> bool:
+        """True if the clock can tell an iteration's time from 0; if not, it is not shown."""
+        return self.ns_per_iteration.low > 0
+
 
 class Row(Model):
     """One target on one workload: its status, and its speed if it was timed.

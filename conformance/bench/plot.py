@@ -74,7 +74,9 @@ def draw(bench: Bench, path: Path) -> str | None:
 
 def _timed(bench: Bench, workload: str) -> list[Any]:
     """Rows with their speed, the slowest first, since the vertical axis points upwards."""
-    rows = [row for row in bench.rows if row.workload == workload and row.timed]
+    rows = [
+        row for row in bench.rows if row.workload == workload and row.timed and row.timed.resolved
+    ]
     return sorted(rows, key=lambda row: -row.timed.ns_per_iteration.value if row.timed else 0)
 
 

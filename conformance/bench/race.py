@@ -2,18 +2,21 @@
 
 `make bench` and the timing of a conformance run both use this race. Times run from sending the
 question to reading the answer, so no port reports its own time, and whatever does not grow with
-the iterations (starting, transfers, the wire) is in the fixed cost.
+the iterations (starting, transfers, the wire) is in the fixed cost. No run has the numbers of an
+earlier one, so that nothing is gained by remembering answers.
 """
 
 import contextlib
 import os
 import random
+import secrets
 import statistics
 import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from conformance.bench.renumbered import numberings
 from conformance.bench.statistics import Fit, fit
 from conformance.ground.live import LIVE, Task
 from conformance.ground.statuses import Status
@@ -64,6 +67,7 @@ class Contender:
 
     def __post_init__(self) -> None:
         self._expected = dict(self.trace.run.expected)
+        self._numberings = numberings(self.trace.case, secrets.randbits(32))
 
     @property
     def name(self) -> str:
@@ -98,9 +102,13 @@ class Contender:
         """The time of a run of n iterations; raises WrongWhenTimed if its answer is wrong."""
         with pinned(self.cores):  # it may have to start again
             client = self.judge.client()
+        numbering = next(self._numberings)
+        question = RunCheck(numbering.of(self.run.start), [n])
+        client.prepare(question)
         started = time.perf_counter()
-        [(_, got)] = client.answer_to(self.run.at([n]))
+        [(_, answer)] = client.answer_to(question)
         taken = time.perf_counter() - started
+        got = numbering.back(answer)
         comparison = compare(got, self.whole(self._expected[n]), self.dtype)
         margin = max(self.verdict.margin or 0.0, comparison.margin)
         self.verdict = self.verdict.but(margin=finite(margin))

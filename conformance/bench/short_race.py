@@ -7,6 +7,8 @@ rounds.
 
 from conformance.bench.race import Contender, race
 from conformance.bench.summary import BASIS, speed
+from conformance.ground.live import LIVE
+from conformance.ground.units import scaled
 from conformance.record.models import Timing
 from conformance.suite.traces import Trace
 from conformance.verdict.judge import Judge
@@ -24,7 +26,8 @@ def short_race(
 ) -> tuple[list[Timing], dict[str, Verdict]]:
     """Time targets that passed the case in the dtype of its trace.
 
-    Returns the timings, and by name the new verdicts of targets that went wrong when timed.
+    Returns the timings, as far as the clock can tell them from 0, and by name the new verdicts of
+    targets that went wrong when timed.
     """
     assert case.timing is not None
     counts = case.timing.iterations
@@ -38,6 +41,13 @@ def short_race(
     timings = []
     for contender in timed:
         found = speed(contender.counts, contender.fits, basis)
+        if not found.resolved:
+            most = max(found.ns_per_iteration.high, 0.0)
+            LIVE.note(
+                f"{contender.name} on {case.id}: no time is shown, since the clock cannot "
+                f"tell its time per iteration from 0 (at most {scaled(most)})"
+            )
+            continue
         timings.append(
             Timing(
                 port=contender.name,

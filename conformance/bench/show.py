@@ -67,7 +67,7 @@ def _cells(timed: Timed) -> list[str]:
     """The cells under COLUMNS; "-" where a number is unknown, or lost in the noise."""
     ratio, fixed = timed.ratio_to_numpy, timed.fixed_ms.value
     return [
-        _time(timed.ns_per_iteration),
+        _time(timed.ns_per_iteration) if timed.resolved else _least(timed.ns_per_iteration),
         f"{digits(ratio.value)} ({digits(ratio.low)} - {digits(ratio.high)})" if ratio else "-",
         f"{fixed:.2f} ms" if fixed > 0 else "-",
         f"{timed.of_limit:.1%}" if timed.of_limit is not None else "-",
@@ -81,6 +81,11 @@ def _time(ns: Interval) -> str:
     """As in "22.8 µs (22.5 - 23.1)"."""
     size = unit(ns.value)[1]
     return f"{scaled(ns.value)} ({digits(ns.low / size)} - {digits(ns.high / size)})"
+
+
+def _least(ns: Interval) -> str:
+    """Of a time that the clock cannot tell from 0."""
+    return f"under {scaled(ns.high)}" if ns.high > 0 else "lost in the noise"
 
 
 def _limits(bench: Bench, setting: Setting) -> list[str]:

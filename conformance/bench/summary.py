@@ -69,7 +69,7 @@ def speed(
     """The speed from the fits of all rounds, and how it compares."""
     ns = estimate([one.slope * 1e9 for one in fits])
     faster = ratio(fits, basis) if basis else None
-    known = ns.value > 0  # a slope that is lost in the noise has no fraction of anything
+    known = ns.low > 0  # a slope that is lost in the noise has no fraction of anything
     gflops = roof.gflop / ns.value * 1e9 if roof and known else None
     return Timed(
         counts=counts,

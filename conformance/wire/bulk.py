@@ -12,7 +12,7 @@ from conformance.process.words import printable
 from conformance.wire.client import Client
 from reference.array import Array
 from reference.golden.checks import Check
-from reference.golden.start import Shape, Start
+from reference.golden.start import LARGE, Shape, Start
 
 
 class BulkClient(Client):
@@ -24,21 +24,32 @@ class BulkClient(Client):
     def __init__(self, channel: Channel, limit_s: float, folder: Path) -> None:
         super().__init__(channel, limit_s)
         self._folder = self._answers = folder
+        self._prepared: Check | None = None
+
+    def prepare(self, check: Check) -> None:
+        """See Client."""
+        if check.whole_run:
+            _save(self._of(check), check.start)
+            self._prepared = check
 
     def request(self, check: Check) -> dict[str, Any]:
         """See Client: of a free run, with a folder in place of arrays."""
         if not check.whole_run:
             return super().request(check)
         start = check.start
-        folder = self._folder / f"{check.case.id}-{start.networks or 1}-{check.dtype}"
-        if not folder.exists():
-            _save(folder, start)
+        folder = self._of(check)
+        if self._prepared is not check:
+            self.prepare(check)
+        self._prepared = None  # another client may write into this folder
         self._answers = folder / "answer"
         # Remove old answers, so that none is read by mistake.
         shutil.rmtree(self._answers, ignore_errors=True)
         self._answers.mkdir()
         asked = {"bulk": str(folder), **start.settings, "checkpoints": list(check.points)}
         return {"op": "train", **asked}
+
+    def _of(self, check: Check) -> Path:
+        return self._folder / f"{check.case.id}-{check.start.networks or 1}-{check.dtype}"
 
     def array(self, where: str, value: Any, shape: Shape) -> Array:
         """See Client: what is not a number is in a file of this name."""
@@ -56,7 +67,9 @@ class BulkClient(Client):
 
 
 def _save(folder: Path, start: Start) -> None:
-    folder.mkdir(parents=True)
-    state = {f"state-{k}": w for k, w in enumerate(start.state)}
-    for name, array in {"X": start.X, "y": start.y, **state}.items():
-        np.save(folder / f"{name}.npy", array)
+    folder.mkdir(parents=True, exist_ok=True)
+    for k, w in enumerate(start.state):
+        np.save(folder / f"state-{k}.npy", w)
+    for name, array in {"X": start.X, "y": start.y}.items():
+        if start.X.size <= LARGE or not (folder / f"{name}.npy").exists():
+            np.save(folder / f"{name}.npy", array)

@@ -8,7 +8,7 @@ cannot be taken for an answer. conformance/contract/PORTING.md describes the pro
 
 Beside it, this worker knows a bulk form of `train`, for networks whose data would be many megabytes
 of JSON: it has "bulk", a folder, in place of X, y and weights. They are X.npy, y.npy and
-state-K.npy in that folder, in the dtype of the request, and are read once. The answer has file
+state-K.npy in that folder, in the dtype of the request. X and y are read once. The answer has file
 names in place of weights, and of the errors of an ensemble: those of .npy files in the folder's
 subfolder "answer". And "device_seconds", which asks for what backprop.h says of that function.
 """
@@ -179,12 +179,19 @@ def _train_in_bulk(adapter: Adapter, request: Message) -> Message:
     return found
 
 
-@functools.cache
 def _loaded(folder: Path) -> tuple[Array, Array, list[Array]]:
     """X, y and the state in a folder of a bulk request."""
     matrices = len(list(folder.glob("state-*.npy")))
     state = [np.load(folder / f"state-{k}.npy") for k in range(matrices)]
-    return np.load(folder / "X.npy"), np.load(folder / "y.npy"), state
+    X, y = (_data(folder / name, (folder / name).stat().st_mtime_ns) for name in ("X.npy", "y.npy"))
+    return X, y, state
+
+
+@functools.lru_cache(maxsize=2)
+def _data(file: Path, written_ns: int) -> Array:
+    """The array in a file, read once if it is not written again."""
+    found: Array = np.load(file)
+    return found
 
 
 def main() -> int:

@@ -10,6 +10,8 @@ from reference.cases.case import Case
 from reference.cases.tables import DType
 
 Shape = tuple[int, ...]
+# Where X has more numbers, X and y are the same in all questions about a case: they are sent once.
+LARGE = 10_000
 
 
 @dataclass(frozen=True)
