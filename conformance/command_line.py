@@ -9,7 +9,16 @@ from types import ModuleType
 from conformance import __version__
 from conformance.ground.places import BUILD, CASES, IN_CLONE, NAME, from_here
 from conformance.ground.statuses import Status
-from conformance.ground.terminal import Joined, OptionError, Parser, path, paths, text
+from conformance.ground.terminal import (
+    Joined,
+    OptionError,
+    Parser,
+    path,
+    paths,
+    progress,
+    say,
+    text,
+)
 from reference.errors import UserError
 
 # What a command needs, it imports itself: who asks again and again should not wait for the others.
@@ -24,10 +33,10 @@ def main() -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        progress(f"error: {error}")
         return 2
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        progress("interrupted")
         return 130
 
 
@@ -190,6 +199,10 @@ def _teeth(parser: Parser) -> None:
         metavar="FILE",
         help="where the margins go; default: %(default)s",
     )
+    told = (
+        "write the margins to conformance/selftest/margins.json, which later runs must not undercut"
+    )
+    parser.add_argument("--update", action="store_true", help=told)
     parser.set_defaults(run=show_teeth)
 
 
@@ -250,7 +263,7 @@ def new_port(arguments: argparse.Namespace) -> None:
     """Write the folder, and say what is next."""
     from conformance.targets import starter
 
-    print(starter.write(arguments.folder, arguments.kind))
+    say(starter.write(arguments.folder, arguments.kind))
 
 
 def print_schema(arguments: argparse.Namespace) -> None:
@@ -262,7 +275,7 @@ def print_schema(arguments: argparse.Namespace) -> None:
     from conformance.record.models import Results
 
     model = Bench if arguments.bench else Merged if arguments.merged else Results
-    print(json.dumps(model.model_json_schema(), indent=1))
+    say(json.dumps(model.model_json_schema(), indent=1))
 
 
 def show_teeth(arguments: argparse.Namespace) -> int:

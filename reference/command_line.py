@@ -20,7 +20,7 @@ from reference.arithmetic.float import FLOAT
 from reference.array import Array
 from reference.cases.case import Case, CaseError, load, load_all
 from reference.cases.tables import DType
-from reference.errors import Parser, UserError
+from reference.errors import Parser, UserError, visible
 from reference.golden import checksums, derive
 from reference.golden.checks import KEYS, RunCheck
 from reference.golden.parallel import in_parallel
@@ -66,7 +66,7 @@ def main() -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (UserError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {visible(str(error))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted: nothing that was there has changed", file=sys.stderr)
@@ -135,14 +135,14 @@ def run_golden(where: Path, check: bool) -> int:
             derive.write(target / f"{case.id}.json", derived)
             if not check:
                 checksums.record(out, [out / f"{case.id}.json"])
-                print(target / f"{case.id}.json")
+                print(visible(str(target / f"{case.id}.json")))
             else:
                 problem = difference(derived, out / f"{case.id}.json")
                 different += problem is not None
                 print(f"{case.id}: {problem or 'identical values'}", flush=True)
     stray = sorted({p.stem for p in out.glob("*.json")} - {case.id for case in cases})
     if where.is_dir() and stray:
-        print(f"{out}: no case for golden files of {', '.join(stray)}: delete them")
+        print(visible(f"{out}: no case for golden files of {', '.join(stray)}: delete them"))
         different += 1
     if check:
         print(f"{len(cases)} golden files derived again, {different} problems")

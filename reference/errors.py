@@ -12,6 +12,10 @@ from typing import NoReturn
 from pydantic import ValidationError
 
 LONGEST = 500
+# Python calls these printable, and no font shows them: fillers, joiners, variation selectors.
+HIDDEN = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0]|[\U000e0100-\U000e01ef]"
+)
 
 
 class UserError(ValueError):
@@ -52,13 +56,23 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """End the program."""
-        self.exit(2, f"error: {message}\n")
+        self.exit(2, f"error: {visible(message)}\n")
 
 
 def printable(text: str, most: int) -> str:
     """Somebody else's text, made safe for a terminal and a UTF-8 file, and cut if it is long."""
-    shown = text if len(text) <= most else text[:most] + " ..."
-    return "".join(c if c.isprintable() else "?" for c in shown)
+    return visible(text if len(text) <= most else text[:most] + " ...")
+
+
+def visible(text: str, kept: str = "") -> str:
+    """A text with `?` for each character that is not seen, but may do something, save those `kept`.
+
+    These are control characters, what turns the direction of text around, what has no width, line
+    and paragraph separators and halves of surrogate pairs.
+    """
+    if text.isprintable() and not HIDDEN.search(text):
+        return text
+    return HIDDEN.sub("?", "".join(c if c.isprintable() or c in kept else "?" for c in text))
 
 
 def near(word: str, known: Iterable[str]) -> str:

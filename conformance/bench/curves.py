@@ -118,7 +118,13 @@ def panel(axis: Any, one: Curves) -> None:
         style = "-" if target in one.on_device else "--"
         width = 2.0 if target in best else 0.8
         axis.plot(
-            x, [line[i] for i in x], style, marker="o", markersize=3, linewidth=width, label=target
+            x,
+            [line[i] for i in x],
+            style,
+            marker="o",
+            markersize=3,
+            linewidth=width,
+            label=plot.named(target),
         )
     axis.set_xscale("log")
     axis.set_yscale("log")

@@ -1,26 +1,32 @@
 """The file that `make bench` writes. Its JSON schema is conformance/contract/bench.schema.json."""
 
 from collections.abc import Iterable
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from conformance.bench.statistics import Estimate
 from conformance.ground.statuses import Status
 from conformance.record.machine import Machine
-from conformance.record.models import PortInfo
-from conformance.verdict.verdict import Model
+from conformance.record.models import Measured, PortInfo, once, within
+from conformance.verdict.verdict import Count, Model, Reason
 from reference.cases.tables import DType
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Positive = Annotated[float, Field(ge=1e-18, le=1e18)]
+Several = Annotated[int, Field(ge=1, le=10**9)]
 
 
 class Interval(Model):
     """A median over rounds, with its 95 % bootstrap interval."""
 
-    value: float
-    low: float
-    high: float
+    value: Measured
+    low: Measured
+    high: Measured
+
+    @model_validator(mode="after")
+    def _inside(self) -> Self:
+        within(self.low, self.value, self.high)
+        return self
 
     @classmethod
     def of(cls, found: Estimate) -> "Interval":
@@ -31,8 +37,8 @@ class Interval(Model):
 class Round(Model):
     """The line through one round: nanoseconds per iteration, and the fixed milliseconds."""
 
-    ns_per_iteration: float
-    fixed_ms: float
+    ns_per_iteration: Measured
+    fixed_ms: Measured
 
 
 class Clock(Model):
@@ -50,12 +56,12 @@ class Timed(Model):
     the work.
     """
 
-    counts: list[int]
+    counts: list[Count]
     ns_per_iteration: Interval
     fixed_ms: Interval
     ratio_to_numpy: Interval | None
-    of_limit: float | None
-    of_gemm: float | None
+    of_limit: Positive | None
+    of_gemm: Positive | None
     rounds: list[Round]
     device: Clock | None = None
 
@@ -75,8 +81,8 @@ class Row(Model):
     workload: str
     dtype: DType
     status: Status
-    margin: float | None
-    reason: str
+    margin: Annotated[float, Field(ge=0)] | None
+    reason: Reason
     timed: Timed | None
 
 
@@ -84,8 +90,8 @@ class Link(Model):
     """A kind of operation in the chain that every iteration needs."""
 
     name: str
-    count: Annotated[float, Field(ge=0)]
-    ns: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    count: Annotated[float, Field(ge=0, le=1e18)]
+    ns: Annotated[float, Field(ge=0, le=1e18)]
 
 
 class Said(Model):
@@ -103,8 +109,8 @@ class Latency(Model):
 
     port: str
     workload: str
-    limit_ns: float
-    runs: list[Said]
+    limit_ns: Positive
+    runs: Annotated[list[Said], Field(min_length=1)]
 
 
 class Roofline(Model):
@@ -115,14 +121,14 @@ class Roofline(Model):
 
     workload: str
     dtype: DType
-    gflops_peak: float
-    gbytes_per_s: float
-    gflop: float
-    gbytes: float
-    gemm_share: float
-    limit_ns: float
-    rounds_gflops: list[float]
-    rounds_gbytes_per_s: list[float]
+    gflops_peak: Positive
+    gbytes_per_s: Positive
+    gflop: Positive
+    gbytes: Annotated[float, Field(ge=0, le=1e18)]  # 0 where all fits into caches
+    gemm_share: Positive
+    limit_ns: Positive
+    rounds_gflops: list[Positive]
+    rounds_gbytes_per_s: list[Positive]
 
 
 def least_times(
@@ -139,12 +145,12 @@ class Setting(Model):
     """How a workload was run: how many networks, and how many samples in a batch."""
 
     workload: str
-    samples: int
-    networks: int = 1
-    threads: int
-    cores: list[int]
+    samples: Several
+    networks: Several = 1
+    threads: Several
+    cores: list[Count]
     environment: dict[str, str]
-    gflop: float
+    gflop: Positive
 
 
 class LeftOut(Model):
@@ -152,7 +158,7 @@ class LeftOut(Model):
 
     name: str
     workload: str
-    reason: str
+    reason: Reason
     dtype: DType | None = None
 
 
@@ -168,3 +174,16 @@ class Bench(Model):
     latencies: list[Latency]
     rooflines: list[Roofline]
     left_out: list[LeftOut]
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        settings = once("settings", ((s.workload,) for s in self.settings))
+        ports = once("entries", ((p.port,) for p in self.ports))
+        rows = once("rows", ((r.port, r.workload, r.dtype) for r in self.rows))
+        once("limits", ((r.workload, r.dtype) for r in self.rooflines))
+        for key in sorted(rows):
+            if key[:1] not in ports or key[1:2] not in settings:
+                raise ValueError(
+                    f"a row for {', '.join(key)}, but no entry of that port or workload"
+                )
+        return self

@@ -1,16 +1,20 @@
 """The plot of `make bench`: a panel for each workload, time on a logarithmic axis."""
 
 import io
+import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import matplotlib  # at once, so that its absence is told before anything is timed
+from matplotlib.text import Text
 
 from conformance.bench.files import Bench, least_times
 from conformance.record import store
 
 COLOURS = {"float64": "tab:blue", "float32": "tab:orange"}
 INCHES_PER_ROW = 0.24
+LONGEST_NAME = 40  # characters
 
 
 def set_up(salt: str) -> Any:
@@ -22,12 +26,30 @@ def set_up(salt: str) -> Any:
     return pyplot
 
 
+def named(name: str) -> str:
+    """A name as long as a plot has room for."""
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
+
+
+def svg(figure: Any, metadata: Mapping[str, None], **more: Any) -> str:
+    """A figure as SVG, without this metadata. No name in it is taken for a formula."""
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)
+    drawn = io.StringIO()
+    with warnings.catch_warnings():
+        # Text of which this machine has no font is drawn as boxes, or by the browser.
+        warnings.filterwarnings("ignore", r"Glyph .* missing from font")
+        # Names may leave little room for the lines.
+        warnings.filterwarnings("ignore", "constrained_layout not applied")
+        figure.savefig(drawn, format="svg", metadata=metadata, **more)
+    return drawn.getvalue()
+
+
 def save(pyplot: Any, figure: Any, path: Path) -> str:
     """Write a figure, and say where it is. Raises ResultsError."""
-    drawn = io.StringIO()
-    figure.savefig(drawn, format="svg", metadata={"Date": None})
+    drawn = svg(figure, {"Date": None})
     pyplot.close(figure)
-    store.write_data(path, drawn.getvalue())
+    store.write_data(path, drawn)
     return f"plot: {path}"
 
 
@@ -74,8 +96,8 @@ def _panel(panel: Any, bench: Bench, workload: str) -> None:
     if limits:
         panel.plot([], [], "--", linewidth=1, color="gray", label="limit")
     panel.set_xscale("log")
-    panel.set_yticks(range(len(rows)), [row.port for row in rows])
-    panel.set_title(workload)
+    panel.set_yticks(range(len(rows)), [named(row.port) for row in rows])
+    panel.set_title(named(workload))
     panel.set_xlabel("ns per iteration, with 95 % interval")
     panel.grid(axis="x", which="both", alpha=0.3)
     panel.legend(loc="lower left")

@@ -11,6 +11,8 @@ import time
 from collections import Counter
 from types import TracebackType
 
+from conformance.ground.text import for_terminal, plain
+
 TICK_S = 0.2
 PLAIN_S = 10.0  # between lines where there is no terminal
 CLEAR = "\r\x1b[K"
@@ -82,7 +84,7 @@ class Live:
         """Print a line that stays."""
         with self._lock:
             self._clear()
-            print(text, file=sys.stderr, flush=True)
+            print(for_terminal(text), file=sys.stderr, flush=True)
 
     def note(self, text: str) -> None:
         """Say what goes on where there is no terminal, on which the tasks say it."""
@@ -113,14 +115,14 @@ class Live:
                 if not self._tasks:
                     self._ticker = None
                     return
-                self._draw("; ".join(task.text for task in self._tasks))
+                self._draw(plain("; ".join(task.text for task in self._tasks)))
 
     def _draw(self, text: str) -> None:
         now = time.monotonic()
         if not on_terminal():
             if now >= self._last_plain + PLAIN_S and text != self._plain:
                 self._plain, self._last_plain = text, now
-                print(text, file=sys.stderr, flush=True)
+                print(for_terminal(text), file=sys.stderr, flush=True)
         elif text != self._drawn:  # timing is disturbed no more than needed
             from rich.cells import set_cell_size  # here, since a log can spare it
 

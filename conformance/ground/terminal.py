@@ -6,11 +6,13 @@ takes an empty text for an option that is not given.
 
 import argparse
 import re
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from conformance.ground.live import LIVE
+from conformance.ground.text import for_terminal
 from reference import errors
 from reference.errors import UserError
 
@@ -23,13 +25,17 @@ def progress(text: str) -> None:
     LIVE.say(text)
 
 
+def say(text: str) -> None:
+    """A line of a result, on stdout."""
+    sys.stdout.write(for_terminal(text) + "\n")
+
+
 def console() -> "Console":
     """Standard output; colour only on a terminal, and never under NO_COLOR."""
-    from rich.console import Console  # here, since not all that is run prints tables
+    from conformance.ground.screen import Screen  # here, since not all that is run prints tables
 
-    # No markup: what manifests and ports say is shown as it is.
-    found = Console(highlight=False, markup=False)
-    return found if found.is_terminal else Console(highlight=False, markup=False, width=100)
+    found = Screen()
+    return found if found.is_terminal else Screen(width=100)
 
 
 class OptionError(UserError):

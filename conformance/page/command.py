@@ -11,7 +11,8 @@ from markupsafe import Markup
 from conformance.bench import curves
 from conformance.bench.files import Bench
 from conformance.ground.places import IN_CLONE, option, typed
-from conformance.ground.terminal import progress
+from conformance.ground.terminal import progress, say
+from conformance.ground.text import Markdown, fenced, for_markdown
 from conformance.page import article, plots, sides, verdicts
 from conformance.page.excerpts import programs
 from conformance.page.learning import learning
@@ -28,7 +29,7 @@ PAGE, SUMMARY, BADGES = "index.html", "summary.md", "badges"
 def main(arguments: argparse.Namespace) -> None:
     """Write all files, and say where they are. Raises ResultsError for a user's mistake."""
     source, folder = arguments.results, arguments.folder
-    found = store.read(source, Results, f"a results file of {typed('check')}")
+    found = store.read_results(source, f"a results file of {typed('check')}")
     if not found.results:
         raise ResultsError(f"{source}: has no verdicts: a report needs a file of {typed('check')}")
     benches = [store.read(path, Bench, f"a file of {typed('bench')}") for path in arguments.bench]
@@ -40,26 +41,18 @@ def main(arguments: argparse.Namespace) -> None:
             badge.unlink()
     for name, text in written.items():
         store.write_data(folder / name, text)
-    print(f"report: {folder / PAGE}")
+    say(f"report: {folder / PAGE}")
 
 
 def render(found: Results, benches: Sequence[Bench]) -> dict[str, str]:
     """The text of each file by its path in the folder."""
-    environment = Environment(
-        loader=PackageLoader("conformance.page"),
-        autoescape=lambda name: name is not None and not name.endswith(".md"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["number"] = number
-    environment.globals.update(typed=typed, option=option)
+    environment, markdown = _environment(), _environment(in_markdown=True)
     rows = verdicts.rows(found)
     timed_case = found.timings[0].case if found.timings else ""
     shown = {
         "results": found,
         "machine": found.machine,
-        "counts": tables.counts(found.results),
+        "counts": Markdown(tables.counts(found.results)),
         "compared": sum(r.numbers_compared for r in found.results),
         "rows": rows,
         "alike": verdicts.alike,
@@ -76,16 +69,34 @@ def render(found: Results, benches: Sequence[Bench]) -> dict[str, str]:
     badge = environment.get_template("badge.svg")
     written = {
         PAGE: page,
-        SUMMARY: environment.get_template("summary.md").render(**shown),
-        f"{BADGES}/all.svg": badge.render(
+        SUMMARY: markdown.get_template("summary.md").render(**shown),
+        f"{BADGES}/{verdicts.ALL}.svg": badge.render(
             **verdicts.badge("backpropagation", rows, found.complete)
         ),
     }
     for row in rows:
         if not row.is_rung:
-            file = f"{BADGES}/{verdicts.slug(row.name)}.svg"
+            file = f"{BADGES}/{row.slug}.svg"
             written[file] = badge.render(**verdicts.badge(row.name, [row], found.complete))
     return written
+
+
+def _environment(*, in_markdown: bool = False) -> Environment:
+    """For pages and badges, or for Markdown; in both, no value is markup unless it says so."""
+    found = Environment(
+        loader=PackageLoader("conformance.page"),
+        autoescape=not in_markdown,
+        finalize=for_markdown if in_markdown else None,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    own = Markdown if in_markdown else str
+    found.filters["number"] = lambda *given: own(number(*given))
+    found.filters["own"] = own
+    found.filters["fenced"] = fenced
+    found.globals.update(typed=typed, option=option)
+    return found
 
 
 def _article(found: Results) -> dict[str, Any]:

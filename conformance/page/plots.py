@@ -1,18 +1,18 @@
 """The plots of the page: Matplotlib's SVG, in the page's own colours, light or dark."""
 
-import io
 import itertools
+import math
 import re
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
 from cycler import cycler
+from markupsafe import escape
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from conformance.bench import curves
+from conformance.bench import curves, plot
 from conformance.page.article import Band, Line
 from conformance.record.models import Timing
 
@@ -42,25 +42,21 @@ STYLE: Any = {
     "axes.prop_cycle": cycler(color=SERIES),
     "legend.frameon": False,
 }
+HIGHEST = 1e30  # ulps that are drawn, since axes end somewhere
 _numbers = itertools.count()
 
 
 def _svg(figure: Figure, label: str) -> str:
     """A figure as an element of the page, with a name for people who cannot see it."""
-    found = io.StringIO()
     nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-    with warnings.catch_warnings():
-        # Text stays text: the browser has a font for it.
-        warnings.filterwarnings("ignore", r"Glyph .* missing from font")
-        figure.savefig(found, format="svg", metadata=nothing, transparent=True)
-    text = found.getvalue()
+    text = plot.svg(figure, nothing, transparent=True)
     text = text[text.index("<svg") :]
     for colour, variable in VARIABLES.items():
         text = text.replace(colour, f"var(--{variable})")
     # Ids are unique in one figure, but a page has several.
     prefix = f"plot{next(_numbers)}-"
-    text = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}", text)
-    return text.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)
+    text = re.sub(r"""(\bid=["']|href=["']#|url\(#)""", rf"\g<1>{prefix}", text)
+    return text.replace("<svg ", f'<svg role="img" aria-label="{escape(label)}" ', 1)
 
 
 def _figure(height: float = 3.6) -> tuple[Figure, Any]:
@@ -107,7 +103,8 @@ def drift(tensor: str, dtype: str, ports: Sequence[Line], bugs: Sequence[Line], 
         axis.fill_between(band.iterations, 0, band.tolerance, color=TOLERANCE, linewidth=0)
         axis.fill_between(band.iterations, 0, band.noise, color=NOISE, linewidth=0)
         for line in ports:
-            [drawn] = axis.plot(line.iterations, line.values, color=PORT, linewidth=1, alpha=0.7)
+            values = [value if value < HIGHEST else math.inf for value in line.values]
+            [drawn] = axis.plot(line.iterations, values, color=PORT, linewidth=1, alpha=0.7)
             drawn.set_gid(f"line-{line.name}")
         for line in bugs:
             axis.plot(line.iterations, line.values, "--", label=f"bug: {line.name}", linewidth=1.6)
@@ -136,8 +133,7 @@ def times(timings: Sequence[Timing]) -> str:
             axis.errorbar(
                 t.ns_per_iteration, height, xerr=interval, fmt="o", markersize=4, color=SERIES[0]
             )
-        # A port's name is not a formula, even with a dollar in it.
-        axis.set_yticks(range(len(ordered)), [t.port for t in ordered], parse_math=False)
+        axis.set_yticks(range(len(ordered)), [plot.named(t.port) for t in ordered])
         axis.set_xscale("log")
         axis.set_xlabel("ns per iteration, with its 95 % interval")
         axis.grid(axis="x", alpha=0.6)

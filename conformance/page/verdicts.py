@@ -3,13 +3,17 @@
 import itertools
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from conformance.ground.statuses import Status, worst
 from conformance.record.cells import Cell, cell, worst_margin
 from conformance.record.models import PortInfo, Results
 from conformance.verdict.verdict import Verdict
+
+ALL = "all"  # the badge of all ports
+LONGEST = 60  # characters of a slug, which may be four bytes each
 
 
 @dataclass(frozen=True)
@@ -17,7 +21,7 @@ class Row:
     """One target: what it is, its cells by case, and how fast it is."""
 
     name: str
-    id: str
+    slug: str
     info: PortInfo
     cells: dict[str, Cell[Verdict]]
 
@@ -47,9 +51,18 @@ class Row:
         found = worst(self.counts)
         return found if found.wrong or not self.counts[Status.PASS] else Status.PASS
 
+    @property
+    def id(self) -> str:
+        """The id of its details."""
+        return f"target-{self.slug}"
+
     def id_of(self, case: str) -> str:
         """The id of a case's details."""
-        return f"{slug(self.name)}--{slug(case)}"
+        return f"{self.slug}--{self._slugs[case]}"
+
+    @cached_property
+    def _slugs(self) -> dict[str, str]:
+        return slugs_of(self.cells)
 
 
 def rows(results: Results) -> list[Row]:
@@ -58,10 +71,11 @@ def rows(results: Results) -> list[Row]:
     for r in results.results:
         found.setdefault(r.port, {}).setdefault(r.case, []).append(r)
     infos = {info.port: info for info in results.ports}
+    slugs = slugs_of(found, taken=[ALL])
     return [
         Row(
             name,
-            f"target-{slug(name)}",
+            slugs[name],
             infos[name],
             {case: cell(group) for case, group in by_case.items()},
         )
@@ -92,9 +106,19 @@ def badge(label: str, shown: Sequence[Row], complete: bool) -> dict[str, str]:
     return {"label": label, "says": says, "colour": "#1a7037"}
 
 
-def slug(name: str) -> str:
-    """A name as part of an id or a file's name: "cuda (host emulation)" is cuda-host-emulation."""
-    return re.sub(r"[^\w.]+", "-", name).strip("-")
+def slugs_of(names: Iterable[str], taken: Iterable[str] = ()) -> dict[str, str]:
+    """Names as parts of ids and of files' names: "cuda (host emulation)" is cuda-host-emulation.
+
+    No two are the same, nor one that is taken, also where capital letters are no others.
+    """
+    found: dict[str, str] = {}
+    used = {name.casefold() for name in taken}
+    for name in names:
+        short = re.sub(r"[^\w.]+", "-", name).strip("-.")[:LONGEST] or "port"
+        tries = (short, *(f"{short}-{number}" for number in range(2, len(used) + 3)))
+        found[name] = next(one for one in tries if one.casefold() not in used)
+        used.add(found[name].casefold())
+    return found
 
 
 def alike(cell: Cell[Verdict]) -> list[list[Verdict]]:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from conformance.ground.statuses import Status
 from conformance.ground.terminal import progress
+from conformance.ground.text import for_terminal, hanging
 from conformance.record import store
 from conformance.record.anonymous import anonymous
 from conformance.record.models import Results
@@ -99,7 +100,7 @@ def _files(
     }
     asked, told = _asked_again(results, judges, golden)
     files = {
-        "README.txt": (README + "\n".join(told) + "\n").encode(),
+        "README.txt": for_terminal(README + "\n".join(map(hanging, told)) + "\n").encode(),
         "results.json": results.model_dump_json(indent=1).encode() + b"\n",
         "run.json": json.dumps(run, indent=1).encode() + b"\n",
     }
@@ -112,7 +113,7 @@ def _files(
     for judge in judges.values():
         folder = f"ports/{_folder(judge.target)}"
         files[f"{folder}/port.toml"] = (judge.target.port.folder / MANIFEST).read_bytes()
-        files[f"{folder}/build.txt"] = _built(judge.prepared).encode()
+        files[f"{folder}/build.txt"] = for_terminal(_built(judge.prepared)).encode()
     return files | asked
 
 

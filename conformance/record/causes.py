@@ -46,7 +46,7 @@ class Cause:
         if far := words(first.divergence, first.dtype):
             return f"first at {place}: {far}"
         margins = [d.deviation(v.dtype).margin for v in self.verdicts if (d := v.divergence)]
-        worst = max(filter(math.isfinite, margins))  # the first one is
+        worst = max(filter(math.isfinite, margins), default=math.inf)  # of numbers that are
         return f"first at {place}: {worst:.2g} times the tolerance"
 
 

@@ -5,23 +5,30 @@ import os
 import platform
 import subprocess
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
-from pydantic import AwareDatetime
+from pydantic import AfterValidator, AwareDatetime, Field
 
 from conformance import __version__
 from conformance.ground.places import IN_CLONE, ROOT
 from conformance.verdict.verdict import Model
 
 
+def _of_our_time(date: datetime.datetime) -> datetime.datetime:
+    if not 2000 <= date.year < 2200:
+        raise ValueError("there was no such run in that year")
+    return date
+
+
 class Machine(Model):
     """Where the run was made."""
 
-    date: AwareDatetime
+    date: Annotated[AwareDatetime, AfterValidator(_of_our_time)]
     commit: str | None
     system: str
     processor: str
-    cores: int
+    cores: Annotated[int, Field(ge=1, le=10**6)]
     governor: str | None
     python: str
     numpy: str

@@ -120,7 +120,7 @@ def committed() -> list[Path]:
 
 def read(path: Path) -> Results:
     """Read a results file. Raises ResultsError if it is not one, or has a different format."""
-    return store.read(path, Results, f"a results file of format {FORMAT}")
+    return store.read_results(path, f"a results file of format {FORMAT}")
 
 
 def join(files: dict[Path, Results]) -> tuple[Merged, list[str]]:

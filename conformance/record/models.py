@@ -4,16 +4,36 @@ Its JSON schema is `results.schema.json`, made from these classes by
 `python -m conformance schema`.
 """
 
-from typing import Literal, Self
+from collections.abc import Iterable
+from typing import Annotated, Literal, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from conformance.ground.statuses import Status
 from conformance.record.machine import Machine
 from conformance.targets.build import Ready
 from conformance.verdict.judge import Judge
-from conformance.verdict.verdict import CheckKind, Model, Verdict
+from conformance.verdict.verdict import CheckKind, Count, Model, Verdict
 from reference.cases.tables import DType
+
+# A time in ns or ms, or a quotient of two: none takes as long as 30 years.
+Measured = Annotated[float, Field(ge=-1e18, le=1e18)]
+
+
+def within(low: float, value: float, high: float) -> None:
+    """Raise ValueError for an interval that does not hold its value."""
+    if not low <= value <= high:
+        raise ValueError(f"{value:.6g} is not in its interval, from {low:.6g} to {high:.6g}")
+
+
+def once(what: str, keys: Iterable[tuple[str, ...]]) -> set[tuple[str, ...]]:
+    """The keys of entries, of which no two may be equal. Raises ValueError."""
+    seen: set[tuple[str, ...]] = set()
+    for key in keys:
+        if key in seen:
+            raise ValueError(f"there are two {what} for {', '.join(key)}")
+        seen.add(key)
+    return seen
 
 
 class PortInfo(Model):
@@ -45,8 +65,14 @@ class CapabilityResult(Model):
     port: str
     capability: str
     listed: bool
-    passed: int
-    cases: int
+    passed: Count
+    cases: Count
+
+    @model_validator(mode="after")
+    def _part(self) -> Self:
+        if self.passed > self.cases:
+            raise ValueError(f"{self.passed} of {self.cases} cases cannot have passed")
+        return self
 
 
 class Timing(Model):
@@ -55,11 +81,16 @@ class Timing(Model):
     port: str
     case: str
     dtype: DType
-    ns_per_iteration: float
-    ns_low: float
-    ns_high: float
-    fixed_ms: float
-    ratio_to_numpy: float | None
+    ns_per_iteration: Measured
+    ns_low: Measured
+    ns_high: Measured
+    fixed_ms: Measured
+    ratio_to_numpy: Measured | None
+
+    @model_validator(mode="after")
+    def _inside(self) -> Self:
+        within(self.ns_low, self.ns_per_iteration, self.ns_high)
+        return self
 
 
 class Kill(Model):
@@ -68,9 +99,9 @@ class Kill(Model):
     case: str
     dtype: DType
     check: CheckKind
-    iteration: int
+    iteration: Annotated[int, Field(ge=0, lt=2**64)]
     tensor: str
-    margin: float | None
+    margin: Annotated[float, Field(ge=0)] | None
 
 
 class TeethMutant(Model):
@@ -89,7 +120,7 @@ class TeethVariant(Model):
     reason: str
     case: str
     dtype: DType
-    margin: float | None
+    margin: Annotated[float, Field(ge=0)] | None
 
 
 class Sensitivity(Model):
@@ -125,17 +156,24 @@ class Results(Model):
 
     @model_validator(mode="after")
     def _each_once(self) -> Self:
-        ports, cases = {p.port for p in self.ports}, {c.case for c in self.cases}
-        seen = set()
+        verdicts = once("verdicts", (r.key for r in self.results))
+        ports = once("entries", ((p.port,) for p in self.ports))
+        cases = once("entries", ((c.case,) for c in self.cases))
+        once("capabilities", ((c.port, c.capability) for c in self.capabilities))
+        timings = once("timings", ((t.port, t.case, t.dtype) for t in self.timings))
+        for what, keys in (("verdict", verdicts), ("timing", timings)):
+            for key in sorted(keys):
+                if key[:1] not in ports or key[1:2] not in cases:
+                    raise ValueError(
+                        f"a {what} for {', '.join(key)}, but no entry of that port or case"
+                    )
+        for c in self.capabilities:
+            if (c.port,) not in ports:
+                raise ValueError(f"a capability of {c.port}, but no entry of that port")
         for r in self.results:
-            key = (r.port, r.case, r.dtype)
-            if key in seen:
-                raise ValueError(f"there are two verdicts for {', '.join(key)}")
-            if r.port not in ports or r.case not in cases:
-                raise ValueError(
-                    f"a verdict for {', '.join(key)}, but no entry of that port or case"
-                )
-            seen.add(key)
+            if r.status == Status.PASS and not (r.numbers_compared and r.margin is not None):
+                raise ValueError(f"{', '.join(r.key)} is a PASS, and nothing was compared")
+            once(f"drifts of {r.port} on {r.case}", ((d.tensor,) for d in r.drift))
         return self
 
 

@@ -2,17 +2,25 @@
 
 import errno
 import os
+import re
 import tempfile
+from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
 from pydantic import BaseModel
 
+from conformance.ground.places import CASES
+from conformance.record.models import Results
+from conformance.suite import traces
 from conformance.verdict.verdict import Model
+from reference.cases.case import Case, load
 from reference.errors import UserError, reading, unwritable
-from reference.files import MAX_JSON_BYTES, is_special, read_bounded, write_atomically
+from reference.files import is_special, read_bounded, write_atomically
 
 M = TypeVar("M", bound=Model)
+# Of a file: ten times what 80 targets on 80 cases fill.
+MOST_BYTES = 2**26
 
 
 class ResultsError(UserError):
@@ -22,7 +30,35 @@ class ResultsError(UserError):
 def read(path: Path, model: type[M], what: str) -> M:
     """Read a file of this model; `what` says in words what it should be. Raises ResultsError."""
     with reading(path, ResultsError, what):
-        return model.model_validate_json(read_bounded(path, MAX_JSON_BYTES))
+        return model.model_validate_json(read_bounded(path, MOST_BYTES))
+
+
+def read_results(path: Path, what: str) -> Results:
+    """Read a results file, whose drift must be at what its cases compare. Raises ResultsError."""
+    found = read(path, Results, what)
+    hashes = {case.case: case.sha256 for case in found.cases}
+    for i, result in enumerate(found.results):
+        for j, drift in enumerate(result.drift):
+            case = _case(result.case, hashes[result.case])
+            if case is None:  # it is not the one of this clone
+                continue
+            problem = ""
+            if drift.tensor not in (*case.state_names, "error"):
+                problem = f"has no tensor {drift.tensor}"
+            elif unknown := {*drift.iterations} - {*case.trace.checkpoints}:
+                problem = f"has no checkpoint {min(unknown)}"
+            if problem:
+                raise ResultsError(f"{path}: results[{i}].drift[{j}]: {case.id} {problem}")
+    return found
+
+
+@cache
+def _case(name: str, sha256: str) -> Case | None:
+    """The case of the suite that was judged, if it is still the same."""
+    if not re.fullmatch(r"[a-z0-9-]+", name) or not (path := CASES / f"{name}.toml").exists():
+        return None
+    case = load(path)
+    return case if traces.sha256(case) == sha256 else None
 
 
 def check_writable(path: Path) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from conformance.ground.places import CONTRACT, PORTS
+from conformance.selftest.patience import patience
 from conformance.suite import traces
 from conformance.targets import build, launch
 from conformance.targets.manifest import Device, Emulation, Port, select
@@ -59,7 +60,9 @@ class Source:
 def demand_no_word(command: list[str], source: Source) -> None:
     """Run a compiler in the port's folder; any warning is a failure."""
     folder = PORTS / source.port
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=600)
+    done = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, timeout=patience(600)
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -1,22 +1,28 @@
 """Does the suite bite, and only what it should? `make teeth` measures both margins.
 
-Power: every known bug must exceed the tolerance at least MIN_MARGIN times somewhere, and must be
-recognised there by its name. Margin: every correct variant must stay below MAX_MARGIN of the
-tolerance everywhere.
+Power: every known bug must exceed the tolerance at least MIN_MARGIN times somewhere, and at least a
+tenth as often as when margins.json was written, and must be recognised there by its name. Margin:
+every correct variant must stay below MAX_MARGIN of the tolerance everywhere.
+
+`make teeth UPDATE=1` writes margins.json, which nobody edits by hand.
 """
 
 import argparse
 import contextlib
 import itertools
-from collections.abc import Callable, Iterator
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import numpy as np
+from pydantic import TypeAdapter
 from rich.console import Console
 from rich.progress import track
 
-from conformance.ground.places import BUILD
+from conformance.ground.places import BUILD, CASES, HERE, from_here, typed
 from conformance.ground.statuses import Status
 from conformance.ground.terminal import console
 from conformance.record import store, tables
@@ -36,12 +42,16 @@ from reference.algorithm import network
 from reference.arithmetic.randomised import Randomised
 from reference.cases.case import Case, load_all
 from reference.cases.tables import DType
+from reference.errors import reading
 from reference.golden import derive
 from reference.golden.checks import Check, Tensors
 from reference.golden.parallel import in_parallel
 
 MIN_MARGIN = 10.0
 MAX_MARGIN = 0.5
+MARGINS = HERE / "selftest" / "margins.json"  # of each known bug; null where it is infinite
+LEAST_PART = 0.1  # of the margin there
+AGAIN = f"{typed('teeth', update='1')} writes the margins of now"
 # Replicas of randomised rounding that no tolerance was derived from.
 UNSEEN_REPLICAS = 16
 UNSEEN_SEED = derive.SEED + 1
@@ -69,12 +79,51 @@ def main(arguments: argparse.Namespace) -> int:
     )
     tables.show_teeth(out, found)
     gone = [f"{e.id} {why}" for e in entries if (why := lost(e)) is not None]
+    if arguments.cases.resolve() == CASES:  # fewer cases have smaller margins
+        now = {bug.id: bug.killed_by.margin for bug in found.mutants}
+        if arguments.update:
+            store.write_data(MARGINS, rendered(now))
+        gone += shrunk(now, committed())
     for line in gone:
         out.print(f"LOST {line}", style="bold red", soft_wrap=True)
     nothing = dict.fromkeys(("ports", "cases", "results", "capabilities", "timings"), ())
     whole = {"complete": True, "machine": machine(), "teeth": found, **nothing}
     store.write(arguments.results, Results.model_validate(whole))
     return 1 if gone else 0
+
+
+def committed(path: Path = MARGINS) -> dict[str, float | None]:
+    """The margin of each known bug when the file was written; none if there is no file.
+
+    Raises ResultsError if it is not one that `rendered` makes.
+    """
+    if not path.exists():
+        return {}
+    with reading(path, store.ResultsError, "a file of margins"):
+        return TypeAdapter(dict[str, float | None]).validate_json(path.read_bytes())
+
+
+def rendered(margins: Mapping[str, float | None]) -> str:
+    """The file for these margins, each to three digits."""
+    rounded = {bug: m if m is None else float(f"{m:.3g}") for bug, m in sorted(margins.items())}
+    return json.dumps(rounded, indent=1, allow_nan=False) + "\n"
+
+
+def shrunk(now: Mapping[str, float | None], before: Mapping[str, float | None]) -> list[str]:
+    """A sentence on each known bug whose margin is far below the committed one, or has none."""
+    told = []
+    for bug, margin in now.items():
+        if bug not in before:
+            told.append(f"{bug} has no margin in {from_here(MARGINS)}: {AGAIN}")
+            continue
+        was = math.inf if (found := before[bug]) is None else found
+        if not (math.inf if margin is None else margin) >= LEAST_PART * was:
+            told.append(
+                f"{bug} is {margin:.3g} times the tolerance now, and was {was:.3g} times in "
+                f"{from_here(MARGINS)}: the suite sees it less well; if that is meant, {AGAIN}"
+            )
+    gone = before.keys() - now.keys()
+    return told + [f"{bug} has a margin, and is no known bug: {AGAIN}" for bug in sorted(gone)]
 
 
 def measure(cases: list[Case]) -> Iterator[TeethMutant | TeethVariant]:

@@ -89,7 +89,7 @@ class Session:
         }
         self.kept: dict[Key, Verdict] = {}  # of an earlier run
         if options.resume:
-            earlier = store.read(options.results, Results, "a results file to resume")
+            earlier = store.read_results(options.results, "a results file to resume")
             self.kept = resume.passed(earlier, self.judges, self.judged_by)
             on_progress(f"resumed: {len(self.kept)} verdicts of {options.results} stand")
         self._pool: Pool | None = None

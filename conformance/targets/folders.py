@@ -1,9 +1,38 @@
 """Which folder a port's name means: one of ports/, or any other folder."""
 
+import re
 from pathlib import Path
 
 from conformance.ground.places import PORTS
 from conformance.ground.terminal import at, words
+from reference.errors import UserError, visible
+
+ALL = "all"  # in REQUIRE, all ports
+LONGEST = 60  # characters of a name
+
+
+def check(folder: Path) -> None:
+    """Raise UserError for a folder that cannot be a port's because of its name.
+
+    The name is the port's. It must not be one that another target has or that means something
+    else, and it must be fit to be shown.
+    """
+    name = folder.name
+    if name == ALL:
+        why = "it means all ports"
+    elif len(name) > LONGEST:
+        why = f"it has more than {LONGEST} characters"
+    elif visible(name) != name:
+        why = "it has a character that is not seen"
+    elif ":" in name:
+        why = "what follows a colon is the name of a rung"
+    elif re.search(r"\s\(", name):
+        why = "a bracket after a space begins the name of an emulation"
+    elif not re.match(r"[^\W_]", name) or name != name.strip():
+        why = "it must begin with a letter or digit, and not end with a space"
+    else:
+        return
+    raise UserError(f"{name}: is not a name for a port: {why}; give {folder} another name")
 
 
 def is_path(name: str) -> bool:

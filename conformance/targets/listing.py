@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from rich.table import Table
 from rich.text import Text
 
-from conformance.ground.terminal import console
+from conformance.ground.terminal import console, say
 from conformance.targets import build, manifest
 
 
@@ -21,7 +21,7 @@ def main(ports: list[str], *, missing: bool) -> None:
         absent = [port.manifest.toolchain for port, (toolchain, _) in found if not toolchain.ok]
         for install in dict.fromkeys(toolchain.install for toolchain in absent):
             if install is not None:
-                print(install)
+                say(install)
         return
     table = Table()
     for heading in ("port", "language", "kind", "toolchain", "device"):

@@ -58,7 +58,7 @@ class Device(Strict):
 class Emulation(Strict):
     """How to run without the device, on the first `max_iterations` of each case."""
 
-    name: str = Field(min_length=1)
+    name: str = Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9 _.+-]*[A-Za-z0-9_.+-])?$", max_length=40)
     library: Filled | None = None  # in place of run.library
     env: dict[str, Filled] = {}
     max_iterations: int | None = Field(default=None, ge=0)
@@ -73,7 +73,7 @@ class Rung(Strict):
     with the rung's own {build}, and its own limit of iterations if it has one.
     """
 
-    name: str = Field(pattern=r"^[a-z0-9-]+$")
+    name: str = Field(pattern=r"^[a-z0-9-]+$", max_length=40)
     dtypes: list[DType] = Field(min_length=1)
     capabilities: list[Capability] = []
     build: list[Command] = []  # after the port's own commands
@@ -249,13 +249,13 @@ class Target:
 
 
 def load(folder: Path) -> Port:
-    """Read one port's manifest. Raises PortError if that does not work."""
+    """Read one port's manifest. Raises UserError if that does not work."""
+    folders.check(folder)
     path = folder / MANIFEST
     if not path.exists():
         raise PortError(f"{folder}: has no {MANIFEST}, so it is not a port")
     with reading(path, PortError):
-        manifest = Manifest.model_validate(tomllib.loads(read_limited(path)))
-    return Port(folder.name, folder, manifest)
+        return Port(folder.name, folder, Manifest.model_validate(tomllib.loads(read_limited(path))))
 
 
 def select(values: list[str]) -> list[Port]:

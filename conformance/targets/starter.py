@@ -1,12 +1,13 @@
 """Writes a port to start from: it runs, and its answers are zeros."""
 
-import re
+import json
 import shutil
 import string
 import tempfile
 from pathlib import Path
 
-from conformance.ground.places import CONTRACT, IN_CLONE, command, option
+from conformance.ground.places import CONTRACT, IN_CLONE, command
+from conformance.targets import folders
 from conformance.targets.manifest import Kind, PortError
 from reference.errors import unwritable
 
@@ -17,14 +18,10 @@ FIRST_CASE = "one-step"
 def write(folder: Path, kind: Kind) -> str:
     """Make the folder of a new port, and return what its author should read next.
 
-    Raises PortError for a name or a place that is not allowed.
+    Raises UserError for a name or a place that is not allowed.
     """
     folder = folder.resolve()
-    if not re.fullmatch(r"[^\W_][\w.+-]*", folder.name):
-        raise PortError(
-            f"{option('name', folder.name)}: is not a name for a port; "
-            "use letters, digits and _ . + -"
-        )
+    folders.check(folder)
     if folder.exists():
         raise PortError(f"{folder}: already exists, and is left as it is; choose another name")
     try:
@@ -33,8 +30,11 @@ def write(folder: Path, kind: Kind) -> str:
         try:
             for path in [STARTERS / "README.md", *sorted((STARTERS / kind).iterdir())]:
                 text = string.Template(path.read_text(encoding="utf-8"))
+                name = folder.name
+                if path.suffix == ".toml":  # in quotes
+                    name = json.dumps(name, ensure_ascii=False)[1:-1]
                 (unfinished / path.name).write_text(
-                    text.safe_substitute(name=folder.name), encoding="utf-8"
+                    text.safe_substitute(name=name), encoding="utf-8"
                 )
             unfinished.chmod(0o755)
             unfinished.rename(folder)

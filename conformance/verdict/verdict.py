@@ -1,11 +1,15 @@
 """The verdict on one target, case and dtype: one record from the judge to the results file."""
 
+import itertools
 import math
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from collections.abc import Callable
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from conformance.ground.statuses import Status
+from conformance.ground.text import plain, reason, story
 from conformance.suite.compare import Deviation
 from reference.cases.tables import DType
 from reference.golden.checks import KINDS, Check
@@ -16,24 +20,79 @@ else:
     CheckKind = Literal[tuple(kind.kind for kind in KINDS)]
 
 
-class Model(BaseModel):
-    """A part of a file: it has only these keys, and never changes."""
+MOST = 10**15  # of whatever is counted
+Count = Annotated[int, Field(ge=0, le=MOST)]
+# Text of several lines; in a reason, those after the first are indented. All other text of a
+# record is one line.
+Story = Annotated[str, story]
+Reason = Annotated[str, reason]
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+
+class Model(BaseModel):
+    """A part of a file: it has only these keys, only finite numbers, and never changes.
+
+    Its texts come from outside: from ports, manifests, and whoever wrote the file. They are made
+    harmless when they enter a record, so they are harmless wherever the record is shown.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _harmless(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        clean = _cleaners(cls)
+        return {name: _shown(value, clean.get(name)) for name, value in given.items()}
+
+
+@cache
+def _cleaners(model: type[Model]) -> dict[str, Callable[[str], str] | None]:
+    """What makes the texts of each field harmless; None where models inside do it."""
+    return {
+        name: None
+        if _has_models(field.annotation)
+        else next((one for one in (story, reason) if one in field.metadata), plain)
+        for name, field in model.model_fields.items()
+    }
+
+
+def _has_models(annotation: Any) -> bool:
+    if isinstance(annotation, type) and issubclass(annotation, Model):
+        return True
+    return any(map(_has_models, get_args(annotation)))
+
+
+def _shown(value: Any, clean: Callable[[str], str] | None) -> Any:
+    """A value of a field with its texts made harmless, also those in lists and tables."""
+    if clean is None:
+        return value
+    if type(value) is str:  # not a Status
+        return clean(value)
+    if type(value) is list:
+        return [_shown(item, clean) for item in value]
+    if type(value) is dict:
+        return {_shown(key, clean): _shown(item, clean) for key, item in value.items()}
+    return value
+
+
+def _number(text: str) -> str:
+    float(text)  # raises ValueError
+    return text
 
 
 class Divergence(Model):
     """The first wrong number; `got` is text, since it may be NaN or infinite."""
 
     check: CheckKind
-    iteration: int  # of a drawn state: its seed
+    iteration: Annotated[int, Field(ge=0, lt=2**64)]  # of a drawn state: its seed
     tensor: str
-    index: list[int]
-    got: str
+    index: list[Count]
+    got: Annotated[str, AfterValidator(_number)]
     got_hex: str
     expected: float
     expected_hex: str
-    tolerance: float
+    tolerance: Annotated[float, Field(ge=0)]
     line: str | None  # of the reference that computes it, in a single step
     bugs: list[str]  # known bugs that explain the answer
 
@@ -69,8 +128,18 @@ class Drift(Model):
     """
 
     tensor: str
-    iterations: list[int]
-    deviations: list[float | None]
+    iterations: list[Count]
+    deviations: list[Annotated[float, Field(ge=0)] | None]
+
+    @model_validator(mode="after")
+    def _one_each(self) -> Self:
+        if len(self.iterations) != len(self.deviations):
+            raise ValueError(
+                f"there are {len(self.iterations)} iterations and {len(self.deviations)} deviations"
+            )
+        if any(b <= a for a, b in itertools.pairwise(self.iterations)):
+            raise ValueError("its iterations do not ascend")
+        return self
 
 
 class Verdict(Model):
@@ -86,11 +155,11 @@ class Verdict(Model):
     case: str
     dtype: DType
     status: Status
-    margin: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None
-    reason: str
-    explanation: str = ""
-    numbers_compared: int
-    accuracy: float | None = None
+    margin: Annotated[float, Field(ge=0)] | None
+    reason: Reason
+    explanation: Story = ""
+    numbers_compared: Count
+    accuracy: Annotated[float, Field(ge=0, le=1)] | None = None
     divergence: Divergence | None = None
     drift: list[Drift] = []
 

@@ -27,6 +27,7 @@ BYTES_PER_NUMBER = 64
 BYTES_BESIDES = 2**16
 # So long may a port do nothing before it greets back; to load a large library is to do something.
 HELLO_S = 10.0
+MOST_SECONDS = 1e6  # that a device may say it took
 LONGEST_INTEGER = 400  # digits; no double has more
 
 # What is no list of whole numbers: in a text, as the value of a key, or with many digits.
@@ -92,6 +93,8 @@ class Client:
         found = _array("device_seconds", seconds, (3,))
         if not np.isfinite(found).all():
             raise _garbage(f"device_seconds is not finite: {excerpt(seconds)}")
+        if np.abs(found).max() > MOST_SECONDS:
+            raise _garbage(f"device_seconds is longer than any run: {excerpt(seconds)}")
         return [float(part) for part in found]
 
     def ask(

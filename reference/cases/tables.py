@@ -74,7 +74,8 @@ class Trace(Strict):
     """Where the free run is compared, and from which of those states single steps start."""
 
     checkpoints: list[Iteration] = Field(min_length=1)
-    # By default, one step from the first checkpoint.
+    # By default, one step from the first checkpoint. The number of an update may be beyond the
+    # run: then the step starts from the last checkpoint.
     steps: list[Iteration] = Field(default_factory=lambda data: data.get("checkpoints", [])[:1])
 
 

@@ -136,6 +136,15 @@ class StepCheck(Check):
         """See Check."""
         return case.trace.steps
 
+    @classmethod
+    def all_of(cls, case: Case, dtype: DType, golden: Callable[[int], list[Array]]) -> list[Self]:
+        """See Check; an update beyond the run starts from the state at the last checkpoint."""
+        last = case.trace.checkpoints[-1]
+        return [
+            cls(Start(case, dtype, golden(n if n <= case.iterations else last)), [n])
+            for n in cls.points_of(case)
+        ]
+
     def request(self) -> dict[str, Any]:
         """See Check; it includes the number of the update if that matters."""
         settings, [n] = self.case.settings, self.points

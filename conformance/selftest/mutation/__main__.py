@@ -14,12 +14,12 @@ for float32, and at last with warnings as errors and with AddressSanitizer, sinc
 beyond an array may not change any number. A survivor without a reason is asked the corpus of `make
 fuzz`, mostly invalid requests.
 
-    python -m conformance.selftest.mutation [PORT ...] [PORT/FILE ...]
+    python -m conformance.selftest.mutation [PORT ...] [PORT/FILE ...] [harness] [MODULE ...]
 
-Without names, it takes all files. The result of each mutant is kept under build/mutation
-while the port does not change, so a run continues where the last one ended. Only survivors
-without a reason run again, which is useful after adding a case. To start over, delete
-build/mutation.
+Without names, it takes all files, and then the modules of the harness: see harness.py. The result
+of each mutant is kept under build/mutation while the port does not change, so a run continues where
+the last one ended. Only survivors without a reason run again, which is useful after adding a case.
+To start over, delete build/mutation.
 """
 
 import hashlib
@@ -37,6 +37,7 @@ from rich.progress import track
 from conformance.ground.places import HERE, PORTS
 from conformance.ground.statuses import Status
 from conformance.record.machine import machine
+from conformance.selftest.mutation import harness
 from conformance.selftest.mutation.mutants import (
     FOLDER,
     QUICK,
@@ -44,7 +45,6 @@ from conformance.selftest.mutation.mutants import (
     SOURCES,
     TOOL,
     VERSION,
-    Key,
     Mutant,
     fingerprint,
     generate,
@@ -63,6 +63,7 @@ from conformance.selftest.mutation.outcomes import (
     Outcome,
     equivalents,
     settle,
+    shown,
 )
 from conformance.selftest.mutation.screening import COMPILED, PASSED, Sanitized, compiled, screened
 from conformance.targets import build
@@ -136,6 +137,11 @@ class Examiner:
             self.sanitized.close()
 
 
+def kept_of(port: str, file: str) -> Kept:
+    """What is known about the mutants of a port's file."""
+    return Kept(port, file, (PORTS / port / name for name in SOURCES[port]))
+
+
 def examine(port: str, files: Iterable[str]) -> None:
     """Examine the mutants of a port's files that are new, or survived without a reason.
 
@@ -143,7 +149,7 @@ def examine(port: str, files: Iterable[str]) -> None:
     """
     stderr, examiner, entries = Console(stderr=True), Examiner(port), equivalents()
     for file in files:
-        kept = Kept(port, file)
+        kept = kept_of(port, file)
         survivors = (o.key for o in kept.found() if o.fate == "survived")
         open_keys = set(settle(survivors, entries)[0])
         mutants = generate(original(port, file))
@@ -157,7 +163,7 @@ def examine(port: str, files: Iterable[str]) -> None:
             if found[0] == "survived" and settle([mutant.key], entries)[0] and fuzzed(mutant):
                 found = "fuzzed", "", ""
             seconds = round(time.monotonic() - start, 3)
-            kept.add(name, Outcome(mutant.key, mutant.line, *found, seconds))
+            kept.add(name, Outcome(mutant.key, mutant.line, *found, seconds=seconds))
             if found[0] in ("survived", *UNSEEN):
                 line = f"{found[0]}: line {mutant.line}, {shown(mutant.key)}"
                 stderr.print(line, markup=False, highlight=False, soft_wrap=True)
@@ -231,12 +237,6 @@ def text(
     return "\n".join(lines) + "\n"
 
 
-def shown(key: Key) -> str:
-    """A mutant in a line."""
-    port, file, old, new = key
-    return f"* {port}/{file}: `{old}` became `{' '.join(new.split())}`"
-
-
 def main(names: list[str]) -> int:
     """Examine some or all files; 1 if any survivor is not listed, or the reverse."""
     equivalents()  # so that a mistake in it shows before the work
@@ -245,12 +245,12 @@ def main(names: list[str]) -> int:
         if chosen := [f for f in files if not names or {port, f"{port}/{f}"} & {*names}]:
             examine(port, chosen)
             status |= summed_up(port)
-    return status
+    return status | harness.main(names)
 
 
 def summed_up(port: str) -> int:
     """Write the report on a port; 1 if anything is open."""
-    kept = {file: Kept(port, file) for file in SOURCES[port]}
+    kept = {file: kept_of(port, file) for file in SOURCES[port]}
     outcomes = [outcome for file in kept.values() for outcome in file.found()]
     left = [name for name, file in kept.items() if not file.complete]
     # Read again: somebody may have explained a survivor meanwhile.

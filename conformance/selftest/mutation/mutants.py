@@ -8,6 +8,7 @@ import subprocess
 import venv
 import warnings
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import CodeType
 
 from conformance.ground.places import BUILD, PORTS
@@ -24,6 +25,7 @@ FOLDER = BUILD / "mutation"
 # How C is compiled to be run fast, and to be run with AddressSanitizer.
 QUICK = "-O0 -w"
 SANITIZED = "-O1 -Wall -Wextra -Werror -fsanitize=address"
+NO_COMMENT = "/\ue000"
 
 Key = tuple[str, str, str, str]  # a mutant's port, file, old line and new line
 
@@ -56,8 +58,11 @@ def original(port: str, file: str) -> Mutant:
     return Mutant(port, file, text)
 
 
-def generate(itself: Mutant) -> list[Mutant]:
-    """All mutants that the tool makes of a file; installs the tool if necessary."""
+def generate(itself: Mutant, rules: Path | None = None) -> list[Mutant]:
+    """All mutants that the tool makes of a file, by its own rules or by others.
+
+    Installs the tool if necessary.
+    """
     tools, folder = FOLDER / "venv" / "bin", FOLDER / "sources" / itself.port / itself.file
     if not (tools / "mutate").exists():
         venv.create(tools.parent, with_pip=True, clear=True)
@@ -65,11 +70,15 @@ def generate(itself: Mutant) -> list[Mutant]:
         subprocess.run([str(tools / "pip"), *install, f"{TOOL}=={VERSION}"], check=True)
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "mutants").mkdir(parents=True)
-    (folder / itself.file).write_text(itself.text, encoding="utf-8")
-    command = [str(tools / "mutate"), itself.file, "--noCheck", "--mutantDir", "mutants"]
+    name = Path(itself.file).name
+    # The tool takes what follows /* for a comment, also in Python, in the name of a file.
+    kept = itself.text.replace("/*", NO_COMMENT) if name.endswith(".py") else itself.text
+    (folder / name).write_text(kept, encoding="utf-8")
+    command = [str(tools / "mutate"), name, "--noCheck", "--mutantDir", "mutants"]
+    command += ["--only", str(rules)] if rules else []
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=folder)
     paths = sorted((folder / "mutants").iterdir(), key=lambda path: int(path.name.split(".")[2]))
-    texts = [path.read_text(encoding="utf-8") for path in paths]
+    texts = [path.read_text(encoding="utf-8").replace(NO_COMMENT, "/*") for path in paths]
     return [
         Mutant(itself.port, itself.file, text, *difference(itself.text, text)) for text in texts
     ]

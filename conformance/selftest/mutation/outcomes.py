@@ -15,8 +15,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from conformance.ground.places import PORTS
-from conformance.selftest.mutation.mutants import FOLDER, SOURCES, Key
+from conformance.selftest.mutation.mutants import FOLDER, Key
 from reference.cases.tables import Strict
 
 EQUIVALENT = Path(__file__).with_name("equivalent.toml")
@@ -37,13 +36,14 @@ FATES: dict[Fate, str] = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """The result of a mutant; if it was caught, the status and the case."""
+    """The result of a mutant; if it was caught, the status and the case or test."""
 
     key: Key
     line: int
     fate: Fate
     status: str = ""
     case: str = ""
+    caught_by: str = ""  # in the harness: a hash of the test, which `case` names
     seconds: float = 0.0
 
 
@@ -86,11 +86,13 @@ def equivalents(path: Path = EQUIVALENT) -> list[Equivalent]:
 
 
 class Kept:
-    """What is known about the mutants of a file, in a file that grows."""
+    """What is known about the mutants of a file, in a file that grows.
 
-    def __init__(self, port: str, file: str) -> None:
-        sources = [(PORTS / port / name).read_bytes() for name in SOURCES[port]]
-        state = hashlib.sha256(b"".join(sources)).hexdigest()[:16]
+    It holds while the sources on which their outcome depends do not change.
+    """
+
+    def __init__(self, port: str, file: str, sources: Iterable[Path]) -> None:
+        state = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
         self.path = FOLDER / "outcomes" / f"{port}-{state}" / f"{file}.jsonl"
         self.outcomes = dict[str, Outcome]()
         if self.path.exists():
@@ -127,3 +129,9 @@ def settle(survivors: Iterable[Key], entries: Iterable[Equivalent]) -> tuple[lis
     idle = [r for r in rules if not any(r.fits(key) for key in survivors)]
     stale = [*(listed - found).elements(), *((r.port, r.file, r.rule, "") for r in idle)]
     return sorted((found - listed).elements()), sorted(stale)
+
+
+def shown(key: Key) -> str:
+    """A mutant in a line."""
+    port, file, old, new = key
+    return f"* {port}/{file}: `{old}` became `{' '.join(new.split())}`"

@@ -14,6 +14,7 @@ import hypothesis
 import pytest
 
 from conformance.selftest import variants
+from conformance.selftest.patience import patience
 from reference.cases.case import Case, load_all
 
 # A busy machine is slow now and then: time is not what these tests are about.
@@ -105,7 +106,9 @@ def conformance(tmp_path: Path) -> Conformance:
             command += ["conformance", "check", *map(str, ports)]
         command += ["--cases", str(cases), "--results", str(file), *options]
         command += ["--seed", seed] if seed is not None else []
-        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=1200)
+        done = subprocess.run(
+            command, capture_output=True, text=True, cwd=ROOT, timeout=patience(1200)
+        )
         found = json.loads(file.read_text()) if file.exists() else None
         return Done(done.returncode, done.stdout, done.stderr, found)
 

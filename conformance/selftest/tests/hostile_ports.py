@@ -127,7 +127,7 @@ ANSWERS = {
 TIME = {
     "dies_at_start": Hostile("os._exit(9)", "CRASH", "on start: ended with exit code 9"),
     "hangs_at_start": Hostile(FOREVER, "TIMEOUT", "on start: no answer", time_limit_s=1),
-    "just_in_time": Hostile(on("train", "time.sleep(1.4)"), "PASS", time_limit_s=2),
+    "just_in_time": Hostile(on("train", "time.sleep(1.4)"), "PASS", time_limit_s=6),
     "just_too_late": Hostile(on("train", "time.sleep(1.4)"), "TIMEOUT", "1 s", time_limit_s=1),
     "dribbles": Hostile(
         on("step", "while True: os.write(1, b'['); time.sleep(0.01)"), "TIMEOUT", time_limit_s=1

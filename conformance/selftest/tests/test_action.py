@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from conformance.selftest.patience import patience
 from conformance.selftest.tests.conftest import ROOT, MakePort
 
 ACTION = ROOT / ".github" / "actions" / "check"
@@ -37,7 +38,12 @@ def run_action(folder: Path, inputs: dict[str, str]) -> tuple[int, Path]:
         }
         shell = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]]
         done = subprocess.run(
-            shell, env=kept | runner | env, cwd=folder, capture_output=True, text=True, timeout=600
+            shell,
+            env=kept | runner | env,
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=patience(600),
         )
         (folder / f"{step['name']}.txt").write_text(done.stdout + done.stderr)
         status = status or done.returncode

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from conformance.selftest.patience import patience
 from conformance.selftest.tests.conftest import MANIFEST, ROOT, Conformance, MakePort
 
 
 def ask(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "conformance", "ask", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=300)
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=patience(300))
 
 
 CASES = "one-step two-layer"

@@ -19,6 +19,7 @@ from conformance.bench.files import Bench, Row
 from conformance.bench.options import Plan
 from conformance.bench.tournament import Tournament
 from conformance.bench.workloads import WORKLOADS, Workload
+from conformance.selftest.patience import patience
 from conformance.selftest.tests.conftest import (
     MANIFEST,
     PYTHON_MANIFEST,
@@ -188,6 +189,7 @@ def test_a_devices_own_clock_stands_beside_the_hosts(
         ),
         ("run", "0.5, 0.1", "device_seconds is not 3"),
         ("run", "0.5, float('nan'), 0.2", "device_seconds is not finite"),
+        ("run", "0.5, 1e300, 0.2", "device_seconds is longer than any run"),
     ],
 )
 def test_whatever_a_port_in_bulk_answers_is_its_own_fault(
@@ -296,7 +298,7 @@ def test_all_have_the_same_threads_on_the_same_processors(timed: Any, make_port:
 
 def command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     words = [sys.executable, "-m", "conformance", "bench", *map(str, arguments)]
-    return subprocess.run(words, capture_output=True, text=True, cwd=ROOT, timeout=600)
+    return subprocess.run(words, capture_output=True, text=True, cwd=ROOT, timeout=patience(600))
 
 
 LIMIT = """

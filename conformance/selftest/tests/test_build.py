@@ -68,6 +68,65 @@ def test_nothing_is_built_again_for_what_a_run_adds(
     assert log.read_text().count("\n") == 6
 
 
+RIGHT = 'if op == "none": answer["delta"][0][0][0] *= -1'
+WRONG = RIGHT.replace("none", "step")
+# What is built is the fault itself: the sources that are there, one after another.
+BUILD = """
+cd {port}
+find sources -type f ! -name .off -exec cat {} + > {build}/made
+echo >> {build}/made
+cat other >> {build}/made
+[ $(cat tests/version) = 1 ] || cat sources/.off >> {build}/made
+"""
+
+
+def edit_a_source(port: Path) -> None:
+    """Neither size nor time tells."""
+    path, status = port / "sources" / "one", (port / "sources" / "one").stat()
+    path.write_text(WRONG)
+    assert path.stat().st_size == status.st_size
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def add_a_source(port: Path) -> None:
+    (port / "sources" / "more").mkdir()
+    (port / "sources" / "more" / "two").write_text(f"\n{WRONG}\n")
+
+
+def change_a_command(port: Path) -> None:
+    manifest = port / "port.toml"
+    text = manifest.read_text()
+    assert text.count("cat other") == 1
+    manifest.write_text(text.replace("cat other", "cat sources/.off"))
+
+
+def change_the_toolchain(port: Path) -> None:
+    """What lies in tests/ is no source: only what `detect` prints is different."""
+    (port / "tests" / "version").write_text("2")
+
+
+@pytest.mark.parametrize(
+    "change", [edit_a_source, add_a_source, change_a_command, change_the_toolchain]
+)
+def test_a_changed_port_is_never_judged_by_what_was_built_before(
+    change: Callable[[Path], None], conformance: Conformance, make_port: MakePort
+) -> None:
+    manifest = (
+        MANIFEST.replace("[run]", f"[build]\ncommands = [['sh', '-ec', '''{BUILD}''']]\n[run]")
+        .replace('"{port}/port.py"', '"{port}/port.py", "{build}/made"')
+        .replace('["true"]', '["cat", "{port}/tests/version"]')
+    )
+    port = make_port("mine", "exec(open(sys.argv[1]).read())", manifest)
+    (port / "other").touch()
+    for place, text in (("sources/one", RIGHT), ("sources/.off", WRONG), ("tests/version", "1")):
+        (port / place).parent.mkdir(exist_ok=True)
+        (port / place).write_text(text)
+    assert conformance(port).statuses("mine") == {"PASS"}
+    change(port)
+    for _ in range(2):
+        assert conformance(port).statuses("mine") == {"FAIL"}
+
+
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one core builds one at a time")
 def test_as_many_rungs_are_built_at_once_as_there_are_cores(tmp_path: Path) -> None:
     """Each build adds a letter when it begins, and one when it ends."""

@@ -11,12 +11,13 @@ from hypothesis.extra import numpy as npst
 
 from conformance.selftest.tests.conftest import CASES
 from conformance.suite import traces
-from conformance.suite.compare import Comparison, Expected, compare
+from conformance.suite.compare import Comparison, Deviation, Expected, compare, farthest
 from conformance.suite.traces import Due, Trace
 from conformance.verdict.diagnosis import Answer, Checked
 from conformance.verdict.outcome import verdict_of
 from reference.array import Array
 from reference.cases.case import load as load_case
+from reference.cases.tables import DType
 
 finite = st.floats(-1e6, 1e6)
 shapes = npst.array_shapes(min_dims=1, max_dims=2, max_side=5)
@@ -110,6 +111,41 @@ def test_ulps_are_counted_in_the_dtype() -> None:
     found = compare([("t", up)], [Expected("t", np.ones(1), 1e-12)], "float32")
     assert found.first is not None
     assert found.first.ulps == 1.0
+
+
+def test_numbers_are_counted_over_all_tensors() -> None:
+    expected = [Expected(name, np.zeros(size), 1.0) for name, size in (("a", 3), ("b", 4))]
+    assert compare([(e.name, e.value) for e in expected], expected, "float64").numbers == 7
+
+
+def deviation(got: float, tolerance: float, dtype: DType = "float64") -> Deviation:
+    return Deviation("t", (0,), got, 1.0, tolerance, dtype)
+
+
+def test_a_deviation_is_a_multiple_of_its_tolerance() -> None:
+    assert deviation(1.75, 0.25).margin == deviation(0.25, 0.25).margin == 3.0
+    assert deviation(1.75, 1.0).margin == 0.75
+    for got in (math.nan, math.inf, -math.inf):
+        assert deviation(got, 0.25).margin == math.inf
+    assert deviation(1.75, 0.0).margin == math.inf
+    assert deviation(math.nan, 0.0).margin == math.inf
+
+
+@pytest.mark.parametrize(("dtype", "tiny"), [("float64", 2.0**-1022), ("float32", 2.0**-126)])
+def test_what_no_correct_run_strays_from_has_a_tolerance_of_16_smallest_numbers(
+    dtype: DType, tiny: float
+) -> None:
+    assert deviation(0.0, 16 * tiny, dtype).exact is True
+    assert deviation(0.0, 0.0, dtype).exact is True
+    assert deviation(0.0, 16.5 * tiny, dtype).exact is False
+
+
+def test_the_farthest_element_counts_in_either_direction() -> None:
+    assert farthest(np.array([[1.0, -5.0], [2.0, 0.0]]), np.ones((2, 2))) == 6.0
+    assert farthest([3.0, 4.5], np.array([4.0, 4.0])) == 1.0
+    assert farthest(np.empty((0, 2)), np.empty((0, 2))) == 0.0
+    assert farthest(np.array([math.inf]), np.ones(1)) == math.inf
+    assert math.isnan(farthest(np.array([1.0, math.nan]), np.ones(2)))
 
 
 CASE = load_case(CASES / "one-step.toml")

@@ -11,6 +11,7 @@ import pytest
 from conformance.bench.curves import curves, sentences
 from conformance.bench.files import Bench
 from conformance.bench.workloads import BASE, SWEEPS, ensemble
+from conformance.selftest.patience import patience
 from conformance.selftest.tests.conftest import ROOT
 from conformance.suite import known_bugs
 from conformance.suite.compare import Expected, compare
@@ -19,18 +20,17 @@ from reference.golden.derive import DTYPES
 
 def command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     words = [sys.executable, "-m", "conformance", *map(str, arguments)]
-    return subprocess.run(words, capture_output=True, text=True, cwd=ROOT, timeout=600)
+    return subprocess.run(words, capture_output=True, text=True, cwd=ROOT, timeout=patience(600))
 
 
 def machine(processor: str, port: str, device: str, ns: dict[int, float]) -> Bench:
     """A file of one port; `ns` is the time of all networks' iteration, by their number."""
-    interval = {"low": 1.0, "high": 1.0}
 
     def timed(value: float) -> dict[str, Any]:
         return {
             "counts": [1, 2],
-            "ns_per_iteration": {"value": value, **interval},
-            "fixed_ms": {"value": 1.0, **interval},
+            "ns_per_iteration": {"value": value, "low": value, "high": value},
+            "fixed_ms": {"value": 1.0, "low": 1.0, "high": 1.0},
             "ratio_to_numpy": None,
             "of_limit": None,
             "of_gemm": None,

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from conformance.record.models import Kill, TeethMutant, TeethVariant
+from conformance.record.store import ResultsError
 from conformance.selftest import teeth
 from conformance.selftest.tests.conftest import CASES, PYTHON_MANIFEST, ROOT, Conformance, MakePort
 from conformance.suite import known_bugs
@@ -26,13 +27,14 @@ def short_cases(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Some cases, cut to 1000 iterations: together they catch every bug."""
     folder = tmp_path_factory.mktemp("cases")
     plain = ("alpha-small", "several-outputs", "deep", "saturated")
-    steps = [path.stem for path in CASES.glob("*-step.toml")]
+    steps = [path.stem for path in CASES.glob("*-step*.toml")]
     others = (
         "ensemble-momentum",
         "everything",
         "everything-else",
         "softmax-large",
         "numpy-seed-small",
+        *("late-adam", "late-batches", "late-dropout", "late-shuffle"),
     )
     runs = ("dropout-run", "adam-run", "shuffle-run", "batch-norm-run", "predict-small")
     for name in (*plain, *steps, *others, *runs):
@@ -219,3 +221,29 @@ def test_a_lost_margin_is_reported() -> None:
         varies("CRASH", None),
     ):
         assert teeth.lost(entry) is not None
+
+
+def test_a_margin_that_shrinks_is_reported() -> None:
+    """Below a tenth of the committed one; an infinite one is above all others."""
+    before = {"a": 1e6, "b": None, "gone": 5.0}
+    assert teeth.shrunk({"a": 1e5, "b": None, "gone": 0.6}, before) == []
+    assert teeth.shrunk({"a": None, "b": None, "gone": 1e9}, before) == []
+    said = teeth.shrunk({"a": 9.9e4, "b": 1e300, "new": 1e6}, before)
+    assert len(said) == 4
+    assert said[0].startswith("a is 9.9e+04 times the tolerance now, and was 1e+06 times in ")
+    assert said[0].endswith("make teeth UPDATE=1 writes the margins of now")
+    assert said[1].startswith("b is 1e+300 times the tolerance now, and was inf times in ")
+    assert said[2].startswith("new has no margin in conformance/selftest/margins.json: make teeth")
+    assert said[3].startswith("gone has a margin, and is no known bug: make teeth UPDATE=1")
+    assert len(teeth.shrunk({"a": float("nan")}, {"a": 1.0})) == 1
+
+
+def test_committed_margins_are_read_as_they_were_written(tmp_path: Path) -> None:
+    file = tmp_path / "margins.json"
+    assert teeth.committed(file) == {}
+    file.write_text(teeth.rendered({"b": 123456.0, "a": None}))
+    assert file.read_text() == '{\n "a": null,\n "b": 123000.0\n}\n'
+    assert teeth.committed(file) == {"a": None, "b": 123000.0}
+    file.write_text('{"a": "wide"}')
+    with pytest.raises(ResultsError, match="is not a file of margins"):
+        teeth.committed(file)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from conformance.selftest.patience import patience
 from conformance.selftest.tests.conftest import ROOT
 
 LOCKS = ["requirements.lock", "requirements-report.lock", "requirements-test.lock"]
@@ -231,7 +232,7 @@ def test_an_interruption_is_one_sentence(
             if line.startswith("Looking in"):  # of pip, which waits from now on
                 break
         os.killpg(process.pid, sent)
-        _, said = process.communicate(timeout=60)
+        _, said = process.communicate(timeout=patience(60))
     assert process.returncode == 130
     assert said.splitlines()[-1] == (
         "error: interrupted before .venv was complete; the next make installs it again"

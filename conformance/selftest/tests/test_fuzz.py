@@ -11,6 +11,7 @@ import pytest
 from conformance.ground.places import HERE, PORTS
 from conformance.selftest import variants
 from conformance.selftest.compilers import missing, needed, with_source_location
+from conformance.selftest.patience import patience
 from conformance.selftest.sweeps.sampled import sampled
 
 # What each port needs besides clang; None: the clang that fuzz.sh takes for the emulation of CUDA.
@@ -99,7 +100,7 @@ def fuzz(
         missing("no clang++ that knows source_location is installed: apt-get install clang-16")
     command = ["sh", str(HERE / "selftest" / "fuzz" / "fuzz.sh"), port, str(seconds), str(build)]
     env = os.environ | {"PORTS": str(ports), "PYTHON": sys.executable}
-    return subprocess.run(command, capture_output=True, text=True, env=env, timeout=300)
+    return subprocess.run(command, capture_output=True, text=True, env=env, timeout=patience(300))
 
 
 def test_it_finds_nothing_in_the_c_port(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from conformance.process.channel import Channel, Trouble
+from conformance.selftest.patience import patience
 from conformance.selftest.tests.conftest import (
     CASES,
     MANIFEST,
@@ -135,7 +136,7 @@ def test_an_interrupted_run_leaves_nothing(
             assert harness.poll() is None
             time.sleep(0.1)
         harness.send_signal(signal.SIGINT)
-        said, _ = harness.communicate(timeout=60)
+        said, _ = harness.communicate(timeout=patience(60))
     assert harness.returncode == 130
     assert "stopped after 0 of 1 verdict" in said
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from conformance.selftest.patience import patience
 from conformance.selftest.tests.conftest import CASES, ROOT, MakePort
 
 # What other runs need: for JUnit, golden data, timing, pages, merged tables.
@@ -53,7 +54,9 @@ def watched(tmp_path: Path, port: Path, cases: str) -> tuple[int, set[str], set[
     file = tmp_path / "watched.json"
     command = [sys.executable, "-c", WATCHED, str(file), "check", str(port), "--cases", cases]
     command += ["--results", str(tmp_path / "r.json")]
-    subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=300)
+    subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=patience(300)
+    )
     status, modules, opened = json.loads(file.read_text())
     return status, set(modules), set(opened)
 

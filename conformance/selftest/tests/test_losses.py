@@ -17,11 +17,15 @@ import psutil
 import pytest
 
 from conformance.record.models import Results
+from conformance.selftest.patience import patience
 from conformance.selftest.tests.conftest import CASES, ROOT
 from reference.golden import checksums
 
 TIMES = 4  # a run is ended at so many moments, drawn at random
 LONGEST_S = 6.0
+LEAST_AT_WORK = 2  # runs that had something left to do when they were ended
+# What it writes, with a traceback, if it is interrupted before it runs any line of a program.
+PYTHON_ITSELF = "Fatal Python error: init"
 
 
 def start(*words: str | Path, temporary: Path) -> subprocess.Popen[str]:
@@ -38,7 +42,7 @@ def start(*words: str | Path, temporary: Path) -> subprocess.Popen[str]:
 
 
 def left(temporary: Path) -> list[str]:
-    """What still runs of a command that has this TMPDIR."""
+    """What still runs of a command that has this TMPDIR, and of the ports that it started."""
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
@@ -47,7 +51,16 @@ def left(temporary: Path) -> list[str]:
     return found
 
 
-def gone(temporary: Path, limit_s: float = 15.0) -> bool:
+def longer() -> Iterator[float]:
+    """How long a run may go on before it is ended, in seconds: the same, then more and more.
+
+    A slow machine needs more, to come as far as there is something to lose.
+    """
+    yield from [LONGEST_S] * TIMES
+    yield from (LONGEST_S * 2**n for n in range(1, 5))
+
+
+def gone(temporary: Path, limit_s: float = patience(15)) -> bool:
     """True once nothing runs any more."""
     deadline = time.monotonic() + limit_s
     while left(temporary) and time.monotonic() < deadline:
@@ -60,25 +73,34 @@ def test_a_conformance_run_may_end_at_any_moment(end: signal.Signals, tmp_path: 
     moments = random.Random(end)
     file = tmp_path / "results.json"
     words = ("conformance", "check", "c", "numpy", "--seed", "none", "--results", file)
-    for number in range(TIMES):
+    with_ports = with_verdicts = 0
+    for number, longest_s in enumerate(longer()):
+        if number >= TIMES and with_ports and (with_verdicts or end == signal.SIGKILL):
+            break
         file.write_text("as it was")
         temporary = tmp_path / f"tmp-{number}-{uuid.uuid4().hex}"
         temporary.mkdir()
         with start(*words, temporary=temporary) as run:
-            time.sleep(moments.uniform(0.4, LONGEST_S))
+            time.sleep(moments.uniform(0.4, longest_s))
+            with_ports += len(left(temporary)) > 1
             run.send_signal(end)
-            said, _ = run.communicate(timeout=60)
+            said, _ = run.communicate(timeout=patience(60))
         assert gone(temporary), left(temporary)
+        if PYTHON_ITSELF in said:
+            continue
         assert "Traceback" not in said, said
         if file.read_text() != "as it was":
             found = Results.model_validate_json(file.read_bytes())
             assert not found.complete
+            with_verdicts += len(found.results) > 0
             assert {r.status for r in found.results} <= {"PASS"}
             assert run.returncode == 130
         if end != signal.SIGKILL:
             assert list(temporary.iterdir()) == []
             assert run.returncode in (130, -end)
         assert {path.name for path in tmp_path.glob("[!t]*")} == {"results.json"}
+    else:
+        pytest.fail(f"{with_ports} runs had ports to end, and {with_verdicts} verdicts to keep")
 
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
@@ -97,15 +119,25 @@ def test_golden_data_is_whole_whenever_it_ends(end: signal.Signals, tmp_path: Pa
         shutil.copy(CASES.parent / "golden" / kept.name, kept)
         before[kept.name] = json.loads(kept.read_text())
     checksums.record(golden, golden.glob("*.json"))
-    for number in range(TIMES):
+    at_work, longest_s = 0, LONGEST_S
+    for number in range(5 * TIMES):
+        if number >= TIMES and at_work >= LEAST_AT_WORK:
+            break
         temporary = tmp_path / f"tmp-{number}-{uuid.uuid4().hex}"
         temporary.mkdir()
         with start("reference", "golden", tmp_path / "cases", temporary=temporary) as run:
-            time.sleep(moments.uniform(0.4, LONGEST_S))
+            time.sleep(moments.uniform(0.2, longest_s))
+            if run.poll() is None:
+                at_work += 1
+            else:  # it had ended by itself: a fast machine
+                longest_s = max(0.4, longest_s / 2)
             run.send_signal(end)
-            said, _ = run.communicate(timeout=60)
+            said, _ = run.communicate(timeout=patience(60))
         assert gone(temporary), left(temporary)
-        assert "Traceback" not in said, said
+        if PYTHON_ITSELF in said:
+            continue
+        # A worker may say that the program it worked for was killed: it has nobody to tell.
+        assert end == signal.SIGKILL or "Traceback" not in said, said
         for name, file in before.items():
             # Old or new, it is whole, and has the same values.
             now = json.loads((golden / name).read_text())
@@ -113,6 +145,8 @@ def test_golden_data_is_whole_whenever_it_ends(end: signal.Signals, tmp_path: Pa
             assert [e["tensors"][0]["value"] for e in now["float64"]["checkpoints"]] == [
                 e["tensors"][0]["value"] for e in file["float64"]["checkpoints"]
             ]
+    assert before
+    assert at_work >= LEAST_AT_WORK, "the others had ended by themselves"
 
 
 @pytest.fixture

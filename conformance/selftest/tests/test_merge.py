@@ -18,6 +18,7 @@ import jsonschema
 import pytest
 
 from conformance.record import merge
+from conformance.selftest.patience import patience
 from conformance.selftest.tests.conftest import MANIFEST, ROOT, SCRIPTED
 
 DRIVER = "Big GPU, CUDA 13.0, driver 580.65"
@@ -36,7 +37,9 @@ pytestmark = pytest.mark.xdist_group("merge")  # the runs that are joined take p
 def run(clone: Path, *command: str, ulimit: str = "", gpu: bool = False) -> Made:
     words = ["bash", "-c", f'{ulimit}exec "$@"', "-", sys.executable, "-m", "conformance", *command]
     env = {"PATH": "/usr/bin:/bin", "HAVE_GPU": "1" if gpu else ""}
-    done = subprocess.run(words, capture_output=True, text=True, cwd=clone, env=env, timeout=300)
+    done = subprocess.run(
+        words, capture_output=True, text=True, cwd=clone, env=env, timeout=patience(300)
+    )
     assert "Traceback" not in done.stdout + done.stderr
     return done
 

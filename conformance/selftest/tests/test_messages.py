@@ -11,6 +11,7 @@ import pytest
 
 from conformance.ground.statuses import Status
 from conformance.process.channel import Channel, Trouble
+from conformance.selftest.patience import patience
 from conformance.selftest.tests.conftest import (
     MANIFEST,
     PYTHON_MANIFEST,
@@ -157,7 +158,7 @@ def test_a_port_that_keeps_its_answers_is_told_soon(
     manifest.write_text(text)
     started = time.monotonic()
     [verdict] = conformance(port).verdicts("p")
-    assert 10 < time.monotonic() - started < 40
+    assert 10 < time.monotonic() - started < patience(40)
     assert verdict["status"] == "TIMEOUT"
     assert verdict["reason"] == (
         "on start: no answer within 10 s, in which it did nothing; is each answer flushed?"
@@ -190,8 +191,8 @@ def test_a_start_is_not_waited_for_for_ever() -> None:
 def test_silence_counts_from_the_last_work_on(first: str) -> None:
     started = time.monotonic()
     with pytest.raises(Trouble, match=r"no answer within 2 s, in which it did nothing$"):
-        greeted(f"{first}import time; time.sleep(60)", limit_s=60, idle_s=2)
-    assert 2 < time.monotonic() - started < 30
+        greeted(f"{first}import time; time.sleep(86400)", limit_s=3600, idle_s=2)
+    assert 2 < time.monotonic() - started < patience(30)
 
 
 @pytest.fixture

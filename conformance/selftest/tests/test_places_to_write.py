@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from conformance.selftest.patience import patience
 from conformance.selftest.tests.conftest import CASES, MakePort
 from conformance.selftest.tests.test_options import command
 
@@ -34,7 +35,7 @@ def test_a_pipe_gets_the_results(make_port: MakePort, tmp_path: Path) -> None:
     reader = threading.Thread(target=lambda: got.append(pipe.read_text()), daemon=True)
     reader.start()
     done = command("check", make_port("mine"), *ON_ONE_STEP, "--results", pipe)
-    reader.join(timeout=10)
+    reader.join(timeout=patience(10))
     assert done.returncode == 0, done.stderr
     assert json.loads(got[0])["complete"]
     assert pipe.is_fifo()

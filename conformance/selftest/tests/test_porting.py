@@ -108,7 +108,7 @@ def test_a_new_port_starts_and_is_told_what_is_wrong(kind: str, tmp_path: Path) 
         ),
         ("NAME=~/mine KIND=", "make: KIND is missing, as in: make new-port NAME=zig KIND=c-abi|"),
         ("KIND=c-abi", "make: NAME is missing, as in: make new-port NAME=zig KIND=c-abi|"),
-        ("NAME=~/.mine KIND=python", "NAME=.mine: is not a name for a port"),
+        ("NAME=~/.mine KIND=python", ".mine: is not a name for a port"),
         ("NAME=/proc/no/mine KIND=python", "/proc/no/mine: cannot be written: No such file"),
     ],
 )

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from conformance import __version__
+from conformance.selftest.patience import patience
 from conformance.selftest.tests.conftest import ROOT
 
 JOBS: dict[str, Any] = yaml.safe_load((ROOT / ".github" / "workflows" / "release.yml").read_text())[
@@ -28,7 +29,7 @@ def run(step: dict[str, Any], folder: Path, tag: str) -> subprocess.CompletedPro
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=patience(600),
     )
 
 

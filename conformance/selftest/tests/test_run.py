@@ -15,6 +15,7 @@ import jsonschema
 import pytest
 
 from conformance.record.models import Results
+from conformance.selftest.patience import patience
 from conformance.selftest.tests.conftest import (
     CASES,
     MANIFEST,
@@ -286,7 +287,11 @@ def test_a_rung_is_emulated_like_its_port(conformance: Conformance, patched_c: P
 def test_a_reader_that_stops_early_is_no_error() -> None:
     command = f"{sys.executable} -m conformance check c --cases one-step --seed none --no-timing"
     done = subprocess.run(
-        ["sh", "-c", f"{command} | true"], capture_output=True, text=True, cwd=ROOT, timeout=300
+        ["sh", "-c", f"{command} | true"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=patience(300),
     )
     assert "Traceback" not in done.stderr
 
@@ -457,7 +462,7 @@ def interrupted(
         assert line, seen
         seen += line
     os.killpg(process.pid, number)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=patience(30))
     with pytest.raises(ProcessLookupError):
         os.killpg(process.pid, 0)  # nobody of the group is left
     return subprocess.CompletedProcess(command, process.returncode, out, seen + err)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from conformance.selftest.patience import patience
 from conformance.selftest.tests.conftest import CASES, MANIFEST, ROOT, Conformance, Done, MakePort
 from conformance.selftest.tests.test_run import refused
 from conformance.verdict.pool import WORTH_A_PROCESS
@@ -113,7 +114,7 @@ def test_an_interrupted_run_goes_on_where_it_was(
             while seen not in (path.read_text() if path.exists() else ""):
                 time.sleep(0.05)
         os.killpg(run.pid, number)
-        run.communicate(timeout=30)
+        run.communicate(timeout=patience(30))
     assert run.returncode == 130
     cut = json.loads(file.read_text())
     assert not cut["complete"]

@@ -17,6 +17,7 @@ from conformance.bench.tournament import Tournament
 from conformance.bench.workloads import Workload
 from conformance.ground.statuses import Status
 from conformance.process.channel import Trouble
+from conformance.selftest.patience import patience
 from conformance.selftest.tests.conftest import CASES, ROOT, Conformance, MakePort
 from conformance.suite import traces
 from conformance.verdict.verdict import Verdict
@@ -238,7 +239,7 @@ def test_a_fault_of_the_harness_ends_check_and_all_ports(
         capture_output=True,
         text=True,
         cwd=ROOT,
-        timeout=300,
+        timeout=patience(300),
     )
     assert done.returncode not in (0, 2)
     assert "ZeroDivisionError: planted" in done.stdout + done.stderr

@@ -198,7 +198,7 @@ def test_it_begins_a_port(installed: Installed, tmp_path: Path) -> None:
         (["check"], "error: no ports selected: give the folder of one"),
         (["check", "c"], "error: c: there is no such port; give the folder of one"),
         (["check", "nowhere/"], "error: nowhere/: there is no such port; give the folder of one"),
-        (["new-port", ".x", "c-abi"], "error: .x: is not a name for a port; use letters"),
+        (["new-port", ".x", "c-abi"], "error: .x: is not a name for a port: it must begin"),
         (["teeth"], "error: teeth: variants are made of the C port, which is in a clone only"),
     ],
 )

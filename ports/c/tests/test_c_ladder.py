@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from conformance.bench.race import pinned
+from conformance.selftest.patience import patience
 from conformance.selftest.tests.conftest import ROOT
 
 LADDER = ROOT / "ports" / "c" / "ladder"
@@ -24,7 +25,12 @@ def check(words: list[str], **env: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "conformance", "check", *words, "--seed", "none"]
     command += ["--no-timing", "--verbose"]
     return subprocess.run(
-        command, capture_output=True, text=True, cwd=ROOT, env=os.environ | env, timeout=600
+        command,
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env=os.environ | env,
+        timeout=patience(600),
     )
 
 
@@ -96,7 +102,7 @@ def test_the_lanes_and_threads_of_an_ensemble_do_not_matter(cores: int, tmp_path
             capture_output=True,
             text=True,
             cwd=ROOT,
-            timeout=300,
+            timeout=patience(300),
         )
     assert done.stdout == "the same bits\n", done.stderr
 

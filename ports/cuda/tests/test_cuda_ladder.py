@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from conformance.selftest.patience import patience
 from conformance.selftest.tests.conftest import ROOT
 from conformance.wire.c_library import HEADER, CLibrary
 from reference.array import Array
@@ -35,7 +36,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
     def compile_it(library: str, *words: str) -> None:
         command = ["g++", *flags, f"-I{HEADER.parent}", *words, "-o", str(folder / library)]
-        subprocess.run(command, cwd=CUDA, check=True, timeout=300)
+        subprocess.run(command, cwd=CUDA, check=True, timeout=patience(300))
 
     @functools.cache
     def build(rung: str) -> Path:
@@ -171,7 +172,7 @@ def test_without_cublas_it_says_what_to_install(
         pytest.skip("cuBLAS is installed")
     alone = shutil.copy(built("cublas"), tmp_path / "alone.so")
     command = [sys.executable, "-c", WITHOUT_CUBLAS, str(alone)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=patience(60))
     assert done.returncode != 0
     said = done.stderr.splitlines()[-1]
     assert "Unsupported: cuBLAS is not installed (libcublas.so.13 or .12): " in said

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from conformance.record.models import Results
+from conformance.selftest.patience import patience
 from conformance.selftest.tests.conftest import PYTHON_MANIFEST, PYTHON_MODULE, ROOT
 from conformance.selftest.tests.test_curves import CPU, GPU
 
@@ -18,7 +19,7 @@ WRONG = PYTHON_MODULE.replace("SABOTAGE", "pass").replace(
 def command(*words: str | Path) -> subprocess.CompletedProcess[str]:
     """Run `python -m conformance` with these words."""
     line = [sys.executable, "-m", "conformance", *map(str, words)]
-    return subprocess.run(line, capture_output=True, text=True, cwd=ROOT, timeout=900)
+    return subprocess.run(line, capture_output=True, text=True, cwd=ROOT, timeout=patience(900))
 
 
 def judged(folder: Path) -> Path:

@@ -4,6 +4,8 @@ The loss is written out for JAX from SPEC.md, without any line of the reference'
 JAX is not among the packages of the lock file: `.ci/run` installs it from requirements.txt here.
 """
 
+import importlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,17 @@ from reference.algorithm.settings import Settings
 from reference.array import Array
 from reference.cases.case import Case, load_all
 
-jax = pytest.importorskip("jax", reason="JAX is not installed: ports/jax/requirements.txt")
+try:
+    jax: Any = importlib.import_module("jax")
+except ImportError:
+    MISSING = (
+        "THE WITNESS IS MISSING: JAX is not installed, so nothing holds the deltas and descents "
+        "against automatic differentiation; pip install -r ports/jax/requirements.txt"
+    )
+    if os.environ.get("CI") == "true":
+        pytest.fail(MISSING, pytrace=False)
+    pytest.skip(MISSING, allow_module_level=True)
+
 jnp = jax.numpy
 jax.config.update("jax_enable_x64", True)
 

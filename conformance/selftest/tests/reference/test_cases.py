@@ -10,9 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from reference.algorithm import network
 from reference.algorithm.layers import HIDDEN
-from reference.cases.case import CaseError, load, load_all
+from reference.arithmetic.float import FLOAT
+from reference.cases.case import Case, CaseError, load, load_all
 from reference.golden import derive
+from reference.golden.checks import RunCheck, StepCheck, Tensors
 
 ROOT = Path(__file__).parents[4]
 CASES = ROOT / "conformance" / "suite" / "cases"
@@ -235,9 +238,28 @@ def test_train_prints_json_and_nothing_else(small: Path, arithmetic: str) -> Non
     assert report["checkpoints"][0]["weights"] == [w.tolist() for w in initial]
 
 
+def step_values(case: Case) -> list[tuple[int, Tensors]]:
+    """The single steps of a case, from states that the reference computes."""
+    [run] = RunCheck.all_of(case, "float64", lambda _: [])
+    states = {n: [v for _, v in found[:-1]] for n, found in run.computed(network, FLOAT)}
+    steps = StepCheck.all_of(case, "float64", states.__getitem__)
+    return [point for step in steps for point in step.computed(network, FLOAT)]
+
+
 def test_a_step_from_the_first_checkpoint_is_the_default(small: Path) -> None:
     small.write_text(GOOD.replace("[0, 10]", "[5, 10]"))
     assert load(small).trace.steps == [5]
+
+
+def test_a_step_beyond_the_run_starts_from_the_last_checkpoint(small: Path) -> None:
+    """Its number counts all the same: 70,000 and 70,001 are different batches of two."""
+    text = GOOD.replace('purpose = "p"', 'purpose = "p"\nneeds = ["mini-batch"]')
+    text = text.replace("iterations = 10", "iterations = 10\nbatch_size = 1")
+    small.write_text(text.replace("[0, 10]", "[0, 10]\nsteps = [10, 70000, 70001]"))
+    found = {n: dict(s) for n, s in step_values(load(small))}
+    last, even, odd = (found[n]["syn0"] for n in (10, 70000, 70001))
+    assert (last == even).all()
+    assert (last != odd).any()
 
 
 def test_a_reader_that_stops_early_is_no_error(small: Path) -> None:

@@ -194,6 +194,13 @@ def test_golden_files_have_their_checksums_as_sha256sum_reads_them(tmp_path: Pat
     assert checksums.problem(tmp_path / "b") == "is not in SHA256SUMS beside it"
 
 
+def test_a_checksum_belongs_to_a_name_with_any_spaces(tmp_path: Path) -> None:
+    for name in ("two  spaces", "three   spaces  twice"):
+        (tmp_path / name).write_text(name)
+        checksums.record(tmp_path, [tmp_path / name])
+        assert checksums.problem(tmp_path / name) is None
+
+
 def test_check_finds_an_edit_that_changes_no_value(tmp_path: Path) -> None:
     (tmp_path / "cases").mkdir()
     (tmp_path / "cases" / "one-step.toml").write_bytes(SMALL.read_bytes())

@@ -11,6 +11,7 @@ import pytest
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
+from conformance.selftest.patience import patience
 from conformance.selftest.sweeps.sampled import sampled
 
 LESSON = Path(__file__).parents[4] / "reference" / "article" / "lesson.ipynb"
@@ -38,7 +39,9 @@ def clean(notebook: nbformat.NotebookNode) -> str:
 def run(notebook: nbformat.NotebookNode, folder: Path) -> None:
     """Run all cells; raises CellExecutionError where one fails."""
     resources = {"metadata": {"path": str(folder)}}
-    NotebookClient(notebook, timeout=300, kernel_name="python3", resources=resources).execute()
+    NotebookClient(
+        notebook, timeout=patience(300), kernel_name="python3", resources=resources
+    ).execute()
 
 
 @pytest.fixture(autouse=True)
