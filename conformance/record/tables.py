@@ -207,6 +207,15 @@ def show_teeth(out: Console, teeth: Teeth) -> None:
         status = Text(v.status, style=v.status.look)
         table.add_row(v.id, status, f"{v.case} {v.dtype}", margin)
     out.print(table)
+    out.print("\nThe smallest relative error in a line of the C port that is caught")
+    table = Table()
+    for heading in ("line", "dtype", "by"):
+        table.add_column(heading)
+    table.add_column("from", justify="right")
+    for entry in teeth.lines:
+        where = f"{entry.case}: {entry.tensor}"
+        table.add_row(entry.line, entry.dtype, where, f"{entry.least:.1g}")
+    out.print(table)
     caught = [m.killed_by.margin for m in teeth.mutants if m.killed_by.margin is not None]
     strayed = [v.margin for v in teeth.variants if v.margin is not None]
     out.print(

@@ -4,6 +4,7 @@ Each line of sensitivity.toml is a copy of the C port in which one line is off b
 The smallest such error that any case catches is found by bisection over powers of two.
 """
 
+import json
 import shutil
 import tomllib
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from conformance.ground.places import BUILD, PORTS
+from conformance.ground.places import BUILD, CASES, PORTS
 from conformance.record.models import Sensitivity
 from conformance.selftest import variants
 from conformance.suite.traces import load
@@ -23,10 +24,13 @@ from conformance.verdict.judge import Judge
 from conformance.verdict.verdict import Verdict
 from reference.cases.case import Case
 from reference.cases.tables import DType, Strict
+from reference.golden.derive import DTYPES
 
 CATALOGUE = Path(__file__).parent / "sensitivity.toml"
+MEASURED = CATALOGUE.with_suffix(".json")
+MOST = {"float64": 2e-14, "float32": 1e-5}  # a line that is only seen above that is a failure
 FOLDER = BUILD / "teeth"
-# An error of 2 to this power is surely caught; and the least that is not lost when it is added to 1.
+# An error of 2 to this power is surely caught; and the least that adding to 1 does not lose.
 COARSE = {"float64": -20, "float32": -4}
 FINE = {"float64": -52, "float32": -23}
 
@@ -43,6 +47,20 @@ def catalogue() -> list[Line]:
     """All lines, in the order of the file."""
     table = tomllib.loads(CATALOGUE.read_text(encoding="utf-8"))
     return [Line.model_validate(entry) for entry in table["line"]]
+
+
+def lines(cases: Sequence[Case]) -> list[tuple[str, DType]]:
+    """What is measured: each line in each dtype, if the cases are those of the suite."""
+    whole = any(case.path.parent == CASES for case in cases)
+    return [(line.name, dtype) for line in catalogue() for dtype in DTYPES] if whole else []
+
+
+def rendered(found: Sequence[Sensitivity]) -> str:
+    """The file of what was measured: the least error by line and dtype."""
+    least: dict[str, dict[str, float]] = {}
+    for entry in found:
+        least.setdefault(entry.line, {})[entry.dtype] = entry.least
+    return json.dumps(least, indent=1) + "\n"
 
 
 def sensitivity(name: str, dtype: DType, cases: Sequence[Case]) -> Sensitivity:
@@ -77,7 +95,7 @@ def first_wrong(line: Line, dtype: DType, power: int, cases: Sequence[Case]) -> 
     """The first verdict that is wrong with an error of 2 to this power, if there is one."""
     judge = Judge(build.prepare(made(line, dtype, power).alone())[0])
     try:
-        for case in cases:
+        for case in sorted(cases, key=lambda case: case.iterations):  # the cheapest first
             trace = replace(load(case)[dtype].upto(MAX_ITERATIONS), diagnosed=False)
             verdict = judge.judge(case, trace)
             if verdict.status.wrong:

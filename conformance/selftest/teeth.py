@@ -2,9 +2,10 @@
 
 Power: every known bug must exceed the tolerance at least MIN_MARGIN times somewhere, and at least a
 tenth as often as when margins.json was written, and must be recognised there by its name. Margin:
-every correct variant must stay below MAX_MARGIN of the tolerance everywhere.
+every correct variant must stay below MAX_MARGIN of the tolerance everywhere. Sensitivity: a small
+relative error in any line of the algorithm must be caught.
 
-`make teeth UPDATE=1` writes margins.json, which nobody edits by hand.
+`make teeth UPDATE=1` writes margins.json and sensitivity.json, which nobody edits by hand.
 """
 
 import argparse
@@ -27,8 +28,15 @@ from conformance.ground.statuses import Status
 from conformance.ground.terminal import console
 from conformance.record import store, tables
 from conformance.record.machine import machine
-from conformance.record.models import Kill, Results, Teeth, TeethMutant, TeethVariant
-from conformance.selftest import variants
+from conformance.record.models import (
+    Kill,
+    Results,
+    Sensitivity,
+    Teeth,
+    TeethMutant,
+    TeethVariant,
+)
+from conformance.selftest import sensitivity, variants
 from conformance.suite import known_bugs
 from conformance.suite.compare import compare
 from conformance.suite.known_bugs import KnownBug
@@ -56,6 +64,7 @@ AGAIN = f"{typed('teeth', update='1')} writes the margins of now"
 UNSEEN_REPLICAS = 16
 UNSEEN_SEED = derive.SEED + 1
 FOLDER = BUILD / "teeth"
+Entry = TeethMutant | TeethVariant | Sensitivity
 
 
 @dataclass(frozen=True)
@@ -76,13 +85,15 @@ def main(arguments: argparse.Namespace) -> int:
     found = Teeth(
         mutants=[e for e in entries if isinstance(e, TeethMutant)],
         variants=[e for e in entries if isinstance(e, TeethVariant)],
+        lines=[e for e in entries if isinstance(e, Sensitivity)],
     )
     tables.show_teeth(out, found)
-    gone = [f"{e.id} {why}" for e in entries if (why := lost(e)) is not None]
+    gone = [f"{name_of(e)} {why}" for e in entries if (why := lost(e)) is not None]
     if arguments.cases.resolve() == CASES:  # fewer cases have smaller margins
         now = {bug.id: bug.killed_by.margin for bug in found.mutants}
         if arguments.update:
             store.write_data(MARGINS, rendered(now))
+            store.write_data(sensitivity.MEASURED, sensitivity.rendered(found.lines))
         gone += shrunk(now, committed())
     for line in gone:
         out.print(f"LOST {line}", style="bold red", soft_wrap=True)
@@ -126,13 +137,14 @@ def shrunk(now: Mapping[str, float | None], before: Mapping[str, float | None]) 
     return told + [f"{bug} has a margin, and is no known bug: {AGAIN}" for bug in sorted(gone)]
 
 
-def measure(cases: list[Case]) -> Iterator[TeethMutant | TeethVariant]:
-    """All known bugs and variants, as they finish, on all cores."""
+def measure(cases: list[Case]) -> Iterator[Entry]:
+    """All known bugs, variants and lines, as they finish, on all cores."""
     unseen = itertools.product(cases, derive.DTYPES)
-    jobs: list[Callable[[], TeethMutant | TeethVariant]] = [
+    jobs: list[Callable[[], Entry]] = [
         *(partial(bug_margin, bug.id, cases) for bug in _bugs(cases)),
         *(partial(variant_margin, v.id, cases) for v in variants.catalogue()),
         *(partial(unseen_margin, case, dtype) for case, dtype in unseen),
+        *(partial(sensitivity.sensitivity, *line, cases) for line in sensitivity.lines(cases)),
     ]
     yield from in_parallel(jobs)
 
@@ -140,7 +152,7 @@ def measure(cases: list[Case]) -> Iterator[TeethMutant | TeethVariant]:
 def count(cases: list[Case]) -> int:
     """How many entries `measure` yields."""
     unseen = len(cases) * len(derive.DTYPES)
-    return len(_bugs(cases)) + len(variants.catalogue()) + unseen
+    return len(_bugs(cases)) + len(variants.catalogue()) + unseen + len(sensitivity.lines(cases))
 
 
 def _bugs(cases: list[Case]) -> list[KnownBug]:
@@ -242,8 +254,17 @@ def _unseen(run: Check) -> Iterator[tuple[int, Tensors]]:
     return run.computed(network, Randomised(UNSEEN_REPLICAS, random))
 
 
-def lost(entry: TeethMutant | TeethVariant) -> str | None:
+def name_of(entry: Entry) -> str:
+    """What an entry is called in a sentence."""
+    return f"{entry.line} in {entry.dtype}" if isinstance(entry, Sensitivity) else entry.id
+
+
+def lost(entry: Entry) -> str | None:
     """What is wrong with an entry, or None."""
+    if isinstance(entry, Sensitivity):
+        most = sensitivity.MOST[entry.dtype]
+        too_large = not entry.least <= most
+        return f"is seen from {entry.least:.1g}, and not from {most:.1g}" if too_large else None
     if isinstance(entry, TeethVariant):
         if entry.status == Status.SKIP:
             return None
