@@ -2,7 +2,7 @@
 
 `suite/boundaries.toml` is a table of functions and boundaries. An entry names cases and says in
 `at` what is true of one call of the function: an expression over the names that are recorded here.
-The calls are those of the exact run, in ball arithmetic, so that "equal" means equal.
+The calls are recorded in the exact run, in ball arithmetic, so that "equal" means equal.
 """
 
 import functools
