@@ -115,7 +115,8 @@ def trace(case: Case, name: str) -> Iterator[tuple[int, Array, list[Array]]]:
             yield n, error, weights
 
     try:
-        with np.errstate(over="ignore"):  # a saturated sigmoid: 1 / (1 + inf) is 0, as it should
+        # A saturated sigmoid is 1 / (1 + inf) = 0, and a limit over a norm of 0 is not used.
+        with np.errstate(over="ignore", divide="ignore"):
             yield from arithmetic.settled(run)
     except UndecidedError as error:
         raise derive.uncertified(case, error) from error

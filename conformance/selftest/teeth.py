@@ -233,7 +233,7 @@ def unseen_margin(case: Case, dtype: DType) -> TeethVariant:
     """The worst margin over replicas of randomised rounding that are new to the tolerances."""
     run = load(case)[dtype].run
     worst = 0.0
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", divide="ignore"):
         for (_, got), (_, expected) in zip(_unseen(run.check), run.expected, strict=True):
             for replica in range(UNSEEN_REPLICAS):
                 one = [(name, np.asarray(value)[replica]) for name, value in got]

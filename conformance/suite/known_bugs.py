@@ -29,12 +29,16 @@ Patch = Annotated[list[str], Field(min_length=2, max_length=2)]
 
 
 class KnownBug(Strict):
-    """One known bug: what it is, how it shows, what to do, and the patches that make it."""
+    """One known bug: what it is, how it shows, what to do, and the patches that make it.
+
+    `source` is a public report of the bug, if one is known.
+    """
 
     id: str = Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")
     what: Text
     shows: Text
     do: Text
+    source: Text | None = None
     patches: list[Patch] = Field(min_length=1)
 
 

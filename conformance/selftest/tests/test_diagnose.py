@@ -9,7 +9,7 @@ import pytest
 
 from conformance.record.models import Kill, TeethMutant, TeethVariant
 from conformance.record.store import ResultsError
-from conformance.selftest import teeth
+from conformance.selftest import boundaries, teeth
 from conformance.selftest.tests.conftest import CASES, PYTHON_MANIFEST, ROOT, Conformance, MakePort
 from conformance.suite import known_bugs
 from conformance.suite.compare import Expected
@@ -37,7 +37,10 @@ def short_cases(tmp_path_factory: pytest.TempPathFactory) -> Path:
         *("late-adam", "late-batches", "late-dropout", "late-shuffle"),
     )
     runs = ("dropout-run", "adam-run", "shuffle-run", "batch-norm-run", "predict-small")
-    for name in (*plain, *steps, *others, *runs):
+    rows = boundaries.table().function.values()
+    entries = [entry for row in rows for _, entry in row.entries() if entry.bugs]
+    at_boundaries = {case for entry in entries for case in entry.cases}
+    for name in {*plain, *steps, *others, *runs, *at_boundaries}:
         text = (CASES / f"{name}.toml").read_text()
         if name in plain:
             text = re.sub(r"iterations = \d+", "iterations = 1000", text)

@@ -29,6 +29,8 @@ def used(case: Case) -> list[str]:
     names = [name for name in SETTINGS if given[name] != DEFAULTS[name]]
     if case.settings.shuffle or case.settings.batch_size >= len(case.arrays("float64")[0]):
         names = [name for name in names if name != "batch_size"]
+    if len(case.arrays("float64")[0]) == 1:
+        names = [name for name in names if name != "shuffle"]
     if len(case.layers) == 2:
         names = [name for name in names if name != "activation"]
     return names
