@@ -35,6 +35,11 @@ class Cause:
     @property
     def text(self) -> str:
         """The cause in a few words, as in "first at l2_delta: probable bug bias-not-updated"."""
+        again = any(v.divergence and v.repeat for v in self.verdicts)
+        return self._text + "; not reproducible" * again
+
+    @property
+    def _text(self) -> str:
         first = self.verdicts[0]
         if first.divergence is None:
             text = one_line(first.reason)

@@ -31,6 +31,7 @@ class Options:
     timed: bool
     verbose: bool  # all tables besides the one screen
     bundle: Path | None  # where to write what a report about a verdict needs
+    strict: bool = False  # other bits the second time are a failure
 
     @classmethod
     def of(cls, arguments: argparse.Namespace) -> "Options":
@@ -78,6 +79,7 @@ def add(option: Callable[..., object]) -> None:
     option("--seed", type=seed, help='of the random case; "none" leaves it out')
     option("--shard", type=shard, metavar="i/n", help="only every n-th case, from the i-th on")
     option("--resume", action="store_true", help="what passed in the results file stands")
+    option("--strict", action="store_true", help="other bits the second time are a failure")
     option("--no-timing", action="store_false", dest="timed", help="judge only")
 
 

@@ -64,11 +64,13 @@ def _story(divergence: Divergence, verdict: Verdict, reproduce: str) -> str:
         where = where.replace("1 updates", "1 update")
     line = [f"  computed by {divergence.line}"] if divergence.line else []
     found = [known_bugs.catalogue()[identifier][0] for identifier in divergence.bugs]
+    again = [f"  repeated   {verdict.repeat.says}"] if verdict.repeat else []
     bugs = [f"  probable bug: {bug.id}: {bug.what}\n                {bug.do}" for bug in found]
     return "\n".join(
         [
             f"first divergence: {element(d.tensor, d.index)}, {where}",
             *_numbers(check, divergence.iteration, d),
+            *again,
             *line,
             *(bugs or ["  probable bug: none of the known ones"]),
             f"  reproduce: {reproduce}",
