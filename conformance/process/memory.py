@@ -6,6 +6,7 @@ Stacks, static variables, and programs with an allocator of their own are not re
 """
 
 import ctypes
+import struct
 from collections.abc import Mapping
 
 # For the first asking and for the second. glibc fills what it hands out with the complement of the
@@ -24,6 +25,13 @@ def filled(env: Mapping[str, str]) -> dict[str, str]:
     tunables = [env.get("GLIBC_TUNABLES"), "glibc.malloc.tcache_count=0"]
     found = {"MALLOC_PERTURB_": str(FILLS[0]), "GLIBC_TUNABLES": ":".join(filter(None, tunables))}
     return {**env, **found}
+
+
+def is_unwritten(number: float, dtype: str) -> bool:
+    """True of the number that memory holds at the first asking, until somebody writes there."""
+    kind, size = {"float64": ("d", 8), "float32": ("f", 4)}[dtype]
+    [unwritten] = struct.unpack(kind, bytes([FILLS[0] ^ 0xFF] * size))
+    return bool(number == unwritten)
 
 
 def fill_with(byte: int) -> None:

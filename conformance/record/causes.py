@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from conformance.ground.statuses import Status
 from conformance.ground.units import count
 from conformance.process.words import ANNOUNCES
-from conformance.verdict.divergence import words
+from conformance.verdict.divergence import times, words
 from conformance.verdict.verdict import Verdict
 
 ERROR = re.compile(r"error\b|exception\b|\bpanic", re.I)  # also ValueError
@@ -51,8 +51,8 @@ class Cause:
         if far := words(first.divergence, first.dtype):
             return f"first at {place}: {far}"
         margins = [d.deviation(v.dtype).margin for v in self.verdicts if (d := v.divergence)]
-        worst = max(filter(math.isfinite, margins))  # the first one is
-        return f"first at {place}: {worst:.2g} times the tolerance"
+        finite = [margin for margin in margins if math.isfinite(margin)] or margins
+        return f"first at {place}: {times(max(finite), 2)} times the tolerance"
 
 
 def causes(verdicts: Iterable[Verdict]) -> list[Cause]:
