@@ -52,7 +52,7 @@ def _one_wrong(first: Verdict, second: Verdict) -> Verdict:
         return _noting(wrong, f"{right}: {CAUSES}")
     if second.status == Status.PASS:
         return _noting(first, f"the second answer to the same request is right: {CAUSES}")
-    return _noting(first, f"asked the same again, it is {second.status}: {CAUSES}")
+    return _noting(first, f"asked a second time, it is {second.status}: {CAUSES}")
 
 
 def _noting(verdict: Verdict, says: str, apart: float | None = None) -> Verdict:
@@ -80,18 +80,26 @@ def _is_close(first: Answer, second: Answer) -> bool:
 
 
 def _farthest_apart(first: Answer, second: Answer, dtype: DType) -> tuple[float, str]:
-    """The largest difference in units in the last place of the larger number, and where it is."""
-    largest = np.finfo(dtype).max
+    """The largest difference in ulps, and where it is."""
     found = []
     for p in _pairs(first, second):
-        finite = np.isfinite(p.first) & np.isfinite(p.second)
-        a, b = (np.where(finite, values, 0.0) for values in (p.first, p.second))
-        larger = np.minimum(np.maximum(np.abs(a), np.abs(b)), largest).astype(dtype)
-        apart = np.abs(a - b) / np.spacing(larger).astype(np.float64)
+        apart = ulps_apart(p.first, p.second, dtype)
         index = np.unravel_index(int(np.argmax(apart)), apart.shape)
         where = f"{element(p.tensor, [int(i) for i in index])} {p.place}"
         found.append((float(apart[index]), where))
     return max(found, key=lambda pair: pair[0])
+
+
+def ulps_apart(first: Array, second: Array, dtype: DType) -> Array:
+    """Element by element, how many units in the last place of the larger number lie between.
+
+    0 where one is not finite.
+    """
+    finite = np.isfinite(first) & np.isfinite(second)
+    a, b = (np.where(finite, values, 0.0) for values in (first, second))
+    larger = np.minimum(np.maximum(np.abs(a), np.abs(b)), np.finfo(dtype).max).astype(dtype)
+    apart: Array = np.abs(a - b) / np.spacing(larger).astype(np.float64)
+    return apart
 
 
 class _Pair(NamedTuple):
