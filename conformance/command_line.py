@@ -76,6 +76,7 @@ def _check(parser: Parser) -> None:
 
     _add_ports(parser)
     options.add(parser.add_argument)
+    options.add_strict(parser.add_argument)
     parser.add_argument("-v", "--verbose", action="store_true", help="print all verdicts and times")
     parser.add_argument("--junit", type=path, metavar="FILE", help="also write a JUnit report")
     parser.set_defaults(run=check_ports)

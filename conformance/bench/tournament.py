@@ -162,7 +162,8 @@ class Tournament:
             else:
                 one = replace(one, env=one.env | setting.environment)
                 bulk = workload.generated and not in_json
-                judges.append(Judge(one, partial(BulkClient, folder=folder) if bulk else Client))
+                client = partial(BulkClient, folder=folder) if bulk else Client
+                judges.append(Judge(one, client, filled=False))
         return judges
 
     def _contenders(

@@ -62,10 +62,11 @@ def typed(command: str, **options: str) -> str:
     return " ".join([start, *(option(n, shlex.quote(value)) for n, value in options.items())])
 
 
-def command(port: Path, cases: str, rung: str | None = None) -> str:
+def command(port: Path, cases: str, rung: str | None = None, *, strict: bool = False) -> str:
     """What to type to run the port in this folder, or one of its rungs, on these cases."""
     name = port.name if port.parent == PORTS else str(port)
-    return typed("check", port=f"{name}:{rung}" if rung else name, cases=cases)
+    typed_in = typed("check", port=f"{name}:{rung}" if rung else name, cases=cases)
+    return f"{typed_in} {option('strict')}" if strict else typed_in
 
 
 def golden(path: Path) -> str:

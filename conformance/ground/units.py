@@ -39,3 +39,8 @@ def duration(seconds: float) -> str:
 def count(number: int, noun: str) -> str:
     """As in "1 case" and "77 cases"."""
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def ulps(number: float) -> str:
+    """Units in the last place, as in "1 ulp" and "2.5 ulps"."""
+    return f"{number:.3g} " + ("ulp" if number == 1 else "ulps")

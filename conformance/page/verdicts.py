@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from conformance.ground.statuses import Status, worst
-from conformance.record.cells import Cell, cell, worst_margin
+from conformance.ground.units import ulps
+from conformance.record.cells import Cell, cell, most_ulps, worst_margin
 from conformance.record.models import PortInfo, Results
 from conformance.verdict.verdict import Verdict
 
@@ -39,6 +40,12 @@ class Row:
     def margin(self) -> float | None:
         """The worst margin of everything that ran."""
         return worst_margin([v for cell in self.cells.values() for v in cell.verdicts])
+
+    @property
+    def note(self) -> str:
+        """How far apart two right answers to one request are; empty if they are the same."""
+        apart = most_ulps([v for cell in self.cells.values() for v in cell.verdicts])
+        return f"not reproducible: {ulps(apart)}" if apart is not None else ""
 
     @property
     def is_rung(self) -> bool:

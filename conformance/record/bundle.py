@@ -162,7 +162,7 @@ def _asked_again(
 def _repeated(judge: Judge, trace: Trace) -> tuple[Recorder, Verdict]:
     """What a new process of the target is asked and answers, and the verdict on that."""
     recorder = Recorder()
-    alone = Judge(judge.prepared, recorder.client, required=judge.required)
+    alone = judge.again(recorder.client)
     try:
         return recorder, alone.judge(trace.case, replace(trace, diagnosed=False))
     finally:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from conformance.ground.statuses import Status
 from conformance.ground.units import count
 from conformance.process.words import ANNOUNCES
-from conformance.verdict.divergence import words
+from conformance.verdict.divergence import times, words
 from conformance.verdict.verdict import Verdict
 
 ERROR = re.compile(r"error\b|exception\b|\bpanic", re.I)  # also ValueError
@@ -35,6 +35,11 @@ class Cause:
     @property
     def text(self) -> str:
         """The cause in a few words, as in "first at l2_delta: probable bug bias-not-updated"."""
+        again = any(v.divergence and v.repeat for v in self.verdicts)
+        return self._text + "; not reproducible" * again
+
+    @property
+    def _text(self) -> str:
         first = self.verdicts[0]
         if first.divergence is None:
             text = one_line(first.reason)
@@ -46,8 +51,8 @@ class Cause:
         if far := words(first.divergence, first.dtype):
             return f"first at {place}: {far}"
         margins = [d.deviation(v.dtype).margin for v in self.verdicts if (d := v.divergence)]
-        worst = max(filter(math.isfinite, margins), default=math.inf)  # of numbers that are
-        return f"first at {place}: {worst:.2g} times the tolerance"
+        finite = [margin for margin in margins if math.isfinite(margin)] or margins
+        return f"first at {place}: {times(max(finite, default=math.inf), 2)} times the tolerance"
 
 
 def causes(verdicts: Iterable[Verdict]) -> list[Cause]:

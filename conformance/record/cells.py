@@ -33,3 +33,9 @@ def cell(verdicts: Sequence[V]) -> Cell[V]:
 def worst_margin(verdicts: Sequence[Verdict]) -> float | None:
     """The largest margin: infinite if one is; None where nothing was compared."""
     return max((m for v in verdicts if (m := v.compared) is not None), default=None)
+
+
+def most_ulps(verdicts: Sequence[Verdict]) -> float | None:
+    """The largest difference of a second answer where both are right; None where there is none."""
+    found = [v.repeat.ulps for v in verdicts if v.repeat and v.status == Status.PASS]
+    return max(filter(None, found), default=None)

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 
 from conformance.ground.terminal import OptionError, progress
+from conformance.process import memory
 from conformance.process.words import killed_by
 from conformance.session.selection import chosen_cases
 from conformance.suite import traces
@@ -73,7 +74,7 @@ def _run(target: manifest.Target, lines: Iterator[bytes]) -> int:
     with tempfile.TemporaryFile() as file, tempfile.TemporaryDirectory(prefix="port-") as folder:
         file.writelines(lines)
         file.seek(0)
-        env = {**ready.env, "TMPDIR": folder}
+        env = {**memory.filled(ready.env), "TMPDIR": folder}
         try:
             code = subprocess.run(ready.command, cwd=folder, env=env, stdin=file).returncode
         except OSError as error:

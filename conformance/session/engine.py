@@ -4,6 +4,7 @@ A run has four steps: a Session, `begin`, `verdicts_of`, `finish`. `execute` tak
 takes them one by one, by conformance/conftest.py.
 """
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -85,12 +86,13 @@ class Session:
         itself = {t.name: replace(t, emulated=False).name for t in required}
         self.required = {name if name in names else itself[name] for name in itself}
         self.judges = {
-            p.target.name: Judge(p, required=p.target.name in self.required) for p in prepared
+            p.target.name: Judge(p, required=p.target.name in self.required, strict=options.strict)
+            for p in prepared
         }
         self.kept: dict[Key, Verdict] = {}  # of an earlier run
         if options.resume:
             earlier = store.read_results(options.results, "a results file to resume")
-            self.kept = resume.passed(earlier, self.judges, self.judged_by)
+            self.kept = resume.passed(earlier, self.judges, self.judged_by, strict=options.strict)
             on_progress(f"resumed: {len(self.kept)} verdicts of {options.results} stand")
         self._pool: Pool | None = None
         self._wanted: list[tuple[str, Case]] = []
@@ -107,9 +109,8 @@ class Session:
     def begin(self, wanted: list[tuple[str, Case]]) -> None:
         """Have these targets and cases judged, several at a time, if no verdict was kept."""
         self._wanted = wanted
-        timed = self.options.timed and any(case.timing for case in self.cases)
         judged = [(self.judges[t], case) for t, case in wanted if self._kept(t, case) is None]
-        self._pool = Pool(judged, self.traces, kept=timed)
+        self._pool = Pool(judged, self.traces)
 
     def verdicts_of(self, target: str, case: Case) -> dict[DType, Verdict]:
         """The verdicts on one target and case, by dtype; waits for them."""
@@ -188,12 +189,19 @@ class Session:
 
     def _time(self, verdicts: dict[Key, Verdict]) -> list[Timing]:
         """Time what passed, and check the timed answers; a wrong one becomes a FAIL."""
+        with contextlib.ExitStack() as stack:
+            timing = {name: judge.for_timing() for name, judge in self.judges.items()}
+            for judge in timing.values():
+                stack.callback(judge.close)
+            return self._timed_by(timing, verdicts)
+
+    def _timed_by(self, judges: Mapping[str, Judge], verdicts: dict[Key, Verdict]) -> list[Timing]:
         found: list[Timing] = []
         for case in self.cases:
             trace = self.traces[case.id]["float64"]
             passed = [
                 (judge, verdict)
-                for name, judge in self.judges.items()
+                for name, judge in judges.items()
                 if (verdict := verdicts.get((name, case.id, trace.dtype)))
                 and verdict.status == Status.PASS
                 and not judge.target.emulated

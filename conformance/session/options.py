@@ -31,12 +31,14 @@ class Options:
     timed: bool
     verbose: bool  # all tables besides the one screen
     bundle: Path | None  # where to write what a report about a verdict needs
+    strict: bool = False  # other bits the second time are a failure
 
     @classmethod
     def of(cls, arguments: argparse.Namespace) -> "Options":
         """The options that were parsed, by argparse or by pytest."""
         given = {field.name: getattr(arguments, field.name) for field in fields(cls)}
-        return cls(**given | {"verbose": arguments.verbose > 0})  # pytest counts it, from -1 on
+        # pytest counts the one, from -1 on, and leaves the other None.
+        return cls(**given | {"verbose": arguments.verbose > 0, "strict": bool(arguments.strict)})
 
     def narrowing(self) -> list[str]:
         """The options that leave something out of the run, as they were given."""
@@ -79,6 +81,11 @@ def add(option: Callable[..., object]) -> None:
     option("--shard", type=shard, metavar="i/n", help="only every n-th case, from the i-th on")
     option("--resume", action="store_true", help="what passed in the results file stands")
     option("--no-timing", action="store_false", dest="timed", help="judge only")
+
+
+def add_strict(option: Callable[..., object]) -> None:
+    """Add the one that pytest has itself: what it means there, it means here."""
+    option("--strict", action="store_true", help="other bits the second time are a failure")
 
 
 def zip_file(value: str) -> Path:

@@ -18,10 +18,11 @@ from reference.cases.tables import DType
 
 
 def passed(
-    earlier: Results, judges: Mapping[str, Judge], cases: Sequence[CaseInfo]
+    earlier: Results, judges: Mapping[str, Judge], cases: Sequence[CaseInfo], *, strict: bool
 ) -> dict[tuple[str, str, DType], Verdict]:
     """The verdicts that are kept, by target, case and dtype.
 
+    If the run is `strict`, none that is not reproducible is kept.
     Raises ResultsError if none can be, since the commit or the machine is different.
     """
     now = machine()
@@ -47,6 +48,7 @@ def passed(
         if verdict.status == Status.PASS
         and verdict.port in same_ports
         and verdict.case in same_cases
+        and not (strict and verdict.repeat)
     }
 
 

@@ -1,18 +1,22 @@
 """Judges one target: asks it the questions of a case."""
 
 import re
+import time
 from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from conformance.ground.places import CASES, command
 from conformance.ground.statuses import Status
+from conformance.process import memory
 from conformance.process.channel import Channel, Trouble
 from conformance.suite.traces import Trace
 from conformance.targets.build import Lack, NotReady, Ready, files_sha256
 from conformance.verdict.diagnosis import Answer, Checked
 from conformance.verdict.divergence import explain
-from conformance.verdict.outcome import same_again, verdict_of, with_known_failures
+from conformance.verdict.outcome import verdict_of, with_known_failures
+from conformance.verdict.repeat import of_both
 from conformance.verdict.verdict import Verdict
 from conformance.wire.client import Client
 from conformance.wire.requests import Failure, Unsupported, function_of
@@ -21,13 +25,25 @@ from reference.golden.checks import PredictCheck, RunCheck
 from reference.golden.start import Start
 
 REPEATED = 30  # cases of up to this many iterations are asked twice
+QUICK_S = 2.0  # a wrong answer to a longer case is asked for again if it took no longer
+
+
+@dataclass
+class Asked:
+    """One asking of a case: the answer as far as it went, and the verdict if that is not all."""
+
+    answer: Answer = field(default_factory=Answer)
+    started: bool = False  # or the port's process did not come up
+    ended: Verdict | None = None
+    seconds: float = 0.0
 
 
 class Judge:
     """Holds one target's process between cases, and restarts it after trouble.
 
     `client` asks it: Client, or a class that asks in a different way. Where a target is
-    `required`, what is missing for it is a FAIL and no SKIP.
+    `required`, what is missing for it is a FAIL and no SKIP. If `strict`, so are other bits the
+    second time. Memory that its process has not written is `filled`, except for timing.
     """
 
     def __init__(
@@ -36,20 +52,28 @@ class Judge:
         client: Callable[[Channel, float], Client] = Client,
         *,
         required: bool = False,
+        strict: bool = False,
+        filled: bool = True,
     ) -> None:
-        self.prepared, self.required = prepared, required
-        self._make_client = client
+        self.prepared, self.required, self.strict = prepared, required, strict
+        self._make_client, self._filled = client, filled
         self.target = prepared.target
         # Now, since it may be edited while it is judged. Documents are left out: they do not run.
         self.sha256 = files_sha256(self.target.port.folder, documents=False)
         self.device: str | None = None
         self._channel: Channel | None = None
         self._client: Client | None = None
+        self._fill = memory.FILLS[0]
         self._hopeless: Verdict | None = None  # of a failed start, repeated for every case
 
-    def again(self) -> "Judge":
-        """A second judge of the same target, with a process of its own."""
-        return Judge(self.prepared, self._make_client, required=self.required)
+    def again(self, client: Callable[[Channel, float], Client] | None = None) -> "Judge":
+        """A second judge of the same target, with a process of its own, and perhaps a client."""
+        client = client or self._make_client
+        return Judge(self.prepared, client, required=self.required, strict=self.strict)
+
+    def for_timing(self) -> "Judge":
+        """One whose process has its memory as the system gives it: to fill it takes time."""
+        return Judge(self.prepared, self._make_client, required=self.required, filled=False)
 
     def judge(self, case: Case, trace: Trace) -> Verdict:
         """The verdict for one case in the dtype of `trace`, known failures considered."""
@@ -62,7 +86,8 @@ class Judge:
             return verdict
         own = case.path.resolve().parent == CASES
         rung = self.target.rung.name if self.target.rung else None
-        reproduce = command(self.target.port.folder, case.id if own else str(case.path), rung)
+        name = case.id if own else str(case.path)
+        reproduce = command(self.target.port.folder, name, rung, strict=self.strict)
         return verdict.but(explanation=explain(verdict, reproduce))
 
     def client(self) -> Client:
@@ -74,7 +99,10 @@ class Judge:
             if isinstance(self.prepared, NotReady):
                 raise Unsupported(self.prepared.reason)
             run = self.target.port.manifest.run
-            self._channel = Channel(self.prepared.command, self.prepared.env, run.memory_limit_mb)
+            env = self.prepared.env
+            env = memory.filled(env) if self._filled else env
+            self._fill = memory.FILLS[0]
+            self._channel = Channel(self.prepared.command, env, run.memory_limit_mb)
             client = self._make_client(self._channel, run.time_limit_s)
             self.device = client.hello()
             self._client = client
@@ -125,49 +153,72 @@ class Judge:
     def _attempt(self, case: Case, trace: Trace) -> Verdict:
         if self._hopeless is not None:
             return self._hopeless.but(case=case.id, dtype=trace.dtype)
-        started = False
-        answer, again = Answer(), Answer()
+        first = self._ask(trace, memory.FILLS[0])
+        verdict = first.ended or self._of(trace, first.answer)
+        if not first.started or verdict.status in (Status.SKIP, Status.TIMEOUT):
+            return verdict
+        quickly_wrong = verdict.status.wrong and first.seconds < QUICK_S
+        if case.iterations > REPEATED and not quickly_wrong:
+            return verdict
+        second = self._ask(trace, memory.FILLS[1])
+        if not second.started:
+            return verdict
+        # Only what went right before is worth the time that looking for known bugs takes.
+        diagnosed = trace.diagnosed and verdict.status == Status.PASS
+        then = second.ended or self._of(replace(trace, diagnosed=diagnosed), second.answer)
+        answers = first.answer, second.answer
+        return of_both(verdict, then, *answers, strict=self.strict)
+
+    def _ask(self, trace: Trace, fill: int) -> Asked:
+        """Ask once, with memory filled with this byte; ends the process after trouble."""
+        asked, begun = Asked(), time.monotonic()
         try:
             client = self.client()
-            started = True
-            ask(client, trace, self.target.max_iterations, answer)
-            verdict = self._of(trace, answer)
-            if verdict.status != Status.PASS or case.iterations > REPEATED:
-                return verdict
-            ask(client, trace, self.target.max_iterations, again)
-            return same_again(verdict, answer, again)
+            asked.started = True
+            self._fill_memory(client, fill)
+            ask(client, trace, self.target.max_iterations, asked.answer)
         except Trouble as trouble:
             # Of GARBAGE, the reason says which part of the answer it is.
-            silent = started and trouble.status != Status.GARBAGE
-            asked = self._asked() if silent else ""
-            hint = self._hint(trouble, started=started, answered=bool(answer.checked))
-            reason = f"{asked}{trouble.what}{hint}{trouble.said}"
+            silent = asked.started and trouble.status != Status.GARBAGE
+            what = (self._asked() if silent else "") + trouble.what + self._hint(trouble, asked)
+            reason = what + trouble.said
             if self._channel is not None:
                 self._channel.kill()
             self.close()
-            verdict = self._verdict(trace, trouble.status, reason)
+            asked.ended = self._verdict(trace, trouble.status, reason)
         except Unsupported as reason:
-            if started and self.target.may_decline:
-                verdict = self._verdict(trace, Status.SKIP, str(reason))
+            if asked.started and self.target.may_decline:
+                asked.ended = self._verdict(trace, Status.SKIP, str(reason))
             else:
-                verdict = self._missing(trace, str(reason))
+                asked.ended = self._missing(trace, str(reason))
         except Failure as reason:
-            verdict = self._verdict(trace, Status.FAIL, f"{self._speaker()}{reason}")
-        if not started:
+            asked.ended = self._verdict(trace, Status.FAIL, f"{self._speaker()}{reason}")
+        asked.seconds = time.monotonic() - begun
+        if asked.ended is None:
+            return asked
+        if not asked.started:
             # It would end the same way for every case, after the same wait.
             self.close()
-            self._hopeless = verdict.but(reason=f"on start: {verdict.reason}")
-            return self._hopeless
-        return self._with_earlier_answers(verdict, trace, answer)
+            asked.ended = asked.ended.but(reason=f"on start: {asked.ended.reason}")
+            self._hopeless = asked.ended
+        else:
+            asked.ended = self._with_earlier_answers(asked.ended, trace, asked.answer)
+        return asked
 
-    def _hint(self, trouble: Trouble, *, started: bool, answered: bool) -> str:
+    def _fill_memory(self, client: Client, byte: int) -> None:
+        """Have the worker's memory filled with this byte; other programs keep the first."""
+        if self._filled and self._fill != byte and self.target.port.manifest.kind != "process":
+            client.fill(byte)
+            self._fill = byte
+
+    def _hint(self, trouble: Trouble, asked: Asked) -> str:
         """The end of a sentence on trouble: what to look at first, where that is known."""
         kind = self.target.port.manifest.kind
-        if trouble.status == Status.TIMEOUT and not started:
+        if trouble.status == Status.TIMEOUT and not asked.started:
             if kind == "process":
                 return "; is each answer flushed?"
             return "; what does it wait for while it is loaded?"
-        first_call = kind == "c-abi" and started and not answered
+        first_call = kind == "c-abi" and asked.started and not asked.answer.checked
         if first_call and re.search(r"SIGSEGV|SIGBUS", trouble.what):
             return "; look at the layout of backprop_settings first"
         return ""

@@ -1,13 +1,11 @@
 """From a port's answers to a verdict: PASS or FAIL, how it strays, what its manifest predicts."""
 
-import numpy as np
-
 from conformance.ground.statuses import Status
 from conformance.suite.compare import compare, farthest
 from conformance.suite.traces import Trace
 from conformance.targets.manifest import KnownFailure
 from conformance.verdict.diagnosis import Answer, line_of, probable_bugs
-from conformance.verdict.divergence import element, one_line
+from conformance.verdict.divergence import one_line
 from conformance.verdict.verdict import Divergence, Drift, Verdict, finite
 
 
@@ -77,24 +75,3 @@ def with_known_failures(verdict: Verdict, known: list[KnownFailure]) -> Verdict:
         f"but it was {verdict.status} {verdict.reason}"
     )
     return verdict.but(status=Status.FAIL, reason=reason.rstrip())
-
-
-def same_again(verdict: Verdict, answer: Answer, again: Answer) -> Verdict:
-    """The verdict, or a FAIL if a port answers the same question with different bits.
-
-    Each question is independent: nothing may be left over from the one before, and no sum may
-    depend on which thread comes first.
-    """
-    for one, other in zip(answer.checked, again.checked, strict=True):
-        for (name, a), (_, b) in zip(one.got, other.got, strict=True):
-            first, second = np.asarray(a), np.asarray(b)
-            if not len(different := np.argwhere(first != second)):
-                continue
-            index = tuple(int(i) for i in different[0])
-            where = f"{element(name, index)} {one.check.where.format(n=one.n)}"
-            reason = (
-                f"not deterministic: the same request gave a different answer: {where}: "
-                f"first {first[index].item()!r}, then {second[index].item()!r}"
-            )
-            return verdict.but(status=Status.FAIL, reason=reason)
-    return verdict

@@ -26,17 +26,14 @@ class Pool:
     """A thread for each target's process, as many at a time as there are cores.
 
     A thread that finds no target that nobody has begun starts another process of one that has
-    many cases left, and takes from these. The processes end after the last case; only the first
-    stays if `kept` says that it will be asked again. Each judge belongs to one thread; only
-    `interrupt` is called from another.
+    many cases left, and takes from these. The processes end after the last case. Each judge belongs
+    to one thread; only `interrupt` is called from another.
     """
 
     def __init__(
         self,
         wanted: Iterable[tuple[Judge, Case]],
         traces: dict[str, dict[DType, Trace]],
-        *,
-        kept: bool,
     ) -> None:
         self._traces = traces
         self._ended = False
@@ -53,7 +50,7 @@ class Pool:
         self._at_work: dict[Judge, Judge] = {}  # which judges, and whose cases they take
         self._pool = ThreadPoolExecutor(cores)
         for first in self._left:
-            self._pool.submit(self._judge, first, first, kept)
+            self._pool.submit(self._judge, first, first)
         for _ in range(cores - 1):
             self._pool.submit(self._help)
 
@@ -66,7 +63,7 @@ class Pool:
         done = [f for f in self._found.values() if f.done() and f.exception() is None]
         return [verdict for future in done for verdict in future.result().values()]
 
-    def _judge(self, judge: Judge, first: Judge, kept: bool) -> None:
+    def _judge(self, judge: Judge, first: Judge) -> None:
         """Judge what is left of the first judge's cases; other threads also take from them."""
         with self._lock:
             self._at_work[judge] = first
@@ -74,8 +71,7 @@ class Pool:
             with contextlib.suppress(IndexError):  # until nothing is left
                 while True:
                     self._judge_one(judge, self._left[first].popleft())
-            if not kept:
-                judge.close()  # every live process costs time, because it is watched
+            judge.close()  # every live process costs time, because it is watched
         finally:
             with self._lock:
                 del self._at_work[judge]
@@ -83,7 +79,7 @@ class Pool:
     def _help(self) -> None:
         """Judge cases of targets that others have begun, as long as that is worth a process."""
         while not self._ended and (first := self._most_left()) is not None:
-            self._judge(first.again(), first, kept=False)
+            self._judge(first.again(), first)
 
     def _most_left(self) -> Judge | None:
         """The target that most cases are left of for each of its processes, if they are enough.

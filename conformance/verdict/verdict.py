@@ -142,13 +142,25 @@ class Drift(Model):
         return self
 
 
+class Repeat(Model):
+    """What was different when the same was asked again.
+
+    `ulps` is the largest difference in units in the last place, if the order of a sum can be why:
+    if both answers are right, or as close to each other as right ones.
+    """
+
+    says: str
+    ulps: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+
+
 class Verdict(Model):
     """The result of one target on one case, in one dtype.
 
     `margin` is the worst deviation as a multiple of its tolerance; null if nothing was
     compared, or if it is not finite. `explanation` is the full diagnosis of a failure, for a
     person to read. `accuracy` is the part of the held-out samples that is classified correctly,
-    if a case has any, and `drift` is given for cases that are timed.
+    if a case has any, and `drift` is given for cases that are timed. `repeat` is given if a
+    second answer to the same request was different; `reason` says it too.
     """
 
     port: str
@@ -162,6 +174,7 @@ class Verdict(Model):
     accuracy: Annotated[float, Field(ge=0, le=1)] | None = None
     divergence: Divergence | None = None
     drift: list[Drift] = []
+    repeat: Repeat | None = None
 
     @classmethod
     def without_numbers(

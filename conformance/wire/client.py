@@ -97,6 +97,10 @@ class Client:
             raise _garbage(f"device_seconds is longer than any run: {excerpt(seconds)}")
         return [float(part) for part in found]
 
+    def fill(self, byte: int) -> None:
+        """Have the harness's worker get its memory filled: see conformance/process/memory.py."""
+        self.ask({"op": "fill", "byte": byte}, ("byte",))
+
     def ask(
         self,
         request: dict[str, Any],

@@ -10,7 +10,8 @@ Beside it, this worker knows a bulk form of `train`, for networks whose data wou
 of JSON: it has "bulk", a folder, in place of X, y and weights. They are X.npy, y.npy and
 state-K.npy in that folder, in the dtype of the request. X and y are read once. The answer has file
 names in place of weights, and of the errors of an ensemble: those of .npy files in the folder's
-subfolder "answer". And "device_seconds", which asks for what backprop.h says of that function.
+subfolder "answer". And "device_seconds", which asks for what backprop.h says of that
+function, and "fill", which has a "byte" for conformance/process/memory.py.
 """
 
 import functools
@@ -23,6 +24,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from conformance.process import memory
 from conformance.wire.c_library import CLibrary
 from conformance.wire.requests import FORMAT, SETTINGS, Failure, Message, Unsupported
 from reference.array import Array
@@ -138,6 +140,9 @@ def answer(adapter: Adapter, request: Message) -> Message:
             return {"format": FORMAT, "device": adapter.device()}
         if request["op"] == "device_seconds":
             return {"seconds": adapter.device_seconds()}
+        if request["op"] == "fill":
+            memory.fill_with(request["byte"])
+            return {"byte": request["byte"]}
         if request["op"] == "initial":
             return adapter.initial(request)
         if "bulk" in request:

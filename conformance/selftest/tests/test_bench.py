@@ -296,6 +296,12 @@ def test_all_have_the_same_threads_on_the_same_processors(timed: Any, make_port:
     assert len(setting.cores) == setting.threads == 1
 
 
+def test_memory_is_not_filled_while_it_is_timed(timed: Any, make_port: MakePort) -> None:
+    tell = "answer['device'] = str(os.environ.get('MALLOC_PERTURB_'))"
+    bench, _ = timed(make_port("p", f"if op == 'hello': {tell}"))
+    assert bench.ports[0].device == "None"
+
+
 def command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     words = [sys.executable, "-m", "conformance", "bench", *map(str, arguments)]
     return subprocess.run(words, capture_output=True, text=True, cwd=ROOT, timeout=patience(600))

@@ -16,6 +16,7 @@ from conformance.ground.statuses import Status, worst
 from conformance.selftest.oracle.random_numbers import mt19937
 from conformance.selftest.tests.conftest import CASES, ROOT
 from conformance.suite import compare, traces
+from conformance.verdict.repeat import ulps_apart
 from conformance.wire.client import BYTES_BESIDES, BYTES_PER_NUMBER
 from reference.algorithm import network, optimise, philox
 from reference.algorithm.batches import batch_slice
@@ -259,7 +260,8 @@ def test_tolerances(shown: dict[str, list[Any]]) -> None:
 
 
 def test_statuses(shown: dict[str, list[Any]]) -> None:
-    [shown_status] = shown["7. Statuses"]
+    apart, shown_status = shown["7. Statuses"]
+    assert apart == ulps_apart(np.array((0.1 + 0.2) + 0.3), np.array(0.1 + (0.2 + 0.3)), "float64")
     assert shown_status == worst([Status.SKIP, Status.PASS, Status.CRASH])
     rows = re.findall(r"^\| ([A-Z]+) \|", SECTIONS["7. Statuses"], re.M)
     assert rows == [status.value for status in Status]

@@ -16,8 +16,6 @@ from conformance.selftest.tests.conftest import ROOT, MakePort
 
 Installed = Callable[..., subprocess.CompletedProcess[str]]
 
-pytestmark = pytest.mark.xdist_group("wheel")  # it is built and installed once
-
 
 def quietly(*command: str | Path) -> None:
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, cwd=ROOT)
