@@ -124,8 +124,8 @@ def test_another_machine_or_commit_has_nothing_to_resume(
         kept = resume.passed(earlier, session.judges, session.judged_by, strict=False)
         assert len(kept) == 2
         other = earlier.machine.model_copy(update={changed: "another"})
+        elsewhere = earlier.model_copy(update={"machine": other})
         with pytest.raises(ResultsError, match=r"the earlier run was of commit .* start a new run"):
-            elsewhere = earlier.model_copy(update={"machine": other})
             resume.passed(elsewhere, session.judges, session.judged_by, strict=False)
     finally:
         session.finish(interrupted=True)
