@@ -26,6 +26,7 @@ class Options:
     require: list[str]
     results: Path
     seed: int | Literal["none"] | None  # None: a new one where whole folders are judged
+    fresh: int | None  # how many random cases; None: the usual number
     shard: tuple[int, int] | None  # the i-th of n parts, from 1 on
     resume: bool
     timed: bool
@@ -75,7 +76,8 @@ def add(option: Callable[..., object]) -> None:
         metavar="FILE.zip",
         help="what to send if a verdict seems wrong: requests, answers, versions",
     )
-    option("--seed", type=seed, help='of the random case; "none" leaves it out')
+    option("--seed", type=seed, help='of the random cases; "none" leaves them out')
+    option("--fresh", type=count, metavar="N", help="how many random cases; default: 5")
     option("--shard", type=shard, metavar="i/n", help="only every n-th case, from the i-th on")
     option("--resume", action="store_true", help="what passed in the results file stands")
     option("--no-timing", action="store_false", dest="timed", help="judge only")
@@ -98,6 +100,17 @@ def seed(value: str) -> int | Literal["none"]:
         raise argparse.ArgumentTypeError(
             f"{places.option('seed', value)} is not a whole number below {fresh.SEEDS}, "
             'and not "none"'
+        )
+    return int(value)
+
+
+def count(value: str) -> int:
+    """How many random cases."""
+    from conformance.suite import fresh  # here, since few runs are given one
+
+    if not re.fullmatch(r"\d{1,18}", value, re.ASCII) or int(value) > fresh.MOST:
+        raise argparse.ArgumentTypeError(
+            f"{places.option('fresh', value)} is not a whole number up to {fresh.MOST}"
         )
     return int(value)
 
