@@ -26,12 +26,12 @@ class Options:
     require: list[str]
     results: Path
     seed: int | Literal["none"] | None  # None: a new one where whole folders are judged
-    fresh: int | None  # how many random cases; None: the usual number
     shard: tuple[int, int] | None  # the i-th of n parts, from 1 on
     resume: bool
     timed: bool
     verbose: bool  # all tables besides the one screen
     bundle: Path | None  # where to write what a report about a verdict needs
+    fresh: int | None = None  # how many random cases for each port; None: the usual number
 
     @classmethod
     def of(cls, arguments: argparse.Namespace) -> "Options":
