@@ -197,12 +197,36 @@ def test_a_case_that_rounding_decides_is_not_fit(tmp_path: Path) -> None:
     assert list(told.values()) == [True, False]
 
 
+CHAOS = """
+format = 1
+id = "chaos"
+title = "Steps so large that the run is chaotic"
+purpose = "After 60 updates, its tolerance allows any number."
+needs = ["alpha", "tanh"]
+[network]
+layers = [1, 1, 1]
+activation = "tanh"
+output = "tanh"
+[training]
+iterations = 60
+alpha = ALPHA
+[init]
+weights = [[[0.5]], [[0.25]]]
+[data]
+X = [[1.0], [0.25]]
+y = [[0.5], [-0.5]]
+[trace]
+checkpoints = [0, 60]
+"""
+
+
 def test_a_case_that_tells_nothing_is_not_fit(tmp_path: Path) -> None:
-    path = tmp_path / "kink.toml"
-    # The run goes up and up: 3 updates later, float32 has not one right digit.
-    text = KINK.replace("BESIDE", "0.25").replace("[network]", '[network]\noutput = "relu"')
-    path.write_text(text.replace("1.0, 1.0", "9.0, 9.0"))
-    assert not fitness.fit(load(path))
+    told = {}
+    for alpha in (4.0, 8.0):
+        path = tmp_path / "chaos.toml"
+        path.write_text(CHAOS.replace("ALPHA", repr(alpha)))
+        told[alpha] = fitness.fit(load(path))
+    assert told == {4.0: True, 8.0: False}
 
 
 # A port that says what it is asked about, unless that is one-step.
