@@ -361,7 +361,7 @@ def test_the_reference_passes_and_known_bugs_fail(conformance: Conformance, tmp_
             assert failed
             assert failed <= concerned
         else:
-            assert len(failed) >= 8
+            assert len(failed) >= 5  # not where there is no hidden layer, for one
 
 
 def test_how_many_is_an_option(conformance: Conformance) -> None:

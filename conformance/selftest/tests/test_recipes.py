@@ -114,7 +114,7 @@ text = Path("ports/numpy/port.toml").read_text()
 Path("wrong/port.toml").write_text(text.replace("../../reference/algorithm/network.py", "port.py"))
 mutant, _ = known_bugs.catalogue()["softsign-slope-not-squared"]
 Path("wrong/port.py").write_text(known_bugs.source(mutant))
-case = fresh.case(7, 1, fresh.used(7, 1, {"softsign"}))
+case = fresh.case(7, 1, {"softsign"})
 assert case.settings.activation == "softsign"
 """
 
