@@ -46,7 +46,7 @@ def fresh_draw(options: Options, *, partial: bool) -> Fresh | None:
     """What the random cases of this run are drawn from; None if it has none.
 
     Without a seed, a new one is drawn. Whoever names cases means those alone, unless an option
-    asks for random ones as well. Raises OptionError if one asks for none, and another for some.
+    also asks for random ones. Raises OptionError if one asks for none, and another for some.
     """
     seed, number = options.seed, options.fresh
     if seed == "none" and number:

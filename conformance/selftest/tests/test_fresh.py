@@ -57,6 +57,12 @@ def test_a_case_needs_only_what_is_listed_and_its_id_says_all(
     assert again.path.read_text() == text
 
 
+def test_seed_and_number_decide_the_data() -> None:
+    places = [(seed, number) for seed in (1, 2, 3) for number in (1, 2, 3)]
+    first = {fresh.case(*place, {"alpha"}).X[0, 0].item() for place in places}
+    assert len(first) == 9
+
+
 def test_an_id_that_no_case_has_names_none() -> None:
     assert fresh.named("fresh-77-1") is not None
     # Softmax alone, a bit that is no capability's, a second name of one case.
