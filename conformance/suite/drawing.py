@@ -140,7 +140,8 @@ def steps_of(dice: Dice, names: set[str], at: set[str]) -> dict[str, Any]:
 def targets_of(dice: Dice, at: set[str], size: Size, output: str | None) -> Rows:
     """The targets y: for softmax mostly classes, though any numbers are allowed."""
     outputs = size.layers[-1]
-    if output == "softmax" and dice.chance(0.75):
+    # One class alone is always right, and nothing would be learned.
+    if output == "softmax" and outputs > 1 and dice.chance(0.75):
         classes = [dice.whole(0, outputs - 1) for _ in range(size.samples)]
         return [[float(n == c) for n in range(outputs)] for c in classes]
     y = dice.matrix(size.samples, outputs, 0, 1)
