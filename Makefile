@@ -6,6 +6,7 @@ REQUIRE  :=
 RESULTS  :=
 JUNIT    :=
 SEED     :=
+FRESH    :=
 SHARD    :=
 TIMING   :=
 RESUME   :=
@@ -45,11 +46,11 @@ endif
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
 
-conformance: .venv/installed ## judge the ports, then time those that pass; PORT= CASES= REQUIRE= RESULTS= JUNIT= SEED= SHARD= RESUME= STRICT= TIMING=none VERBOSE= BUNDLE=
+conformance: .venv/installed ## judge the ports, then time those that pass; PORT= CASES= REQUIRE= RESULTS= JUNIT= SEED= FRESH= SHARD= RESUME= STRICT= TIMING=none VERBOSE= BUNDLE=
 	@$(BIN)/python -m conformance check $(call option,PORT) $(call option,CASES,--cases) \
 	    $(call option,REQUIRE,--require) $(call option,RESULTS,--results) $(call option,JUNIT,--junit) \
-	    $(call option,SEED,--seed) $(call option,SHARD,--shard) $(if $(filter-out 0,$(RESUME)),--resume) \
-	    $(if $(TIMING),--no-timing) $(if $(filter-out 0,$(VERBOSE)),--verbose) \
+	    $(call option,SEED,--seed) $(call option,FRESH,--fresh) $(call option,SHARD,--shard) \
+	    $(if $(filter-out 0,$(RESUME)),--resume) $(if $(TIMING),--no-timing) $(if $(filter-out 0,$(VERBOSE)),--verbose) \
 	    $(if $(filter-out 0,$(STRICT)),--strict) $(call option,BUNDLE,--bundle)
 
 ask: .venv/installed ## print the requests of some cases; RUN=1 sends them to the port and prints its answers; CASES= RUN=1; needs PORT=mine

@@ -59,6 +59,13 @@ class CaseInfo(Model):
     sha256: str
 
 
+class Fresh(Model):
+    """What the random cases were drawn from: a seed, and how many for each port."""
+
+    seed: int
+    number: int
+
+
 class CapabilityResult(Model):
     """How many of the cases that need a capability a port passes, if its manifest lists it."""
 
@@ -149,6 +156,7 @@ class Results(Model):
     machine: Machine
     ports: list[PortInfo]
     cases: list[CaseInfo]
+    fresh: Fresh | None = None
     results: list[Verdict]
     capabilities: list[CapabilityResult]
     timings: list[Timing]

@@ -21,7 +21,8 @@ from conformance.session.options import Options
 from conformance.session.selection import (
     check_known_failures,
     chosen_cases,
-    fresh_case,
+    fresh_cases,
+    fresh_draw,
     required_targets,
     shard_of,
 )
@@ -69,8 +70,8 @@ class Session:
         self.options, self._started = options, time.monotonic()
         chosen = manifest.select(options.ports)
         self.cases, self.partial = chosen_cases(options.cases)
-        if options.seed is not None or not self.partial:  # who names cases means those
-            self.cases += fresh_case(options.seed, chosen)
+        self.fresh = fresh_draw(options, partial=self.partial)
+        self.cases += fresh_cases(self.fresh, chosen) if self.fresh else []
         check_known_failures(chosen, self.cases)
         self.cases = shard_of(self.cases, options.shard)
         self.partial = self.partial or options.shard is not None
@@ -145,6 +146,7 @@ class Session:
             machine=machine(),
             ports=[port_info(judge) for judge in self.judges.values()],
             cases=self.judged_by,
+            fresh=self.fresh,
             results=list(verdicts.values()),
             capabilities=matrix.entries(),
             timings=timings,

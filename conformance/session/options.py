@@ -32,6 +32,7 @@ class Options:
     verbose: bool  # all tables besides the one screen
     bundle: Path | None  # where to write what a report about a verdict needs
     strict: bool = False  # other bits the second time are a failure
+    fresh: int | None = None  # how many random cases for each port; None: the usual number
 
     @classmethod
     def of(cls, arguments: argparse.Namespace) -> "Options":
@@ -77,7 +78,8 @@ def add(option: Callable[..., object]) -> None:
         metavar="FILE.zip",
         help="what to send if a verdict seems wrong: requests, answers, versions",
     )
-    option("--seed", type=seed, help='of the random case; "none" leaves it out')
+    option("--seed", type=seed, help='of the random cases; "none" leaves them out')
+    option("--fresh", type=count, metavar="N", help="how many random cases; default: 5")
     option("--shard", type=shard, metavar="i/n", help="only every n-th case, from the i-th on")
     option("--resume", action="store_true", help="what passed in the results file stands")
     option("--no-timing", action="store_false", dest="timed", help="judge only")
@@ -105,6 +107,17 @@ def seed(value: str) -> int | Literal["none"]:
         raise argparse.ArgumentTypeError(
             f"{places.option('seed', value)} is not a whole number below {fresh.SEEDS}, "
             'and not "none"'
+        )
+    return int(value)
+
+
+def count(value: str) -> int:
+    """How many random cases."""
+    from conformance.suite import fresh  # here, since few runs are given one
+
+    if not re.fullmatch(r"\d{1,18}", value, re.ASCII) or int(value) > fresh.MOST:
+        raise argparse.ArgumentTypeError(
+            f"{places.option('fresh', value)} is not a whole number up to {fresh.MOST}"
         )
     return int(value)
 

@@ -1,19 +1,21 @@
-"""What options mean: CASES, SEED, SHARD and REQUIRE. Each mistake is one sentence."""
+"""What options mean: CASES, SEED, FRESH, SHARD and REQUIRE. Each mistake is one sentence."""
 
 import secrets
-from typing import Literal
 
 from conformance.ground.places import CASES, option
 from conformance.ground.terminal import OptionError, at, progress, there, words
-from conformance.suite import fresh, traces
+from conformance.ground.units import count
+from conformance.record.models import Fresh
+from conformance.session.options import Options
+from conformance.suite import fresh
 from conformance.targets import manifest
 from reference.cases.capabilities import CAPABILITIES
-from reference.cases.case import Case, CaseError, load_all
+from reference.cases.case import Case, load_all
 from reference.errors import near
 
 
 def chosen_cases(value: str | None) -> tuple[list[Case], bool]:
-    """The cases that a value names: ids and capabilities of this suite, files and folders.
+    """The cases that a value names: ids, of fresh cases too, capabilities, files and folders.
 
     Also whether they are only some: not all of one folder. Raises CaseError or OptionError.
     """
@@ -24,6 +26,8 @@ def chosen_cases(value: str | None) -> tuple[list[Case], bool]:
     for word in chosen:
         if (CASES / f"{word}.toml").exists():
             cases = load_all(CASES / f"{word}.toml")
+        elif (drawn := fresh.named(word)) is not None:
+            cases = [drawn]
         elif word in CAPABILITIES:
             cases = [case for case in load_all(CASES) if word in case.needs]
         elif "/" in word or there(word):
@@ -38,25 +42,37 @@ def chosen_cases(value: str | None) -> tuple[list[Case], bool]:
     return list(found.values()), True
 
 
-def fresh_case(seed: int | Literal["none"] | None, chosen: list[manifest.Port]) -> list[Case]:
-    """The random case of this run, which every selected port can do; none for "none".
+def fresh_draw(options: Options, *, partial: bool) -> Fresh | None:
+    """What the random cases of this run are drawn from; None if it has none.
 
-    Without a seed, a new one is drawn. Raises CaseError if the case cannot be certified.
+    Without a seed, a new one is drawn. Whoever names cases means those alone, unless an option
+    also asks for random ones. Raises OptionError if one asks for none, and another for some.
     """
-    if seed == "none":
-        return []
-    common = set.intersection(*(set(port.manifest.capabilities) for port in chosen))
-    while True:
-        number = secrets.randbelow(fresh.SEEDS) if seed is None else seed
-        case = fresh.draw(number, common)
-        try:
-            traces.load(case)
-        except CaseError:  # one in a few hundred has a number that no precision can settle
-            if seed is not None:
-                raise
-            continue
-        progress(f"fresh case: {option('seed', number)} repeats it")
-        return [case]
+    seed, number = options.seed, options.fresh
+    if seed == "none" and number:
+        raise OptionError(
+            f"{option('seed', seed)} asks for no random case, and {option('fresh', number)} for "
+            f"some: leave one of the two out"
+        )
+    if seed == "none" or number == 0 or (partial and seed is None and number is None):
+        return None
+    return Fresh(
+        seed=secrets.randbelow(fresh.SEEDS) if seed is None else seed,
+        number=fresh.NUMBER if number is None else number,
+    )
+
+
+def fresh_cases(drawn: Fresh, chosen: list[manifest.Port]) -> list[Case]:
+    """The random cases: so many for each port, of what it lists.
+
+    Raises CaseError if too few of the seed can be certified.
+    """
+    found = fresh.cases(drawn.seed, drawn.number, [port.manifest.capabilities for port in chosen])
+    given = [option("seed", drawn.seed)]
+    if drawn.number != fresh.NUMBER:
+        given.append(option("fresh", drawn.number))
+    progress(f"{count(len(found), 'fresh case')}: {' '.join(given)} repeats them")
+    return found
 
 
 def shard_of(cases: list[Case], shard: tuple[int, int] | None) -> list[Case]:

@@ -1,132 +1,138 @@
-"""Draws a random case, so that a port that only replays golden answers is found out."""
+"""Fresh cases: drawn at random for each run, so that a port cannot have the answers built in.
 
-import itertools
-import json
-import random
-from collections.abc import Collection
-from typing import Any
+A seed has a case for each number from 1 on and each set of capabilities. Its id says which:
+`fresh-77-3` is number 3 of seed 77 for a port that lists everything, and `fresh-77-3-1f` uses the
+capabilities whose bits are in 1f. So an id is the same case in every run and on every machine.
+"""
 
-from conformance.ground.places import BUILD, writing_build
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
+from functools import partial
+
+from conformance.ground.places import BUILD, option, writing_build
+from conformance.suite import drawing, fitness
+from conformance.suite.dice import Dice
 from reference.algorithm.layers import HIDDEN
-from reference.algorithm.settings import Settings
-from reference.cases.capabilities import implied_needs
-from reference.cases.case import Case, load
+from reference.cases.capabilities import CAPABILITIES, ENSEMBLE, NUMPY_SEED, PREDICT
+from reference.cases.case import Case, CaseError, load
 from reference.files import write_atomically
+from reference.golden.parallel import in_parallel
 
 FOLDER = BUILD / "fresh"
 SEEDS = 10**6
+NUMBER = 5  # of cases for each port, if the user gives none
+MOST = 1000
+TRIES = 10  # of numbers, for each case; nine of ten are fit
+ID = re.compile(r"fresh-(0|[1-9]\d{0,5})-([1-9]\d{0,5})(?:-([0-9a-f]{1,16}))?", re.ASCII)
+
+# How many capabilities a case is about, of as many as a port lists; a run takes these in turn.
+SHARES: tuple[Callable[[int, Dice], int], ...] = (
+    lambda listed, dice: dice.whole(listed // 3, listed // 2 + 1),
+    lambda listed, dice: 1,
+    lambda listed, dice: listed,
+    lambda listed, dice: 2,
+    lambda listed, dice: dice.whole(0, 5),
+)
+# A case that uses the first uses at least one of the others.
+NEEDS = {"softmax": {"cross-entropy"}, "dropout": {"philox"}, "philox": {"dropout", "mini-batch"}}
+EXCLUSIVE = ({"adam", "momentum"}, {ENSEMBLE, PREDICT}, {ENSEMBLE, NUMPY_SEED})
 
 
-def draw(seed: int, capabilities: Collection[str]) -> Case:
-    """The random case of this seed, using only these capabilities, as a file under build/."""
-    path = FOLDER / f"fresh-{seed}.toml"
+def used(seed: int, number: int, listed: Collection[str]) -> set[str]:
+    """The capabilities that a case uses, of those that a port lists.
+
+    For two ports they differ only as far as the lists do, so that most cases serve several.
+    """
+    dice = Dice("capabilities", seed, number)
+    order = [name for name in dice.shuffled(CAPABILITIES) if name in listed]
+    turn = Dice("turn", seed).whole(0, len(SHARES) - 1) + number
+    share = SHARES[turn % len(SHARES)](len(order), dice)
+    found: set[str] = set()
+    for name in order:
+        more = with_needs({*found, name}, order)
+        if len(found) < share and possible(more):
+            found = more
+    return found
+
+
+def with_needs(names: set[str], order: Sequence[str]) -> set[str]:
+    """These and what they need, as far as it is there; of two that would do, the first."""
+    found = {*names}
+    for _ in NEEDS:  # what is added needs something itself
+        for name in _lacking(found):
+            found |= {*[other for other in order if other in NEEDS[name]][:1]}
+    return found
+
+
+def _lacking(names: set[str]) -> list[str]:
+    return [name for name, others in NEEDS.items() if name in names and not names & others]
+
+
+def possible(names: set[str]) -> bool:
+    """Whether there can be a case that uses all of these and nothing else."""
+    shapes = sum(name in names for name in HIDDEN)  # one in hidden layers, one of the output
+    most = 1 if "cross-entropy" in names else 2
+    clash = any(some <= names for some in EXCLUSIVE)
+    return shapes <= most and not clash and not _lacking(names)
+
+
+def id_of(seed: int, number: int, names: set[str]) -> str:
+    """The id of the case that uses exactly these capabilities."""
+    if names == used(seed, number, CAPABILITIES):
+        return f"fresh-{seed}-{number}"
+    bits = sum(1 << i for i, name in enumerate(CAPABILITIES) if name in names)
+    return f"fresh-{seed}-{number}-{bits:x}"
+
+
+def named(word: str) -> Case | None:
+    """The case of this id; None if there is none."""
+    if (match := ID.fullmatch(word)) is None:
+        return None
+    seed, number = int(match[1]), int(match[2])
+    if match[3] is None:
+        names = used(seed, number, CAPABILITIES)
+    else:
+        bits = int(match[3], 16)
+        names = {name for i, name in enumerate(CAPABILITIES) if bits >> i & 1}
+    if not possible(names) or id_of(seed, number, names) != word:
+        return None
+    return case(seed, number, names)
+
+
+def case(seed: int, number: int, names: set[str]) -> Case:
+    """The random case that uses exactly these capabilities, as a file under build/."""
+    name = id_of(seed, number, names)
+    path = FOLDER / f"{name}.toml"
     with writing_build():
-        write_atomically(path, text(seed, capabilities))
+        write_atomically(path, drawing.text(name, names))
     return load(path)
 
 
-def text(seed: int, capabilities: Collection[str]) -> str:
-    """The case as TOML: sizes, data, weights and settings are drawn; a few tens of iterations."""
-    rng = random.Random(seed)
-    layers = [rng.randint(1, 6) for _ in range(rng.choice([2, 3, 3, 4]))]
-    if "layers" not in capabilities:
-        layers = [rng.randint(1, 6), rng.randint(1, 6), 1]
-    samples, iterations = rng.randint(1, 6), rng.randint(20, 60)
-    # Settings that make a descent or a variance exactly 0 are not drawn: a bias before batch
-    # normalisation, a batch of one sample with it, one softmax output. They cannot be certified,
-    # or only at great cost.
-    drawn = {name for name in sorted(capabilities) if rng.random() < 0.5}
-    network = network_settings(rng, drawn, layers, samples)
-    training = training_settings(rng, drawn, network, len(layers), samples)
-    more = int(network.get("bias", False))
-    needs = implied_needs(layers, Settings(**network, **training))
-    predicts = "predict" in capabilities and rng.random() < 0.5
-    draws = "numpy-seed" in capabilities and rng.random() < 0.5
-    needs += ["predict"] * predicts + ["numpy-seed"] * draws
+def cases(seed: int, count: int, lists: Iterable[Collection[str]]) -> list[Case]:
+    """So many cases of a seed for each of these lists of capabilities, those that are fit.
 
-    def matrix(rows: int, columns: int, low: float, high: float) -> list[list[float]]:
-        return [[round(rng.uniform(low, high), 4) for _ in range(columns)] for _ in range(rows)]
-
-    weights = [matrix(a + more, b, -1, 1) for a, b in itertools.pairwise(layers)]
-    y = matrix(samples, layers[-1], 0, 1)
-    if network.get("output") == "softmax":  # its targets are classes
-        classes = [rng.randrange(layers[-1]) for _ in range(samples)]
-        y = [[float(n == c) for n in range(layers[-1])] for c in classes]
-    # Values and lists of numbers are the same in JSON as in TOML.
-    inputs = matrix(rng.randint(1, 6), layers[0], -2, 2)
-    predict = f"\n[predict]\nX = {json.dumps(inputs)}\ncheckpoints = [10]\n" if predicts else ""
-    return f"""\
-format = 1
-id = "fresh-{seed}"
-title = "A random case, drawn from seed {seed}"
-purpose = "A port that fails here and nowhere else has the other cases built in."
-needs = {json.dumps(needs)}
-
-[network]
-layers = {layers}
-{table(network)}
-[training]
-iterations = {iterations}
-{table(training)}
-[init]
-weights = {json.dumps(weights)}
-drawn_by_port = {json.dumps([rng.randrange(2**32)] * draws)}
-
-[data]
-X = {json.dumps(matrix(samples, layers[0], -2, 2))}
-y = {json.dumps(y)}
-
-[trace]
-checkpoints = [0, 1, 2, 10, {iterations}]
-steps = [0, 1, 10]
-{predict}"""
+    One that is not fit gives way to the next number. Raises CaseError where too few are fit.
+    """
+    several = list(dict.fromkeys(frozenset(listed) for listed in lists))
+    fit: dict[str, bool] = {}
+    while True:
+        chosen: dict[str, Case] = {}
+        for listed in several:
+            chosen |= {drawn.id: drawn for drawn in _first(seed, count, listed, fit)}
+        unknown = [drawn for drawn in chosen.values() if drawn.id not in fit]
+        if not unknown:
+            return list(chosen.values())
+        told = in_parallel([partial(fitness.fit, drawn) for drawn in unknown])
+        fit |= {drawn.id: is_fit for drawn, is_fit in zip(unknown, told, strict=True)}
 
 
-def network_settings(
-    rng: random.Random, drawn: Collection[str], layers: list[int], samples: int
-) -> dict[str, Any]:
-    """The table [network], except its layers."""
-    network: dict[str, Any] = {}
-    if "batch-norm" in drawn and len(layers) > 2 and samples > 1:
-        network |= {"batch_norm": True, "norm_epsilon": 0.01, "norm_rate": 0.1}
-    elif "bias" in drawn:
-        network["bias"] = True
-    hidden = [name for name in HIDDEN if name in drawn]
-    if hidden:
-        network["activation"] = rng.choice(hidden)
-    if {"softmax", "cross-entropy"} <= set(drawn) and layers[-1] > 1:
-        network["output"] = "softmax"
-    return network
-
-
-def training_settings(
-    rng: random.Random, drawn: Collection[str], network: dict[str, Any], layers: int, samples: int
-) -> dict[str, Any]:
-    """The table [training], except its iterations."""
-    training: dict[str, Any] = {}
-    if "cross-entropy" in drawn:
-        training["loss"] = "cross-entropy"
-    if "mini-batch" in drawn and "batch_norm" not in network:
-        training["batch_size"] = rng.randint(1, samples)
-        training["shuffle"] = "philox" in drawn and rng.random() < 0.5
-    if {"dropout", "philox"} <= set(drawn) and layers > 2:
-        training["dropout"] = round(rng.uniform(0.1, 0.6), 2)
-    if training.get("shuffle") or training.get("dropout"):
-        training["philox_seed"] = rng.randrange(1, 2**63)
-    if "delta-trimming" in drawn:
-        training[rng.choice(["trim_value", "trim_norm"])] = round(rng.uniform(0.05, 0.5), 3)
-    for name, low, high in (("alpha", 0.05, 2), ("l1", 1e-4, 0.01), ("l2", 1e-4, 0.01)):
-        if name in drawn:
-            training[name] = round(rng.uniform(low, high), 5)
-    if {"adam", "alpha"} <= set(drawn):
-        training |= {"adam": True, "beta1": 0.9, "beta2": 0.99, "adam_epsilon": 0.01}
-        training["alpha"] /= 20
-    elif "momentum" in drawn:
-        training["momentum"] = round(rng.uniform(0.1, 0.9), 2)
-        training["nesterov"] = rng.random() < 0.5
-    return training
-
-
-def table(entries: dict[str, Any]) -> str:
-    """Lines of a TOML table."""
-    return "".join(f"{key} = {json.dumps(value)}\n" for key, value in entries.items())
+def _first(seed: int, count: int, listed: Set[str], fit: Mapping[str, bool]) -> Iterator[Case]:
+    """The first cases for one list that are fit, as far as that is known."""
+    found = 0
+    for number in range(1, TRIES * count + TRIES):
+        names = used(seed, number, listed)
+        if found < count and fit.get(id_of(seed, number, names), True):
+            found += 1
+            yield case(seed, number, names)
+    if found < count:
+        raise CaseError(f"{option('seed', seed)}: too few of its cases can be certified")

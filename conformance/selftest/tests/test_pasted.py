@@ -79,7 +79,7 @@ def shape(line: str) -> list[str]:
     number may be "-" instead, where it is lost in the noise. In the line of a port, notes may
     differ, and in what was not run the reasons.
     """
-    line = re.sub(r"fresh-\d+", "NAME", line)
+    line = re.sub(r"fresh-[\da-f-]+", "NAME", line)
     line = re.sub(r"· \.\.\.$", "· 1 s", line)  # a duration that is left out
     line = re.sub(r" \((?:CASES|SEED|SHARD)=[^)]*\)", "", line)
     if line.startswith("  not run: "):

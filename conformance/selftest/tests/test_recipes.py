@@ -114,7 +114,8 @@ text = Path("ports/numpy/port.toml").read_text()
 Path("wrong/port.toml").write_text(text.replace("../../reference/algorithm/network.py", "port.py"))
 mutant, _ = known_bugs.catalogue()["softsign-slope-not-squared"]
 Path("wrong/port.py").write_text(known_bugs.source(mutant))
-assert any('activation = "softsign"' in fresh.text(seed, ["softsign"]) for seed in range(20))
+case = fresh.case(7, 1, {"softsign"})
+assert case.settings.activation == "softsign"
 """
 
 Run = Callable[..., subprocess.CompletedProcess[str]]

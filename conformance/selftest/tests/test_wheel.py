@@ -159,7 +159,7 @@ def test_a_folder_that_lies_here_needs_no_slash_and_the_report_no_other_package(
     options = ("--cases", "one-step", "--seed", "7", "--results", "r.json")
     done = installed("check", "mine", *options, cwd=".")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert re.search(r"^fresh case: --seed 7 repeats it$", done.stderr, re.M)
+    assert re.search(r"^5 fresh cases: --seed 7 repeats them$", done.stderr, re.M)
     done = installed("report", "r.json", "--folder", "page", cwd=".")
     assert done.returncode == 0, done.stderr
     page = (tmp_path / "page" / "index.html").read_text()
