@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from conformance.ground.places import CASES, command
+from conformance.ground.places import CASES, PAIRS, command
 from conformance.ground.statuses import Status
 from conformance.process.channel import Channel, Trouble
 from conformance.suite.traces import Trace
@@ -60,7 +60,7 @@ class Judge:
         """A wrong verdict with its explanation, if the case has a file to repeat it with."""
         if case.file is None:
             return verdict
-        own = case.path.resolve().parent == CASES
+        own = case.path.resolve().parent in (CASES, PAIRS)
         rung = self.target.rung.name if self.target.rung else None
         reproduce = command(self.target.port.folder, case.id if own else str(case.path), rung)
         return verdict.but(explanation=explain(verdict, reproduce))

@@ -20,7 +20,8 @@ from reference.cases.checks import problems
 from reference.cases.tables import File, table_of
 from reference.files import write_atomically
 
-PREFIX = "pair-"
+PREFIX = "pair-"  # of their ids
+SOURCE = "reference/cases/pairs.py"
 ITERATIONS = 3  # the third update begins the second epoch of batches of 3 of 5 samples
 
 
@@ -131,14 +132,25 @@ def closure(*names: str) -> set[str]:
     return found
 
 
-def write(folder: Path) -> None:
-    """Write the case file of each pair that can occur, and delete those that are none."""
+def update(folder: Path, *, check: bool = False) -> list[str]:
+    """Write the case file of each pair that can occur, and delete the others.
+
+    With `check`, nothing is written. Returns the names of the files that were not as they must be
+    and, with `check`, are not.
+    """
     wanted = files()
-    for path in folder.glob("*.toml"):
-        if path.name not in wanted:
-            path.unlink()
-    for name, text in wanted.items():
-        write_atomically(folder / name, text)
+    found = {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.toml")}
+    outdated = sorted(
+        name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name)
+    )
+    if check:
+        return outdated
+    for name in outdated:
+        if name in wanted:
+            write_atomically(folder / name, wanted[name])
+        else:
+            (folder / name).unlink()
+    return []
 
 
 def files() -> dict[str, str]:
@@ -195,7 +207,7 @@ def composed(identifier: str, of: str, ways: dict[str, Way]) -> str:
         tables[table] = tables.get(table, {}) | keys
     needs = json.dumps([name for name, _ in in_order])
     head = f"""\
-# Written by `make golden` from reference/cases/pairs.py.
+# Written by `make golden` from {SOURCE}.
 format = 1
 id = "{identifier}"
 title = "Pair: {of}"
