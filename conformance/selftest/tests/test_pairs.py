@@ -5,18 +5,25 @@ import json
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from conformance.ground.places import PAIRS
+from conformance.ground.statuses import Status
+from conformance.ground.terminal import OptionError
+from conformance.record import tables
 from conformance.selftest.teeth import MIN_MARGIN
 from conformance.selftest.tests.conftest import PYTHON_MANIFEST, Conformance
+from conformance.session.selection import chosen_cases
 from conformance.suite import known_bugs, traces
 from conformance.suite.compare import compare
 from conformance.suite.known_bugs import KnownBug
 from conformance.suite.traces import Trace
+from conformance.verdict.verdict import Verdict
 from reference.algorithm.philox import kept, permutation
 from reference.cases import pairs
 from reference.cases.capabilities import CAPABILITIES
@@ -260,3 +267,38 @@ def test_a_port_of_two_capabilities_with_a_fault_of_these_is_told_its_pair(
         assert wrong <= {*ids(pair.split())}
         assert [*found.values()].count("PASS") > 0
         assert re.search(rf"reproduce: .*CASES={min(wrong)}", str(done.verdicts(folder.name)))
+
+
+def table(*found: tuple[str, str, Status]) -> list[str]:
+    """The rows of the table of verdicts on these ports and cases."""
+    out = Console(file=StringIO(), width=120)
+    tables.verdicts(
+        out, [Verdict.without_numbers(p, case, "float64", status, "") for p, case, status in found]
+    )
+    lines = out.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    return [" ".join(line.replace("│", " ").split()) for line in lines if line.startswith("│")]
+
+
+def test_pairs_are_one_row_of_a_table_and_what_is_wrong_has_its_own() -> None:
+    good = [(port, f"pair-{n}", Status.PASS) for port in ("p", "q") for n in "abc"]
+    assert table(*good) == ["pairs 3 PASS PASS"]
+    assert table(*good, ("p", "one-step", Status.PASS))[-1] == "one-step PASS"
+    wrong = [*good[:1], ("p", "pair-b", Status.CRASH), *good[2:]]
+    assert table(*wrong) == ["pairs 2 PASS PASS", "pair-b CRASH PASS"]
+    part = [*good[:2], ("p", "pair-c", Status.SKIP), *good[3:]]
+    assert table(*part) == ["pairs 3 PASS (2) PASS"]
+    assert table(*good[:1]) == ["pair-a PASS"]
+
+
+def test_pairs_are_selected_as_other_cases_are() -> None:
+    [one], partial = chosen_cases("pair-adam-bias")
+    assert (one.id, partial) == ("pair-adam-bias", True)
+    every, partial = chosen_cases("pair-*")
+    assert ([case.id for case in every], partial) == ([case.id for case in CASES], True)
+    of_adam, _ = chosen_cases("adam")
+    assert {case.id for case in CASES if "adam" in case.needs} < {case.id for case in of_adam}
+    whole, partial = chosen_cases(None)
+    assert {*BY_ID} < {case.id for case in whole}
+    assert not partial
+    with pytest.raises(OptionError, match=r"pear-\*: no case, capability, file or folder"):
+        chosen_cases("pear-*")
