@@ -7,7 +7,7 @@ from importlib import import_module
 from types import ModuleType
 
 from conformance import __version__
-from conformance.ground.places import BUILD, CASES, IN_CLONE, NAME, from_here
+from conformance.ground.places import BUILD, IN_CLONE, NAME, from_here
 from conformance.ground.statuses import Status
 from conformance.ground.terminal import (
     Joined,
@@ -192,7 +192,7 @@ def _curves(parser: Parser) -> None:
 
 
 def _teeth(parser: Parser) -> None:
-    parser.add_argument("--cases", type=path, default=CASES, metavar="FOLDER", help="default: all")
+    parser.add_argument("--cases", type=path, metavar="FOLDER", help="default: all")
     parser.add_argument(
         "--results",
         type=path,

@@ -18,6 +18,7 @@ from reference.arithmetic.ball import BALLS
 from reference.arithmetic.base import Arithmetic, UndecidedError
 from reference.arithmetic.float import FLOAT
 from reference.array import Array
+from reference.cases import pairs
 from reference.cases.case import Case, CaseError, load, load_all
 from reference.cases.tables import DType
 from reference.errors import Parser, UserError, visible
@@ -33,6 +34,7 @@ ARITHMETICS: dict[str, tuple[Arithmetic, DType]] = {
     "ball": (BALLS, "float64"),
 }
 CASES = Path("conformance/suite/cases")
+PAIRS = Path("conformance/suite/pairs/cases")
 
 
 def main() -> int:
@@ -51,7 +53,9 @@ def main() -> int:
     train.add_argument("--json", action="store_true", help="print one JSON object instead")
 
     made = commands.add_parser("golden", help="derive golden files")
-    made.add_argument("cases", type=path, nargs="?", default=CASES, help=f"default: {CASES}")
+    made.add_argument(
+        "cases", type=path, nargs="?", help=f"default: {CASES} and {PAIRS}, which is written first"
+    )
     made.add_argument(
         "--check",
         action="store_true",
@@ -61,7 +65,13 @@ def main() -> int:
     try:
         if arguments.command == "train":
             return run_train(arguments.case, arguments.arithmetic, arguments.json)
-        return run_golden(arguments.cases, arguments.check)
+        if arguments.cases is not None:
+            return run_golden(arguments.cases, arguments.check)
+        outdated = pairs.update(PAIRS, check=arguments.check)
+        for name in outdated:
+            print(f"{PAIRS / name}: is not what {pairs.SOURCE} says: run make golden")
+        both = [run_golden(folder, arguments.check) for folder in (CASES, PAIRS)]
+        return max(*both, int(bool(outdated)))
     except BrokenPipeError:  # the reader has seen enough, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1

@@ -14,11 +14,17 @@ HERE = Path(__file__).resolve().parents[1]
 ROOT = HERE.parent
 CONTRACT = HERE / "contract"
 CASES = HERE / "suite" / "cases"
+PAIRS = HERE / "suite" / "pairs" / "cases"  # written by `make golden`: see reference/cases/pairs.py
 PORTS = ROOT / "ports"
 IN_CLONE = (ROOT / "Makefile").exists() and PORTS.is_dir()
 NAME = "backprop-conformance"  # of the command that pip installs
 # What is built, derived and reported. Nothing is written beside installed packages.
 BUILD = ROOT / "build" if IN_CLONE else user_cache_path(NAME)
+
+
+def case_files() -> dict[str, Path]:
+    """The case files of this suite by the ids of their cases; those of pairs come last."""
+    return {path.stem: path for folder in (CASES, PAIRS) for path in sorted(folder.glob("*.toml"))}
 
 
 def from_here(path: Path) -> Path:

@@ -17,6 +17,7 @@ from conformance.page import article, plots, sides, verdicts
 from conformance.page.excerpts import programs
 from conformance.page.learning import learning
 from conformance.record import store, tables
+from conformance.record.cells import labels
 from conformance.record.models import Results, Timing
 from conformance.record.store import ResultsError
 from conformance.suite.markers import MarkerError
@@ -56,8 +57,9 @@ def render(found: Results, benches: Sequence[Bench]) -> dict[str, str]:
         "compared": sum(r.numbers_compared for r in found.results),
         "rows": rows,
         "alike": verdicts.alike,
+        "margins": verdicts.margins,
         "ids": {row.name: row.id for row in rows},
-        "cases": list(dict.fromkeys(r.case for r in found.results)),
+        "cases": list(dict.fromkeys(labels(found.results).values())),
         "failures": [r for r in found.results if r.status.wrong],
         "timed_case": timed_case,
         "timed": {t.port: t for t in found.timings if t.case == timed_case},

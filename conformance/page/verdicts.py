@@ -1,15 +1,14 @@
 """The verdicts as the page shows them: a matrix of cells, and the details behind each."""
 
-import itertools
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from conformance.ground.statuses import Status, worst
 from conformance.ground.units import ulps
-from conformance.record.cells import Cell, cell, most_ulps, worst_margin
+from conformance.record.cells import Cell, cell, labels, most_ulps, worst_margin
 from conformance.record.models import PortInfo, Results
 from conformance.verdict.verdict import Verdict
 
@@ -19,12 +18,13 @@ LONGEST = 60  # characters of a slug, which may be four bytes each
 
 @dataclass(frozen=True)
 class Row:
-    """One target: what it is, its cells by case, and how fast it is."""
+    """One target: what it is, and its cells: by case, and by row of the matrix."""
 
     name: str
     slug: str
     info: PortInfo
     cells: dict[str, Cell[Verdict]]
+    shown: dict[str, Cell[Verdict]]
 
     @property
     def counts(self) -> Counter[Status]:
@@ -63,13 +63,13 @@ class Row:
         """The id of its details."""
         return f"target-{self.slug}"
 
-    def id_of(self, case: str) -> str:
-        """The id of a case's details."""
-        return f"{self.slug}--{self._slugs[case]}"
+    def id_of(self, label: str) -> str:
+        """The id of the details of a row of the matrix."""
+        return f"{self.slug}--{self._slugs[label]}"
 
     @cached_property
     def _slugs(self) -> dict[str, str]:
-        return slugs_of(self.cells)
+        return slugs_of(self.shown)
 
 
 def rows(results: Results) -> list[Row]:
@@ -79,15 +79,28 @@ def rows(results: Results) -> list[Row]:
         found.setdefault(r.port, {}).setdefault(r.case, []).append(r)
     infos = {info.port: info for info in results.ports}
     slugs = slugs_of(found, taken=[ALL])
+    label = labels(results.results)
     return [
         Row(
             name,
             slugs[name],
             infos[name],
             {case: cell(group) for case, group in by_case.items()},
+            _shown(by_case, label),
         )
         for name, by_case in found.items()
     ]
+
+
+def _shown(
+    by_case: Mapping[str, list[Verdict]], label: Mapping[str, str]
+) -> dict[str, Cell[Verdict]]:
+    """A target's cells by row of the matrix."""
+    found: dict[str, list[Verdict]] = {}
+    for case, verdicts in by_case.items():
+        found.setdefault(label[case], []).extend(verdicts)
+    sizes = Counter(label.values())
+    return {row: cell(verdicts, sizes[row]) for row, verdicts in found.items()}
 
 
 def badge(label: str, shown: Sequence[Row], complete: bool) -> dict[str, str]:
@@ -129,6 +142,14 @@ def slugs_of(names: Iterable[str], taken: Iterable[str] = ()) -> dict[str, str]:
 
 
 def alike(cell: Cell[Verdict]) -> list[list[Verdict]]:
-    """The verdicts of a cell, those of dtypes with the same status and reason together."""
-    groups = itertools.groupby(cell.verdicts, lambda v: (v.status, v.reason))
-    return [list(group) for _, group in groups]
+    """The verdicts of a cell, those with the same status and reason together."""
+    found: dict[tuple[Status, str], list[Verdict]] = {}
+    for v in cell.verdicts:
+        found.setdefault((v.status, v.reason), []).append(v)
+    return [*found.values()]
+
+
+def margins(group: Sequence[Verdict]) -> dict[str, float | None]:
+    """The worst margin of each dtype."""
+    dtypes = dict.fromkeys(v.dtype for v in group)
+    return {d: worst_margin([v for v in group if v.dtype == d]) for d in dtypes}

@@ -22,7 +22,7 @@ from typing import Literal
 
 from rich.console import Console
 
-from conformance.ground.places import CASES, IN_CLONE, PORTS
+from conformance.ground.places import IN_CLONE, PORTS, case_files
 from conformance.ground.statuses import Status
 from conformance.ground.terminal import console
 from conformance.record import absent, store, tables
@@ -192,8 +192,8 @@ def _port(target: str) -> str | None:
 
 @cache
 def _case(case: str) -> str | None:
-    here = {path.stem: path for path in CASES.glob("*.toml")}
-    return traces.sha256(load(here[case])) if case in here else None
+    path = case_files().get(case)
+    return traces.sha256(load(path)) if path else None
 
 
 def _shown(cells: Iterable[SourcedVerdict]) -> list[SourcedVerdict]:

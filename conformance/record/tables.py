@@ -1,6 +1,7 @@
 """All that a run found, as tables: what the one screen sums up."""
 
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from rich.console import Console
@@ -11,7 +12,7 @@ from conformance.ground.statuses import Status
 from conformance.ground.units import digits, scaled, unit
 from conformance.record.absent import needs
 from conformance.record.causes import example
-from conformance.record.cells import Cell, V, cell
+from conformance.record.cells import Cell, V, cell, labels
 from conformance.record.models import CapabilityResult, Results, Teeth, Timing
 from conformance.verdict.verdict import Verdict
 
@@ -63,10 +64,12 @@ def verdicts(
     told = {r.case for r in results if r.status != Status.SKIP}
     judged = [r for r in results if r.case in told]
     skipped = {r.case for r in results} - told
+    rows = labels(judged)
     grouped: dict[tuple[str, str], list[V]] = {}
     for r in judged:
-        grouped.setdefault((r.case, r.port), []).append(r)
-    cells = {key: _shown(cell(group), mark) for key, group in grouped.items()}
+        grouped.setdefault((rows[r.case], r.port), []).append(r)
+    sizes = Counter(rows.values())
+    cells = {key: _shown(cell(group, sizes[key[0]]), mark) for key, group in grouped.items()}
     columns = _columns(out, max([CELL_WIDTH, *(len(shown) + 4 for shown in cells.values())]))
     if judged:
         out.print("\nVerdicts, with the worst deviation as a multiple of the tolerance")
@@ -93,7 +96,8 @@ def _verdicts(cells: dict[tuple[str, str], Text], ports: list[str]) -> Table:
 
 def _shown(cell: Cell[V], mark: Callable[[Sequence[V]], str]) -> Text:
     margin = "" if cell.margin is None else f" {cell.margin:.2g}"
-    return Text(cell.status + margin + mark(cell.alike), style=cell.status.look)
+    part = "" if cell.part is None else f" ({cell.part})"
+    return Text(cell.status + margin + part + mark(cell.alike), style=cell.status.look)
 
 
 def _capabilities(entries: list[CapabilityResult], ports: list[str]) -> Table:

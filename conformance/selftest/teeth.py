@@ -23,7 +23,7 @@ from pydantic import TypeAdapter
 from rich.console import Console
 from rich.progress import track
 
-from conformance.ground.places import BUILD, CASES, HERE, from_here, typed
+from conformance.ground.places import BUILD, HERE, case_files, from_here, typed
 from conformance.ground.statuses import Status
 from conformance.ground.terminal import console
 from conformance.record import store, tables
@@ -37,10 +37,10 @@ from conformance.record.models import (
     TeethVariant,
 )
 from conformance.selftest import sensitivity, variants
-from conformance.suite import known_bugs
+from conformance.suite import known_bugs, traces
 from conformance.suite.compare import compare
 from conformance.suite.known_bugs import KnownBug
-from conformance.suite.traces import Trace, load
+from conformance.suite.traces import Trace
 from conformance.targets import build
 from conformance.verdict import diagnosis
 from conformance.verdict.diagnosis import Answer, Checked
@@ -48,7 +48,7 @@ from conformance.verdict.judge import Judge
 from conformance.verdict.verdict import finite
 from reference.algorithm import network
 from reference.arithmetic.randomised import Randomised
-from reference.cases.case import Case, load_all
+from reference.cases.case import Case, load, load_all
 from reference.cases.tables import DType
 from reference.errors import reading
 from reference.golden import derive
@@ -79,7 +79,8 @@ class _Attempt:
 def main(arguments: argparse.Namespace) -> int:
     """Measure, print and write the margins; 1 if one is lost."""
     store.check_writable(arguments.results)
-    out, cases = console(), load_all(arguments.cases)
+    out, folder = console(), arguments.cases
+    cases = load_all(folder) if folder else [load(path) for path in case_files().values()]
     measured = track(measure(cases), "measuring", count(cases), console=Console(stderr=True))
     entries = list(measured)
     found = Teeth(
@@ -89,7 +90,7 @@ def main(arguments: argparse.Namespace) -> int:
     )
     tables.show_teeth(out, found)
     gone = [f"{name_of(e)} {why}" for e in entries if (why := lost(e)) is not None]
-    if arguments.cases.resolve() == CASES:  # fewer cases have smaller margins
+    if folder is None:  # fewer cases have smaller margins
         now = {bug.id: bug.killed_by.margin for bug in found.mutants}
         if arguments.update:
             store.write_data(MARGINS, rendered(now))
@@ -170,7 +171,7 @@ def bug_margin(identifier: str, cases: list[Case]) -> TeethMutant:
     concerned = [case for case in cases if known_bugs.concerns(capability, case)]
     attempts = []
     for case in concerned:
-        for trace in load(case).values():
+        for trace in traces.load(case).values():
             # If shapes do not fit, the bug is a crash, without a margin to measure.
             with contextlib.suppress(ValueError):
                 attempts.append(_attempt(bug, trace))
@@ -214,7 +215,7 @@ def variant_margin(identifier: str, cases: list[Case]) -> TeethVariant:
     folder = FOLDER / "".join(c if c.isalnum() else "-" for c in variant.id)
     judge = Judge(build.prepare(variants.make(variant, folder))[0])
     try:
-        found = [judge.judge(case, trace) for case in cases for trace in load(case).values()]
+        found = [judge.judge(case, trace) for case in cases for trace in traces.load(case).values()]
     finally:
         judge.close()
     bad = [verdict for verdict in found if verdict.status != Status.PASS]
@@ -231,7 +232,7 @@ def variant_margin(identifier: str, cases: list[Case]) -> TeethVariant:
 
 def unseen_margin(case: Case, dtype: DType) -> TeethVariant:
     """The worst margin over replicas of randomised rounding that are new to the tolerances."""
-    run = load(case)[dtype].run
+    run = traces.load(case)[dtype].run
     worst = 0.0
     with np.errstate(over="ignore", divide="ignore"):
         for (_, got), (_, expected) in zip(_unseen(run.check), run.expected, strict=True):

@@ -7,6 +7,7 @@ from reference.cases.capabilities import CAPABILITIES
 from reference.cases.case import Case
 
 Set = frozenset[str]
+MOST_WAYS = 3  # in a sentence: there are cases for nearly any two capabilities
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def hints(listed: Collection[str], cases: Sequence[Case]) -> list[Hint]:
 
 def _sentence(capability: str, gains: dict[Set, int]) -> str:
     """Such as "softmax also needs cross-entropy: list both, 10 more cases run"."""
-    ways = sorted(gains.items(), key=lambda way: -way[1])
+    ways = sorted(gains.items(), key=lambda way: -way[1])[:MOST_WAYS]
     (first, most), *others = ways
     if others:
         also = [f"{_joined(some - {capability})} ({count})" for some, count in ways]

@@ -1,8 +1,11 @@
 """What options mean: CASES, SEED, FRESH, SHARD and REQUIRE. Each mistake is one sentence."""
 
 import secrets
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path
 
-from conformance.ground.places import CASES, option
+from conformance.ground.places import case_files, option
 from conformance.ground.terminal import OptionError, at, progress, there, words
 from conformance.ground.units import count
 from conformance.record.models import Fresh
@@ -17,29 +20,37 @@ from reference.errors import near
 def chosen_cases(value: str | None) -> tuple[list[Case], bool]:
     """The cases that a value names: ids, of fresh cases too, capabilities, files and folders.
 
-    Also whether they are only some: not all of one folder. Raises CaseError or OptionError.
+    In an id, * stands for any text. Also whether they are only some: not all of this suite or of
+    one folder. Raises CaseError or OptionError.
     """
-    chosen = [str(CASES)] if value is None else words(value, there)
+    suite = case_files()
+    if value is None:
+        return loaded(suite), False
+    chosen = words(value, there)
     if len(chosen) == 1 and at(chosen[0]).is_dir():
         return load_all(at(chosen[0])), False
     found: dict[str, Case] = {}
     for word in chosen:
-        if (CASES / f"{word}.toml").exists():
-            cases = load_all(CASES / f"{word}.toml")
+        if named := {name: suite[name] for name in suite if fnmatchcase(name, word)}:
+            cases = loaded(named)
         elif (drawn := fresh.named(word)) is not None:
             cases = [drawn]
         elif word in CAPABILITIES:
-            cases = [case for case in load_all(CASES) if word in case.needs]
+            cases = [case for case in loaded(suite) if word in case.needs]
         elif "/" in word or there(word):
             cases = load_all(at(word))
         else:
-            names = [*(path.stem for path in CASES.glob("*.toml")), *CAPABILITIES]
             raise OptionError(
                 f"{option('cases', word)}: no case, capability, file or folder has that name"
-                f"{near(word, names)}"
+                f"{near(word, [*suite, *CAPABILITIES])}"
             )
         found |= {case.id: case for case in cases}
     return list(found.values()), True
+
+
+def loaded(files: Mapping[str, Path]) -> list[Case]:
+    """The cases of these files, in their order. Raises CaseError."""
+    return [case for path in files.values() for case in load_all(path)]
 
 
 def fresh_draw(options: Options, *, partial: bool) -> Fresh | None:
@@ -94,7 +105,7 @@ def shard_of(cases: list[Case], shard: tuple[int, int] | None) -> list[Case]:
 
 def check_known_failures(chosen: list[manifest.Port], cases: list[Case]) -> None:
     """Raise PortError where a manifest predicts a failure that can never occur."""
-    known = {path.stem for path in CASES.glob("*.toml")} | {case.id for case in cases}
+    known = {*case_files(), *(case.id for case in cases)}
     needs = {case.id: case.needs for case in cases}
     for port in chosen:
         for failure in port.manifest.known_failure:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from conformance.ground.places import CASES, command
+from conformance.ground.places import CASES, PAIRS, command
 from conformance.ground.statuses import Status
 from conformance.process import memory
 from conformance.process.channel import Channel, Trouble
@@ -85,7 +85,7 @@ class Judge:
         """A wrong verdict with its explanation, if the case has a file to repeat it with."""
         if case.file is None:
             return verdict
-        own = case.path.resolve().parent in (CASES, fresh.FOLDER)  # an id says it all
+        own = case.path.resolve().parent in (CASES, PAIRS, fresh.FOLDER)  # an id says it all
         rung = self.target.rung.name if self.target.rung else None
         name = case.id if own else str(case.path)
         reproduce = command(self.target.port.folder, name, rung, strict=self.strict)

@@ -125,13 +125,14 @@ class Client:
                 if not isinstance(answer[key], str):
                     raise _garbage(f'"{key}" must be a sentence, not {excerpt(answer[key])}')
                 raise kind(printable(answer[key]))
-        decline = json.dumps({"id": number, "unsupported": "why"})
-        _keys(
-            f"the answer to {excerpt(request['op'])}",
-            answer,
-            ("id", *keys),
-            f"; to decline a request, answer {decline}",
-        )
+        if set(answer) != {"id", *keys}:
+            decline = json.dumps({"id": number, "unsupported": "why"})
+            _keys(
+                f"the answer to {excerpt(request['op'])}",
+                answer,
+                ("id", *keys),
+                f"; to decline a request, answer {decline}",
+            )
         return answer
 
     def _read(self, where: str, value: Any, spec: Spec) -> Any:

@@ -8,6 +8,7 @@ in KINDS, the function of the contract that answers it, and its list in golden f
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -73,13 +74,13 @@ class Check(ABC):
         """The marker in the reference at the line that computes a tensor, if it is one line."""
         return None
 
-    @property
+    @cached_property
     def shapes(self) -> list[tuple[int, list[tuple[str, Shape]]]]:
         """The names and shapes of what is compared."""
         blank = {key: _blank(spec) for key, spec in self.answer().items()}
         return [(n, [(t, np.shape(a)) for t, a in found]) for n, found in self.tensors(blank)]
 
-    @property
+    @cached_property
     def numbers(self) -> int:
         """How many numbers an answer has."""
         return sum(math.prod(shape) for _, found in self.shapes for _, shape in found)

@@ -12,7 +12,8 @@ from pathlib import Path
 from conformance.selftest.oracle.numbers import mpfr, python
 from conformance.selftest.oracle.recompute import BUDGET, load_golden, recompute
 
-CASES = Path(__file__).parents[2] / "suite" / "cases"
+SUITE = Path(__file__).parents[2] / "suite"
+FOLDERS = (SUITE / "cases", SUITE / "pairs" / "cases")
 
 
 def main() -> int:
@@ -25,10 +26,11 @@ def main() -> int:
     parser.add_argument("--mpmath", action="store_true", help="use mpmath's numbers, not MPFR's")
     options = parser.parse_args()
     arithmetic = python() if options.mpmath else mpfr()
-    names = options.cases or [file.stem for file in sorted(CASES.glob("*.toml"))]
+    files = {file.stem: file for folder in FOLDERS for file in sorted(folder.glob("*.toml"))}
+    names = options.cases or [*files]
     numbers = recomputed = cancelled = differing = 0
     for name in names:
-        file = CASES / f"{name}.toml"
+        file = files[name]
         report = recompute(file, load_golden(file), arithmetic, options.budget)
         print(f"{name:22} {report.recomputed:7,} of {report.numbers:7,}", flush=True)
         for line in report.differing:

@@ -49,8 +49,8 @@ def copied(folder: Path, cases: Collection[str], *more: str) -> Path:
     ).stdout
     for name in filter(None, tracked.decode().split("\0")):
         path = Path(name)
-        in_suite = path.parent.parent.name == "suite" and path.suffix in (".toml", ".json")
-        in_suite = in_suite and path.parent.name != "mutants"
+        in_suite = "suite" in path.parts and path.parent.name in ("cases", "golden")
+        in_suite = in_suite and path.suffix in (".toml", ".json")
         if (ROOT / path).exists() and (not in_suite or path.stem in cases):
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / path, folder / path)

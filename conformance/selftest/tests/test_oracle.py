@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from conformance.ground.places import PAIRS
 from conformance.selftest.oracle.numbers import Numbers, mpfr, python, to_double
 from conformance.selftest.oracle.random_numbers import mt19937, philox
 from conformance.selftest.oracle.recompute import (
@@ -22,6 +23,7 @@ from conformance.selftest.sweeps.sampled import sampled
 from conformance.selftest.tests.conftest import CASES
 
 FILES = sorted(CASES.glob("*.toml"))
+PAIR_FILES = sorted(PAIRS.glob("*.toml"))
 # Those that mpmath can do in a fraction of a second: golden files below this size, in bytes.
 SMALL = 40_000
 SMALL_FILES = [
@@ -61,13 +63,21 @@ def test_golden_values_are_equal_to_the_oracle_s(file: Path) -> None:
     assert (report.cancelled > 0) == (file == CANCELS)
 
 
+def test_golden_values_of_pairs_are_equal_to_the_oracle_s() -> None:
+    """All in one test, since each takes some milliseconds."""
+    for file in PAIR_FILES:
+        report = recompute(file, load_golden(file), mpfr(), BUDGET)
+        assert report.differing == [], file.stem
+        assert report.recomputed == report.numbers > 0
+
+
 def test_the_total_does_not_shrink() -> None:
     numbers = {file.stem: numbers_in(load_golden(file)) for file in FILES}
     assert sum(numbers.values()) >= 466_940
     assert sum((numbers | LESS_THAN_ALL).values()) >= 330_024
 
 
-@pytest.mark.parametrize("file", FILES, ids=name_of)
+@pytest.mark.parametrize("file", [*FILES, *PAIR_FILES], ids=name_of)
 def test_golden_files_have_all_that_the_case_asks_for(file: Path) -> None:
     case, golden = tomllib.loads(file.read_text()), load_golden(file)
     steps = [] if "networks" in case["init"] else [0]  # where the case does not say

@@ -15,6 +15,7 @@ LEFT_OUT = (
     "*.schema.json",  # written from docstrings, which are read
     "conformance/suite/cases/*",  # golden files have their SHA-256
     "conformance/suite/golden/*",
+    "conformance/suite/pairs/golden/*",
     "conformance/selftest/fuzz/corpus/*",
     "conformance/selftest/prose.toml",
 )
