@@ -25,6 +25,11 @@ def draw(seed: int, capabilities: Collection[str]) -> Case:
     return load(path)
 
 
+def is_fresh(case: Case) -> bool:
+    """True of a case that `draw` has drawn."""
+    return case.path.parent == FOLDER
+
+
 def text(seed: int, capabilities: Collection[str]) -> str:
     """The case as TOML: sizes, data, weights and settings are drawn; a few tens of iterations."""
     rng = random.Random(seed)

@@ -1,13 +1,14 @@
 """Judges one target: asks it the questions of a case."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import numpy as np
 
 from conformance.ground.places import CASES, command
 from conformance.ground.statuses import Status
 from conformance.process.channel import Channel, Trouble
+from conformance.process.sandbox import Reach
 from conformance.suite.traces import Trace
 from conformance.targets.build import Lack, NotReady, Ready, files_sha256
 from conformance.verdict.diagnosis import Answer, Checked
@@ -43,6 +44,7 @@ class Judge:
         # Now, since it may be edited while it is judged. Documents are left out: they do not run.
         self.sha256 = files_sha256(self.target.port.folder, documents=False)
         self.device: str | None = None
+        self.within_reach: Collection[Reach] | None = None  # of its process, once there is one
         self._channel: Channel | None = None
         self._client: Client | None = None
         self._hopeless: Verdict | None = None  # of a failed start, repeated for every case
@@ -74,7 +76,14 @@ class Judge:
             if isinstance(self.prepared, NotReady):
                 raise Unsupported(self.prepared.reason)
             run = self.target.port.manifest.run
-            self._channel = Channel(self.prepared.command, self.prepared.env, run.memory_limit_mb)
+            self._channel = Channel(
+                self.prepared.command,
+                self.prepared.env,
+                run.memory_limit_mb,
+                self.prepared.own,
+                self.prepared.writes,
+            )
+            self.within_reach = self._channel.within_reach
             client = self._make_client(self._channel, run.time_limit_s)
             self.device = client.hello()
             self._client = client

@@ -77,9 +77,10 @@ class Verdict(Model):
     """The result of one target on one case, in one dtype.
 
     `margin` is the worst deviation as a multiple of its tolerance; null if nothing was
-    compared, or if it is not finite. `explanation` is the full diagnosis of a failure, for a
-    person to read. `accuracy` is the part of the held-out samples that is classified correctly,
-    if a case has any, and `drift` is given for cases that are timed.
+    compared, or if it is not finite. Correct runs stray from `numbers_inexact` of the numbers, by
+    rounding. `explanation` is the full diagnosis of a failure, for a person to read. `accuracy` is
+    the part of the held-out samples that is classified correctly, if a case has any, and `drift` is
+    given for cases that are timed.
     """
 
     port: str
@@ -90,6 +91,7 @@ class Verdict(Model):
     reason: str
     explanation: str = ""
     numbers_compared: int
+    numbers_inexact: int = 0
     accuracy: float | None = None
     divergence: Divergence | None = None
     drift: list[Drift] = []
