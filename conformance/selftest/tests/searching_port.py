@@ -51,32 +51,17 @@ def others():
     return [name for name in os.listdir("/proc") if name.isdigit() and int(name) != os.getpid()]
 
 
-def parents():
-    """The process that started this one, and so on; not the first process of all."""
-    process = os.getppid()
-    while process > 1:
-        yield process
-        try:
-            with open(f"/proc/{process}/stat") as file:
-                process = int(file.read().rpartition(")")[2].split()[1])
-        except OSError:
-            return
-
-
 def found():
-    number, secret = NEEDLE.encode(), SECRET.encode()
-    places = [ROOT, f"/proc/self/root{ROOT}"]
-    places += [f"/proc/{p}/root{ROOT}" for p in parents()] + [f"/proc/{p}/cwd" for p in parents()]
-    open_ones = [path for p in others() for path in glob.glob(f"/proc/{p}/fd/*")]
-    files = [path for place in places for path in below(place)]
-    files += [path for path in open_ones if os.path.isfile(path)]
-    files = [path for path in files if path.endswith(".json") or "/fd/" in path]
+    number, secret, harness = NEEDLE.encode(), SECRET.encode(), os.getppid()
+    places = [ROOT, f"/proc/self/root{ROOT}", f"/proc/{harness}/root{ROOT}", f"/proc/{harness}/cwd"]
+    files = [path for place in places for path in below(place) if path.endswith(".json")]
+    files += filter(os.path.isfile, glob.glob(f"/proc/{harness}/fd/*"))
     if any(number in content(path) for path in files):
         yield "golden files"
     if any(number in unpacked(path) for path in below(f"{ROOT}/.git/objects")):
         yield "git objects"
     double = struct.pack("<d", float(NEEDLE))
-    if any(double in piece or secret in piece for p in parents() for piece in memory(p)):
+    if any(double in piece or secret in piece for piece in memory(harness)):
         yield "the harness's memory"
     if any(secret in content(f"/proc/{process}/environ") for process in others()):
         yield "the environment"

@@ -74,7 +74,7 @@ def searched(clone: Clone, without: str, before: tuple[str, ...]) -> tuple[set[s
     _, results = checked(clone, "searcher", without=without, before=before)
     [verdict] = results["results"]
     said, _, found = verdict["reason"].partition("found: ")
-    assert said.startswith("the port says"), verdict["reason"]
+    assert "the port says" in said, verdict["reason"]
     [port] = results["ports"]
     return set(filter(None, found.split(", "))), set(port["within_reach"])
 
@@ -96,8 +96,8 @@ def without(*kept: str) -> str:
 @pytest.mark.parametrize("before", USERS)
 @pytest.mark.parametrize(
     "off",
-    ["", *map(without, LAYERS), "landlock", without()],
-    ids=["all", *LAYERS, "without Landlock", "none"],
+    ["", "landlock", without("dumpable"), without()],
+    ids=["all", "all but Landlock", "dumpable", "none"],
 )
 def test_a_port_finds_nothing_but_what_the_results_say(
     clone: Clone, off: str, before: tuple[str, ...]
@@ -144,7 +144,7 @@ def test_capabilities_alone_close_memory_and_environment(clone: Clone) -> None:
 def replay(tmp_path: Path) -> Path:
     folder = tmp_path / "replay"
     folder.mkdir()
-    manifest = MANIFEST.replace('["float64"]', '["float64", "float32"]')
+    manifest = MANIFEST.replace("2.0", "60.0").replace('["float64"]', '["float64", "float32"]')
     (folder / "port.toml").write_text(manifest)
     (folder / "port.py").write_text(
         REPLAYING.read_text().replace('ROOT = ""', f"ROOT = {str(ROOT)!r}")
