@@ -47,6 +47,7 @@ CLONE_NEWNET = 0x40000000
 # these, and none opens another process or a file that a name space hides.
 CAPABILITIES = sum(1 << bit for bit in (0, 1, 3, 4, 5, 6, 7))
 TRACING = 1 << 19
+WATCHING = 1 << 21 | 1 << 38  # sys_admin, perfmon: /proc/PID/environ, past Landlock from 6.14 on
 CAPABILITIES_VERSION = 0x20080522
 MOST_CAPABILITIES = 64
 
@@ -79,10 +80,12 @@ def start(
     def confined() -> None:
         try:
             whole = command if view is None else _enter(command, view, off, closed)
-            if "landlock" not in off and landlock.restrict(view):
-                closed.update((Reach.FILES, Reach.MEMORY, Reach.ENVIRONMENT))
             if "capabilities" not in off and _drop_capabilities():
                 closed.update((Reach.MEMORY, Reach.ENVIRONMENT))
+            if "landlock" not in off and landlock.restrict(view):
+                closed.update((Reach.FILES, Reach.MEMORY))
+                if not _capabilities() & WATCHING:
+                    closed.add(Reach.ENVIRONMENT)
             if "dumpable" not in off and not _capabilities() & TRACING:
                 closed.add(Reach.MEMORY)
             found.append(popen(whole))

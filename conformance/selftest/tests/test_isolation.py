@@ -118,7 +118,14 @@ def test_a_port_finds_nothing_but_what_the_results_say(
 def test_landlock_alone_closes_files_memory_and_environment(
     clone: Clone, before: tuple[str, ...]
 ) -> None:
-    assert searched(clone, without("landlock"), before) == (set(), {"the network"})
+    found, reach = searched(clone, without("landlock"), before)
+    assert found <= reach
+    # Linux shows the environment of any process to whoever may watch performance, such as root.
+    root = not before and os.geteuid() == 0
+    assert reach == {"the network", *(["the environment"] if root else [])}
+    if root:
+        kept = without("landlock", "capabilities")
+        assert searched(clone, kept, before) == (set(), {"the network"})
 
 
 @pytest.mark.parametrize("before", USERS)
