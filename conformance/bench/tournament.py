@@ -160,7 +160,8 @@ class Tournament:
                 reason = f"it speaks JSON lines, and {asked}"
                 self._leave_out(one.target.name, workload.name, reason)
             else:
-                one = replace(one, env=one.env | setting.environment)
+                writes = (*one.writes, folder)
+                one = replace(one, env=one.env | setting.environment, writes=writes)
                 bulk = workload.generated and not in_json
                 client = partial(BulkClient, folder=folder) if bulk else Client
                 judges.append(Judge(one, client, filled=False))

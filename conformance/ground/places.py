@@ -20,6 +20,7 @@ IN_CLONE = (ROOT / "Makefile").exists() and PORTS.is_dir()
 NAME = "backprop-conformance"  # of the command that pip installs
 # What is built, derived and reported. Nothing is written beside installed packages.
 BUILD = ROOT / "build" if IN_CLONE else user_cache_path(NAME)
+FRESH = BUILD / "fresh"  # random cases
 
 
 def case_files() -> dict[str, Path]:

@@ -11,12 +11,15 @@ import shutil
 import subprocess
 import tempfile
 import time
+from collections.abc import Collection, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
 from conformance.ground.statuses import Status
-from conformance.process import sandbox, tree
+from conformance.process import readable, tree
 from conformance.process.pulse import Pulse
+from conformance.process.sandbox import Reach
 from conformance.process.words import Words, killed_by
 
 CHUNK = 2**16
@@ -42,10 +45,18 @@ class Trouble(Exception):
 class Channel:
     """Starts the process at once, in an empty folder, confined as conformance.process.sandbox says.
 
-    Raises Trouble if that is not possible.
+    It may read its `own` folders and write to those that it `writes`. Raises Trouble if it cannot
+    be started.
     """
 
-    def __init__(self, command: list[str], env: dict[str, str], memory_limit_mb: int) -> None:
+    def __init__(
+        self,
+        command: list[str],
+        env: dict[str, str],
+        memory_limit_mb: int,
+        own: Sequence[Path] = (),
+        writes: Sequence[Path] = (),
+    ) -> None:
         self._folder = ""
         self._words = Words()
         self._unread = bytearray()
@@ -55,14 +66,23 @@ class Channel:
             env = {**env, "TMPDIR": self._folder}
             if shutil.which(command[0], path=env.get("PATH")) is None:
                 raise FileNotFoundError(f"no such program: {command[0]}")
-            command = sandbox.confined(command)
             self._tree = tree.Tree(
-                command, self._folder, env, own_session=True, memory_limit_mb=memory_limit_mb
+                command,
+                self._folder,
+                env,
+                own_session=True,
+                memory_limit_mb=memory_limit_mb,
+                view=readable.view(own, (*writes, self._folder), command),
             )
         except (OSError, ValueError) as error:
             delete_folder(self._folder)
             raise Trouble(Status.CRASH, f"cannot be started: {error}") from error
         self._stdin, self._stdout, self._errors = self._tree.pipes
+
+    @property
+    def within_reach(self) -> Collection[Reach]:
+        """What could not be closed to the process."""
+        return self._tree.within_reach
 
     def __enter__(self) -> Self:
         return self

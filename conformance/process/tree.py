@@ -19,6 +19,9 @@ import time
 
 import psutil
 
+from conformance.process import sandbox
+from conformance.process.readable import View
+
 TOKEN = "CONFORMANCE_TOKEN"
 WATCH_S = 0.1
 END_S = 5.0
@@ -31,7 +34,8 @@ class Tree:
     """A process, its pipes, and all processes that descend from it.
 
     A ^C on the terminal reaches it only if it is not in a session of its own. The pipes do
-    not block. Raises OSError or ValueError if it cannot be started.
+    not block. `within_reach` is what conformance.process.sandbox could not close to it; without a
+    view, it is not confined to files. Raises OSError or ValueError if it cannot be started.
     """
 
     def __init__(
@@ -42,21 +46,26 @@ class Tree:
         *,
         own_session: bool,
         memory_limit_mb: int | None = None,
+        view: View | None = None,
     ) -> None:
         _adopt_orphans()
         self.memory_limit_mb = memory_limit_mb
         self.over_limit = self.suspect = False
         self.token = secrets.token_hex(16)
         with _lock:
-            self.main = subprocess.Popen(
-                command,
-                cwd=cwd,
-                env={**env, TOKEN: self.token},
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                bufsize=0,
-                start_new_session=own_session,
+            self.main, self.within_reach = sandbox.start(
+                sandbox.Command(command, cwd, {**env, TOKEN: self.token}),
+                view,
+                lambda confined: subprocess.Popen(
+                    confined.words,
+                    cwd=confined.cwd,
+                    env={**confined.env, TOKEN: self.token},
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    bufsize=0,
+                    start_new_session=own_session,
+                ),
             )
             _trees[self.token] = self
         assert self.main.stdin is not None

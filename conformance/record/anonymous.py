@@ -4,7 +4,7 @@ import os
 import re
 from functools import partial
 
-from conformance.process.sandbox import SECRET
+from conformance.process.environment import SECRET
 
 SHORTEST_SECRET = 6  # characters; a shorter text may be anywhere by chance
 # An absolute path; in a JSON text, one may follow the two characters of a line's end.

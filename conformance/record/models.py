@@ -10,6 +10,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from conformance.ground.statuses import Status
+from conformance.process.sandbox import Reach
 from conformance.record.machine import Machine
 from conformance.targets.build import Ready
 from conformance.verdict.judge import Judge
@@ -40,7 +41,8 @@ class PortInfo(Model):
     """How a port was built and what it ran on.
 
     `driver` is what `detect` printed about the device, if the port needs one. `sha256`
-    covers the files in the port's folder, without its tests and documents.
+    covers the files in the port's folder, without its tests and documents. `within_reach` is what
+    this system could not close to its process; null if it had none.
     """
 
     port: str
@@ -50,6 +52,7 @@ class PortInfo(Model):
     build: list[str]
     device: str | None
     driver: str | None
+    within_reach: list[Reach] | None = None
 
 
 class CaseInfo(Model):
@@ -196,4 +199,5 @@ def port_info(judge: Judge) -> PortInfo:
         build=prepared.build if isinstance(prepared, Ready) else [],
         device=judge.device,
         driver=prepared.driver if isinstance(prepared, Ready) else None,
+        within_reach=None if judge.within_reach is None else [*judge.within_reach],
     )

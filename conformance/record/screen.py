@@ -16,6 +16,7 @@ from conformance.ground.units import count, duration
 from conformance.record import absent
 from conformance.record.causes import example
 from conformance.record.models import Results
+from conformance.record.remarks import remarks
 from conformance.record.rows import Row, rows
 from conformance.targets.build import Lack
 from conformance.verdict.verdict import Verdict
@@ -58,6 +59,8 @@ def show(out: Console, results: Results, run: Run) -> None:
     _print_rows(out, told)
     for said in (*absent.lines(idle, run.missing, ran), *run.elsewhere):
         _print(out, "  ", said, style=Look.FAINT)
+    for said in remarks(results):
+        _print(out, "  ", said, style=Look.KNOWN)
     if (shown := example(results.results)) is not None:
         *story, last = _story(shown, told)
         block = ["", *story, last, ""] if story else [last]

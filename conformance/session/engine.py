@@ -14,11 +14,13 @@ from conformance.ground.places import PORTS
 from conformance.ground.statuses import Status
 from conformance.record import store
 from conformance.record.machine import machine
-from conformance.record.models import CaseInfo, Results, Timing, port_info
+from conformance.record.models import CaseInfo, PortInfo, Results, Timing, port_info
+from conformance.record.remarks import within_reach
 from conformance.session import resume
 from conformance.session.capabilities import Matrix
 from conformance.session.options import Options
 from conformance.session.selection import (
+    ISOLATION,
     check_known_failures,
     chosen_cases,
     fresh_cases,
@@ -91,9 +93,14 @@ class Session:
             for p in prepared
         }
         self.kept: dict[Key, Verdict] = {}  # of an earlier run
+        self._earlier: dict[str, PortInfo] = {}
         if options.resume:
             earlier = store.read_results(options.results, "a results file to resume")
-            self.kept = resume.passed(earlier, self.judges, self.judged_by, strict=options.strict)
+            isolated = ISOLATION in options.require
+            self.kept = resume.passed(
+                earlier, self.judges, self.judged_by, strict=options.strict, isolated=isolated
+            )
+            self._earlier = {info.port: info for info in earlier.ports}
             on_progress(f"resumed: {len(self.kept)} verdicts of {options.results} stand")
         self._pool: Pool | None = None
         self._wanted: list[tuple[str, Case]] = []
@@ -138,13 +145,16 @@ class Session:
             for dtype in self.judges[target].target.dtypes
         )
         matrix = Matrix(self.judges, self.cases, verdicts)
+        ports = self._ports()
         problems = self._not_compared(verdicts) if complete else []
+        if ISOLATION in self.options.require and (left := within_reach(ports)):
+            problems.append(f"isolation is required, but {left}")
         if complete and not self.partial:
             problems += matrix.empty_claims()
         results = Results(
             complete=complete,
             machine=machine(),
-            ports=[port_info(judge) for judge in self.judges.values()],
+            ports=ports,
             cases=self.judged_by,
             fresh=self.fresh,
             results=list(verdicts.values()),
@@ -171,6 +181,18 @@ class Session:
             sum(len(self.judges[target].target.dtypes) for target, _ in self._wanted),
             time.monotonic() - self._started,
         )
+
+    def _ports(self) -> list[PortInfo]:
+        """What is known about each target; what an earlier run knew, where that one stands."""
+        kept = {target for target, _, _ in self.kept}
+        found = []
+        for name, judge in self.judges.items():
+            info = port_info(judge)
+            if name in kept and info.within_reach is None:
+                known = {"within_reach": self._earlier[name].within_reach}
+                info = info.model_copy(update=known)
+            found.append(info)
+        return found
 
     def _kept(self, target: str, case: Case) -> dict[DType, Verdict] | None:
         """The verdicts of an earlier run, if all dtypes have one."""

@@ -63,7 +63,7 @@ def add(option: Callable[..., object]) -> None:
         type=names,
         default=[],
         metavar="PORTS",
-        help='where a SKIP is a failure; "all": everywhere',
+        help='where a SKIP is a failure; "all": everywhere; "isolation": ports must be shut in',
     )
     option(
         "--results",

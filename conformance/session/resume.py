@@ -18,11 +18,17 @@ from reference.cases.tables import DType
 
 
 def passed(
-    earlier: Results, judges: Mapping[str, Judge], cases: Sequence[CaseInfo], *, strict: bool
+    earlier: Results,
+    judges: Mapping[str, Judge],
+    cases: Sequence[CaseInfo],
+    *,
+    strict: bool,
+    isolated: bool,
 ) -> dict[tuple[str, str, DType], Verdict]:
     """The verdicts that are kept, by target, case and dtype.
 
-    If the run is `strict`, none that is not reproducible is kept.
+    If the run is `strict`, none that is not reproducible is kept. If it must have been `isolated`,
+    those of a port with something within its reach are not.
     Raises ResultsError if none can be, since the commit or the machine is different.
     """
     now = machine()
@@ -33,13 +39,14 @@ def passed(
             f"start a new run"
         )
     infos = {info.port: info for info in earlier.ports}
-    # What a port ran on is known only once it has run.
-    unknown = {"device": None}
+    # What a port ran on, and what it could reach, is known only once it has run.
+    unknown = {"device": None, "within_reach": None}
     same_ports = {
         name
         for name, judge in judges.items()
         if name in infos
         and infos[name].model_copy(update=unknown) == port_info(judge).model_copy(update=unknown)
+        and not (isolated and infos[name].within_reach != [])
     }
     same_cases = {case.case for case in cases if case in earlier.cases}
     return {

@@ -16,6 +16,8 @@ from reference.cases.capabilities import CAPABILITIES
 from reference.cases.case import Case, load_all
 from reference.errors import near
 
+ISOLATION = "isolation"  # in REQUIRE: nothing may be within a port's reach
+
 
 def chosen_cases(value: str | None) -> tuple[list[Case], bool]:
     """The cases that a value names: ids, of fresh cases too, capabilities, files and folders.
@@ -125,7 +127,7 @@ def check_known_failures(chosen: list[manifest.Port], cases: list[Case]) -> None
 def required_targets(words: list[str], chosen: list[manifest.Port]) -> list[manifest.Target]:
     """What REQUIRE means: ports, "PORT:RUNG", "PORT:EMULATION" or "PORT:RUNG:EMULATION".
 
-    In an emulation's name, "-" stands for a space.
+    In an emulation's name, "-" stands for a space. The word ISOLATION is about no port.
 
     "all" means all ports and rungs, or their emulation if their device is missing, but no
     rungs that need a device of their own. Raises OptionError for one that is not selected.
@@ -139,6 +141,7 @@ def required_targets(words: list[str], chosen: list[manifest.Port]) -> list[mani
             either.append(found[-1].word)
     if "all" in words:
         words = [*either, *(word for word in words if word != "all")]
+    words = [word for word in words if word != ISOLATION]
     for word in words:
         if word not in by_word:
             raise OptionError(

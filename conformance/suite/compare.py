@@ -59,10 +59,14 @@ class Deviation:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The outcome for a list of tensors; `numbers` counts the elements compared."""
+    """The outcome for a list of tensors; `numbers` counts the elements compared.
+
+    `inexact` are those from which correct runs stray, since floating point does not reach them.
+    """
 
     margin: float
     numbers: int
+    inexact: int
     first: Deviation | None
 
 
@@ -75,12 +79,13 @@ def compare(got: Tensors, expected: list[Expected], dtype: DType) -> Comparison:
     """
     if [name for name, _ in got] != [e.name for e in expected]:
         raise ValueError(f"compared {[n for n, _ in got]} with {[e.name for e in expected]}")
-    worst, numbers, first = 0.0, 0, None
+    worst, numbers, inexact, first = 0.0, 0, 0, None
     for (name, values), golden in zip(got, expected, strict=True):
         if np.shape(values) != np.shape(golden.value):
             raise ValueError(f"{name} has shape {np.shape(values)}, not {np.shape(golden.value)}")
         margins = _margins(values, golden)
         numbers += margins.size
+        inexact += margins.size * (golden.noise > 0)
         worst = max(worst, float(margins.max(initial=0.0)))
         if first is None and not (margins <= 1.0).all():
             index = np.unravel_index(int(np.argmax(margins)), margins.shape)
@@ -92,7 +97,7 @@ def compare(got: Tensors, expected: list[Expected], dtype: DType) -> Comparison:
                 tolerance=golden.tolerance,
                 dtype=dtype,
             )
-    return Comparison(worst, numbers, first)
+    return Comparison(worst, numbers, inexact, first)
 
 
 def farthest(values: Any, exact: Array) -> float:

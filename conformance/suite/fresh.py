@@ -9,8 +9,8 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from functools import partial
 
-from conformance.ground.places import BUILD, option, writing_build
-from conformance.suite import drawing, fitness
+from conformance.ground.places import FRESH, option, writing_build
+from conformance.suite import derived, drawing, fitness
 from conformance.suite.dice import Dice
 from reference.algorithm.layers import HIDDEN
 from reference.cases.capabilities import CAPABILITIES, ENSEMBLE, NUMPY_SEED, PREDICT
@@ -18,7 +18,6 @@ from reference.cases.case import Case, CaseError, load
 from reference.files import write_atomically
 from reference.golden.parallel import in_parallel
 
-FOLDER = BUILD / "fresh"
 SEEDS = 10**6
 NUMBER = 5  # of cases for each port, if the user gives none
 MOST = 1000
@@ -102,7 +101,7 @@ def named(word: str) -> Case | None:
 def case(seed: int, number: int, names: set[str]) -> Case:
     """The random case that uses exactly these capabilities, as a file under build/."""
     name = id_of(seed, number, names)
-    path = FOLDER / f"{name}.toml"
+    path = FRESH / f"{name}.toml"
     with writing_build():
         write_atomically(path, drawing.text(name, names))
     return load(path)
@@ -122,8 +121,11 @@ def cases(seed: int, count: int, lists: Iterable[Collection[str]]) -> list[Case]
         unknown = [drawn for drawn in chosen.values() if drawn.id not in fit]
         if not unknown:
             return list(chosen.values())
-        told = in_parallel([partial(fitness.fit, drawn) for drawn in unknown])
-        fit |= {drawn.id: is_fit for drawn, is_fit in zip(unknown, told, strict=True)}
+        told = in_parallel([partial(fitness.data_if_fit, drawn) for drawn in unknown])
+        for drawn, data in zip(unknown, told, strict=True):
+            fit[drawn.id] = data is not None
+            if data is not None:
+                derived.keep(drawn, data)
 
 
 def _first(seed: int, count: int, listed: Set[str], fit: Mapping[str, bool]) -> Iterator[Case]:

@@ -1,16 +1,16 @@
-"""Loads golden traces; for cases without golden files, derives and caches them."""
+"""Loads golden traces, and keeps their files from ports; those of some cases are derived."""
 
 import hashlib
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 from pydantic import Field
 
-from conformance.ground.places import BUILD, golden, writing_build
-from conformance.ground.terminal import progress
+from conformance.ground.places import golden
+from conformance.process import readable
+from conformance.suite import derived
 from conformance.suite.compare import Expected
 from reference.algorithm import network
 from reference.arithmetic.float import FLOAT
@@ -22,7 +22,6 @@ from reference.files import MAX_JSON_BYTES, read_bounded
 from reference.golden import checksums
 from reference.golden.checks import KINDS, Check, RunCheck
 
-CACHE = BUILD / "golden"
 FORMAT = 1  # of golden files that can be read: reference/golden/derive.py writes it
 
 
@@ -121,12 +120,7 @@ def load_all(cases: list[Case]) -> dict[str, dict[DType, Trace]]:
 
     Raises what `load` raises.
     """
-    missing = [case for case in cases if _found(case) is None]
-    if len(missing) > 1:
-        from reference.golden.parallel import in_parallel
-
-        for _ in in_parallel([partial(_derived, case) for case in missing]):
-            pass
+    derived.all_at_once([case for case in cases if not _committed(case).exists()])
     return {case.id: load(case) for case in cases}
 
 
@@ -138,8 +132,9 @@ def load(case: Case) -> dict[DType, Trace]:
     SHA256SUMS beside it says, or if the case cannot be certified.
     """
     committed = _committed(case)
+    readable.hide(committed.parent)
     if not committed.exists():
-        return _traces(case, _read(_derived(case)))
+        return _traces(case, _parsed(derived.place(case), derived.data(case)))
     file = _read(committed)
     if file.made_from.case_sha256 != case.sha256:
         raise CaseError(
@@ -154,17 +149,14 @@ def load(case: Case) -> dict[DType, Trace]:
 
 def sha256(case: Case) -> str:
     """SHA-256 of what a port is judged by: the case with its data, and its golden data if any."""
-    digest = hashlib.sha256(case.sha256.encode())
-    if golden_file := _found(case):
-        digest.update(golden_file.read_bytes())
-    return digest.hexdigest()
+    return hashlib.sha256(case.sha256.encode() + (_golden(case) or b"")).hexdigest()
 
 
 def golden_sha256(case: Case) -> str:
-    """SHA-256 of a case's golden file, committed or derived, which `load` has found or made."""
-    golden_file = _found(case)
-    assert golden_file is not None
-    return hashlib.sha256(golden_file.read_bytes()).hexdigest()
+    """SHA-256 of a case's golden data, committed or derived, which `load` has found or made."""
+    data = _golden(case)
+    assert data is not None
+    return hashlib.sha256(data).hexdigest()
 
 
 def _check(file: _File, case: Case, path: Path) -> None:
@@ -207,37 +199,23 @@ def _committed(case: Case) -> Path:
     return case.path.resolve().parent.parent / "golden" / f"{case.id}.json"
 
 
-def _found(case: Case) -> Path | None:
-    """The golden file of a case that exists: the committed one, or the cached one."""
+def _golden(case: Case) -> bytes | None:
+    """The golden data of a case that exists: the committed file, or what was derived before."""
     if (committed := _committed(case)).exists():
-        return committed
-    cached = _cached(case)
-    return cached if cached.exists() else None
-
-
-def _cached(case: Case) -> Path:
-    from reference.golden import derive  # here, since cases with golden files need no balls
-
-    key = hashlib.sha256(f"{case.sha256} {derive.source_sha256()}".encode()).hexdigest()
-    return CACHE / f"{case.id}-{key[:16]}.json"
-
-
-def _derived(case: Case) -> Path:
-    """The case's golden file under build/, made now if it does not exist."""
-    from reference.golden import derive
-
-    path = _cached(case)
-    if not path.exists():
-        progress(f"deriving certified golden data for {case.id} ...")
-        parts = {dtype: derive.derive(case, dtype) for dtype in derive.DTYPES}
-        with writing_build():
-            derive.write(path, derive.assemble(case, parts))
-    return path
+        return committed.read_bytes()
+    return derived.known(case)
 
 
 def _read(path: Path) -> _File:
     with reading(path, CaseError, "a golden file"):
-        file = _File.model_validate_json(read_bounded(path, MAX_JSON_BYTES))
+        data = read_bounded(path, MAX_JSON_BYTES)
+    return _parsed(path, data)
+
+
+def _parsed(path: Path, data: bytes | str) -> _File:
+    """The content of a golden file, which is at this path, or would be."""
+    with reading(path, CaseError, "a golden file"):
+        file = _File.model_validate_json(data)
     if file.format != FORMAT:
         raise CaseError(f"{path}: has format {file.format}, but {FORMAT} is needed")
     return file

@@ -46,6 +46,8 @@ class Ready:
     toolchain: str
     build: list[str]
     driver: str | None
+    own: tuple[Path, ...] = ()  # folders that it may read
+    writes: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -164,7 +166,8 @@ def _ready(target: Target, toolchain: str, driver: str | None) -> Ready | NotRea
         return NotReady(target, lost, None)
     commands = [" ".join(command) for command in launch.build_commands(target)]
     start, env = launch.command(target), launch.variables(target)
-    return Ready(target, start, env, toolchain, commands, driver)
+    own, writes = launch.own_folders(target), (launch.build_folder(target),)
+    return Ready(target, start, env, toolchain, commands, driver, own, writes)
 
 
 def _lost(target: Target) -> str:
@@ -231,7 +234,7 @@ def build_log(target: Target) -> str:
 def run_short(command: list[str], port: Port, limit_s: float) -> Outcome:
     """Run a command in the port's folder; no mistake in it raises, and it leaves no process."""
     try:
-        tree = Tree(command, str(port.folder), launch.environment(), own_session=False)
+        tree = Tree(command, str(port.folder), launch.build_variables(), own_session=False)
     except FileNotFoundError:
         return Outcome(False, "not found")
     except (OSError, ValueError) as error:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from conformance.ground.places import BUILD, CONTRACT, IN_CLONE, PORTS, ROOT, writing_build
-from conformance.process import sandbox
+from conformance.process import environment, readable
 from conformance.targets import placeholders
 from conformance.targets.manifest import Target
 
@@ -58,14 +58,29 @@ def path_of(target: Target, value: str) -> Path:
 def variables(target: Target) -> dict[str, str]:
     """The environment that it is started in."""
     run, emulation, rung = target.port.manifest.run, target.emulation, target.rung
-    found = sandbox.visible(environment())
+    found = environment.visible(environ())
+    # In its build folder, since it may write to no other one that stays.
+    found["NUMBA_CACHE_DIR"] = str(build_folder(target) / "numba")
     if run.interpreter is not None:
         found["PYTHONPATH"] = str(_packages())
     added = run.env | (emulation.env if emulation else {}) | (rung.env if rung else {})
     return found | {key: fill(target, [value])[0] for key, value in added.items()}
 
 
-def environment() -> dict[str, str]:
+def own_folders(target: Target) -> tuple[Path, ...]:
+    """What it may read of the user's files: its project, its build, and what the worker loads."""
+    found = [readable.project(target.port.folder), build_folder(target)]
+    if (key := loaded(target)) is not None:
+        found.append(path_of(target, key[1]).parent)
+    return tuple(found)
+
+
+def build_variables() -> dict[str, str]:
+    """The environment of the commands that build targets and look for what they need."""
+    return environment.visible(environ(), to_builds=True)
+
+
+def environ() -> dict[str, str]:
     """This process's environment, with what ports rely on."""
     # Where the harness is installed, its interpreter finds it, and no other should be made to.
     path = {"PYTHONPATH": str(ROOT)} if IN_CLONE else {}

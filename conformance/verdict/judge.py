@@ -2,16 +2,16 @@
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from conformance.ground.places import CASES, PAIRS, command
+from conformance.ground.places import CASES, FRESH, PAIRS, command
 from conformance.ground.statuses import Status
 from conformance.process import memory
 from conformance.process.channel import Channel, Trouble
-from conformance.suite import fresh
+from conformance.process.sandbox import Reach
 from conformance.suite.traces import Trace
 from conformance.targets.build import Lack, NotReady, Ready, files_sha256
 from conformance.verdict.diagnosis import Answer, Checked
@@ -62,6 +62,7 @@ class Judge:
         # Now, since it may be edited while it is judged. Documents are left out: they do not run.
         self.sha256 = files_sha256(self.target.port.folder, documents=False)
         self.device: str | None = None
+        self.within_reach: Collection[Reach] | None = None  # of its process, once there is one
         self._channel: Channel | None = None
         self._client: Client | None = None
         self._fill = memory.FILLS[0]
@@ -85,7 +86,7 @@ class Judge:
         """A wrong verdict with its explanation, if the case has a file to repeat it with."""
         if case.file is None:
             return verdict
-        own = case.path.resolve().parent in (CASES, PAIRS, fresh.FOLDER)  # an id says it all
+        own = case.path.resolve().parent in (CASES, PAIRS, FRESH)  # an id says it all
         rung = self.target.rung.name if self.target.rung else None
         name = case.id if own else str(case.path)
         reproduce = command(self.target.port.folder, name, rung, strict=self.strict)
@@ -101,9 +102,15 @@ class Judge:
                 raise Unsupported(self.prepared.reason)
             run = self.target.port.manifest.run
             env = self.prepared.env
-            env = memory.filled(env) if self._filled else env
             self._fill = memory.FILLS[0]
-            self._channel = Channel(self.prepared.command, env, run.memory_limit_mb)
+            self._channel = Channel(
+                self.prepared.command,
+                memory.filled(env) if self._filled else env,
+                run.memory_limit_mb,
+                self.prepared.own,
+                self.prepared.writes,
+            )
+            self.within_reach = self._channel.within_reach
             client = self._make_client(self._channel, run.time_limit_s)
             self.device = client.hello()
             self._client = client

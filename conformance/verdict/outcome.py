@@ -19,6 +19,7 @@ def verdict_of(target: str, trace: Trace, answer: Answer) -> Verdict:
     verdict = verdict.but(
         margin=finite(max(c.margin for c in compared)),
         numbers_compared=numbers,
+        numbers_inexact=sum(c.inexact for c in compared),
         drift=_drift(answer) if trace.case.timing else [],
     )
     for checked, comparison in zip(answer.checked, compared, strict=True):

@@ -157,10 +157,11 @@ class Verdict(Model):
     """The result of one target on one case, in one dtype.
 
     `margin` is the worst deviation as a multiple of its tolerance; null if nothing was
-    compared, or if it is not finite. `explanation` is the full diagnosis of a failure, for a
-    person to read. `accuracy` is the part of the held-out samples that is classified correctly,
-    if a case has any, and `drift` is given for cases that are timed. `repeat` is given if a
-    second answer to the same request was different; `reason` says it too.
+    compared, or if it is not finite. Correct runs stray from `numbers_inexact` of the numbers, by
+    rounding. `explanation` is the full diagnosis of a failure, for a person to read. `accuracy` is
+    the part of the held-out samples that is classified correctly, if a case has any, and `drift` is
+    given for cases that are timed. `repeat` is given if a second answer to the same request was
+    different; `reason` says it too.
     """
 
     port: str
@@ -171,6 +172,7 @@ class Verdict(Model):
     reason: Reason
     explanation: Story = ""
     numbers_compared: Count
+    numbers_inexact: Count = 0
     accuracy: Annotated[float, Field(ge=0, le=1)] | None = None
     divergence: Divergence | None = None
     drift: list[Drift] = []

@@ -177,7 +177,12 @@ def values_only(golden: dict[str, Any]) -> bytes:
 
 def write(path: Path, golden: dict[str, Any]) -> None:
     """Write a golden file, whole or not at all."""
-    write_atomically(path, _render(golden) + "\n")
+    write_atomically(path, rendered(golden))
+
+
+def rendered(golden: dict[str, Any]) -> str:
+    """The text of a golden file."""
+    return _render(golden) + "\n"
 
 
 def _render(value: Any, indent: str = "") -> str:

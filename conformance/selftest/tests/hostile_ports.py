@@ -177,7 +177,7 @@ CHILDREN = {
             "hello",
             "if os.fork() == 0:",
             "    os.setsid(); os.closerange(0, 3)",
-            "    beats = os.open(os.path.dirname(__file__) + '/beats', os.O_CREAT | os.O_WRONLY)",
+            "    beats = os.open('/dev/shm/beats-MARK', os.O_CREAT | os.O_WRONLY)",
             "    end = time.monotonic() + 60",
             "    while time.monotonic() < end:",
             "        if os.fork(): os._exit(0)",

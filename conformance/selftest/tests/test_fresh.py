@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from conformance.ground.places import BUILD, FRESH
 from conformance.selftest.tests.conftest import CASES, ROOT, Conformance, Done, MakePort
 from conformance.selftest.tests.test_run import refused
 from conformance.suite import fitness, fresh, known_bugs, traces
@@ -199,7 +200,7 @@ def test_a_case_that_rounding_decides_is_not_fit(tmp_path: Path) -> None:
     for beside in (-0.25, -0.5 + 2.0**-24 * 6):
         path = tmp_path / "kink.toml"
         path.write_text(KINK.replace("BESIDE", repr(beside)))
-        told[beside] = fitness.fit(load(path))
+        told[beside] = fitness.data_if_fit(load(path)) is not None
     assert list(told.values()) == [True, False]
 
 
@@ -231,7 +232,7 @@ def test_a_case_that_tells_nothing_is_not_fit(tmp_path: Path) -> None:
     for alpha in (4.0, 8.0):
         path = tmp_path / "chaos.toml"
         path.write_text(CHAOS.replace("ALPHA", repr(alpha)))
-        told[alpha] = fitness.fit(load(path))
+        told[alpha] = fitness.data_if_fit(load(path)) is not None
     assert told == {4.0: True, 8.0: False}
 
 
@@ -269,8 +270,10 @@ def test_each_run_draws_others_and_its_seed_repeats_them(
     assert not {*ids} & {*fresh_ids(other)}
     for done in (first, other):  # and the data are others, not only the names
         assert all(v["numbers_compared"] > 0 for v in done.verdicts("c"))
-    bodies = [(fresh.FOLDER / f"{i}.toml").read_text() for i in ids + fresh_ids(other)]
+    bodies = [(FRESH / f"{i}.toml").read_text() for i in ids + fresh_ids(other)]
     assert len({text.split("[data]")[1] for text in bodies}) == 10
+    # What is expected of them is in no file, where a port might find it.
+    assert [*(BUILD / "golden").glob("fresh-*")] == []
     seed = str(first.results["fresh"]["seed"])
     assert f"5 fresh cases: SEED={seed} repeats them" in first.stderr
     again = conformance("c", cases=cases, seed=seed)
@@ -303,14 +306,14 @@ def test_a_failure_says_how_to_repeat_it_anywhere(
     done = conformance(port, cases=only_one_step(tmp_path), seed="8", options=options)
     [name] = fresh_ids(done)
     assert f"make conformance PORT={port} CASES={name}\n" in done.stdout
-    shutil.rmtree(fresh.FOLDER)  # as on a machine that never saw it
+    shutil.rmtree(FRESH)  # as on a machine that never saw it
     again = conformance(port, cases=name)
     assert [v["case"] for v in again.verdicts("seeing")] == [name]
     assert again.verdicts("seeing") == [v for v in done.verdicts("seeing") if v["case"] == name]
 
 
 REPLAY = """
-file = json.load(open(GOLDEN))['float64']
+file = BUILT_IN
 if op == 'train':
     named = lambda entry: {t['name']: t['value'] for t in entry['tensors']}
     tensors = [named(c) for c in file['checkpoints']]
@@ -331,8 +334,9 @@ if op == 'step':
 def test_a_port_that_replays_golden_answers_is_found_out(
     conformance: Conformance, make_port: MakePort
 ) -> None:
-    golden = str(ROOT / "conformance" / "suite" / "golden" / "one-step.json")
-    port = make_port("replay", REPLAY.strip().replace("GOLDEN", repr(golden)))
+    golden = ROOT / "conformance" / "suite" / "golden" / "one-step.json"
+    built_in = json.loads(golden.read_text())["float64"]  # no port can read them while it runs
+    port = make_port("replay", REPLAY.strip().replace("BUILT_IN", repr(built_in)))
     done = conformance(port, "c", seed="4")
     assert done.returncode == 1
     found = {v["case"]: v["status"] for v in done.verdicts("replay") if v["dtype"] == "float64"}
@@ -359,7 +363,7 @@ def test_the_reference_passes_and_known_bugs_fail(conformance: Conformance, tmp_
     options = ("--no-timing", "--fresh", "10")
     done = conformance("numpy", *ports, cases=only_one_step(tmp_path), seed="3", options=options)
     assert done.statuses("numpy") == {"PASS"}
-    needs = {name: set(load(fresh.FOLDER / f"{name}.toml").needs) for name in fresh_ids(done)}
+    needs = {name: set(load(FRESH / f"{name}.toml").needs) for name in fresh_ids(done)}
     failed = {
         name: {v["case"] for v in done.verdicts(name) if v["status"] == "FAIL"} & {*needs}
         for name in BUGS

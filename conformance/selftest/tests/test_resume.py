@@ -121,12 +121,16 @@ def test_another_machine_or_commit_has_nothing_to_resume(
     earlier = results_of(options)
     session = Session(options, ignore)
     try:
-        kept = resume.passed(earlier, session.judges, session.judged_by, strict=False)
+        kept = resume.passed(
+            earlier, session.judges, session.judged_by, strict=False, isolated=False
+        )
         assert len(kept) == 2
         other = earlier.machine.model_copy(update={changed: "another"})
         elsewhere = earlier.model_copy(update={"machine": other})
         with pytest.raises(ResultsError, match=r"the earlier run was of commit .* start a new run"):
-            resume.passed(elsewhere, session.judges, session.judged_by, strict=False)
+            resume.passed(
+                elsewhere, session.judges, session.judged_by, strict=False, isolated=False
+            )
     finally:
         session.finish(interrupted=True)
 
@@ -152,10 +156,20 @@ def test_a_port_that_is_built_in_another_way_is_judged_again(
     try:
         [info] = earlier.ports
         before = earlier.model_copy(update={"ports": [info.model_copy(update=changed)]})
-        assert resume.passed(before, session.judges, session.judged_by, strict=False) == {}
+        assert (
+            resume.passed(before, session.judges, session.judged_by, strict=False, isolated=False)
+            == {}
+        )
         on_device = info.model_copy(update={"device": "what it ran on then"})
         before = earlier.model_copy(update={"ports": [on_device]})
-        assert len(resume.passed(before, session.judges, session.judged_by, strict=False)) == 2
+        assert (
+            len(
+                resume.passed(
+                    before, session.judges, session.judged_by, strict=False, isolated=False
+                )
+            )
+            == 2
+        )
     finally:
         session.finish(interrupted=True)
 
@@ -168,7 +182,9 @@ def test_only_a_pass_is_kept(asked: tuple[Options, Callable[[], list[str]]]) -> 
         for status in Status:
             first, second = earlier.results
             before = earlier.model_copy(update={"results": [first.but(status=status), second]})
-            kept = resume.passed(before, session.judges, session.judged_by, strict=False)
+            kept = resume.passed(
+                before, session.judges, session.judged_by, strict=False, isolated=False
+            )
             right = [first, second] if status == Status.PASS else [second]
             assert kept == {verdict.key: verdict for verdict in earlier.results if verdict in right}
     finally:
@@ -182,7 +198,9 @@ def test_cases_of_the_earlier_run_that_are_not_in_this_one_are_left_out(
     earlier = results_of(options)
     session = Session(options, ignore)
     try:
-        kept = resume.passed(earlier, session.judges, session.judged_by[:1], strict=False)
+        kept = resume.passed(
+            earlier, session.judges, session.judged_by[:1], strict=False, isolated=False
+        )
         assert [case for _, case, _ in kept] == [session.judged_by[0].case]
     finally:
         session.finish(interrupted=True)

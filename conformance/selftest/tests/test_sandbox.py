@@ -3,16 +3,15 @@
 import contextlib
 import socket
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from conformance.process import sandbox
 from conformance.selftest.tests.conftest import Conformance, MakePort
 
 CONNECT = """
 import socket
+import subprocess
 try:
     socket.create_connection(("127.0.0.1", PORT), timeout=2).close()
 except OSError as error:
@@ -92,16 +91,39 @@ def test_a_port_may_ask_for_a_variable_of_its_own(
     assert reason(conformance, port).endswith("sees MY_OWN")
 
 
-def test_the_strictest_that_works_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    works: Callable[[list[str]], bool]
-    for works, expected in (
-        (lambda words: True, [*sandbox.NETWORKS[0], *sandbox.LIMITS]),
-        (lambda words: "--user" in words, [*sandbox.NETWORKS[1], *sandbox.LIMITS]),
-        (lambda words: "unshare" not in words, sandbox.LIMITS),
-        (lambda words: False, []),
-    ):
-        monkeypatch.setattr(sandbox, "_works", works)
-        sandbox.prefix.cache_clear()
-        assert sandbox.prefix() == expected
-        assert sandbox.has_network() == ("--net" not in expected)
-    sandbox.prefix.cache_clear()
+BUILT = """
+[build]
+commands = [["sh", "-c", "env > seen; cat /proc/$PPID/environ > harness || true"]]
+"""
+
+
+def test_builds_see_what_toolchains_need_and_no_secrets(
+    conformance: Conformance, make_port: MakePort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = {"CARGO_HOME": "/c", "HTTPS_PROXY": "http://proxy:3128", "npm_config_cache": "/n"}
+    secrets = ["TEST_TOKEN", "CARGO_REGISTRIES_MINE_TOKEN", "CARGO_PASSWORD", "npm_config__auth"]
+    hidden = dict.fromkeys([*secrets, "MY_OWN"], "plover")
+    hidden["CARGO_HTTP_PROXY"] = "http://plover:x@proxy:3128"
+    for name, value in {**seen, **hidden}.items():
+        monkeypatch.setenv(name, value)
+    port = make_port("builder")
+    (port / "port.toml").write_text((port / "port.toml").read_text() + BUILT)
+    assert conformance(port).statuses("builder") == {"PASS"}
+    lines = (port / "seen").read_text().splitlines()
+    assert {f"{name}={value}" for name, value in seen.items()} <= {*lines}
+    assert "plover" not in " ".join(lines)
+    assert (port / "harness").read_bytes() == b""
+
+
+def test_what_looks_for_a_toolchain_sees_no_secrets(
+    conformance: Conformance, make_port: MakePort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEST_TOKEN", "plover")
+    port = make_port("detector")
+    manifest = (port / "port.toml").read_text()
+    look = '["sh", "-c", "echo version $TEST_TOKEN ${CARGO_HOME-none}"]'
+    (port / "port.toml").write_text(manifest.replace('["true"]', look))
+    done = conformance(port)
+    assert done.results is not None
+    [info] = done.results["ports"]
+    assert info["toolchain"] == "version none"
