@@ -15,8 +15,8 @@ import numpy as np
 
 from reference.array import Array
 from reference.cases.case import Case
-from reference.golden.checks import Tensors
 from reference.golden.start import LARGE, Start
+from reference.golden.tensors import Tensors
 
 TRIES = 100  # after so many orders that were there before, one comes again
 

@@ -31,9 +31,10 @@ from reference.array import Array
 from reference.cases import tables
 from reference.cases.case import Case, load
 from reference.cases.tables import DType
-from reference.golden.checks import RunCheck, Tensors, checkpoint_tensors
+from reference.golden.checks import RunCheck
 from reference.golden.derive import tolerance
 from reference.golden.start import Start
+from reference.golden.tensors import Tensors, checkpoint_tensors
 
 REPLICAS = 3
 SEED = 2015

@@ -13,9 +13,9 @@ from conformance.suite.compare import Expected, compare, farthest
 from conformance.suite.traces import Trace
 from reference.cases.case import Case, load
 from reference.cases.tables import DType
-from reference.golden.checks import Tensors
 from reference.golden.derive import DTYPES
 from reference.golden.parallel import in_parallel
+from reference.golden.tensors import Tensors
 
 CASE = "three-layer"
 # Printed by the article's second program.

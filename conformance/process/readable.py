@@ -32,6 +32,8 @@ MOST_LINKS = 40
 OURS = (
     HERE / "__init__.py",
     HERE / "wire",
+    HERE / "process" / "__init__.py",
+    HERE / "process" / "memory.py",
     CONTRACT,
     ROOT / "reference",
 )

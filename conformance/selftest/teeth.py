@@ -52,8 +52,9 @@ from reference.cases.case import Case, load, load_all
 from reference.cases.tables import DType
 from reference.errors import reading
 from reference.golden import derive
-from reference.golden.checks import Check, Tensors
+from reference.golden.checks import Check
 from reference.golden.parallel import in_parallel
+from reference.golden.tensors import Tensors
 
 MIN_MARGIN = 10.0
 MAX_MARGIN = 0.5

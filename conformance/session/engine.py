@@ -96,10 +96,8 @@ class Session:
         self._earlier: dict[str, PortInfo] = {}
         if options.resume:
             earlier = store.read_results(options.results, "a results file to resume")
-            isolated = ISOLATION in options.require
-            self.kept = resume.passed(
-                earlier, self.judges, self.judged_by, strict=options.strict, isolated=isolated
-            )
+            rules = {"strict": options.strict, "isolated": ISOLATION in options.require}
+            self.kept = resume.passed(earlier, self.judges, self.judged_by, **rules)
             self._earlier = {info.port: info for info in earlier.ports}
             on_progress(f"resumed: {len(self.kept)} verdicts of {options.results} stand")
         self._pool: Pool | None = None

@@ -8,7 +8,7 @@ import numpy as np
 
 from reference.array import Array
 from reference.cases.tables import DType
-from reference.golden.checks import Tensors
+from reference.golden.tensors import Tensors
 
 
 @dataclass(frozen=True)

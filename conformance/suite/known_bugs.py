@@ -19,7 +19,8 @@ from reference.algorithm import batches, initial, layers, network, optimise, phi
 from reference.arithmetic.float import FLOAT
 from reference.cases.case import Case
 from reference.cases.tables import Capability, Strict
-from reference.golden.checks import Check, Tensors
+from reference.golden.checks import Check
+from reference.golden.tensors import Tensors
 
 ALGORITHM = (philox, batches, layers, state, optimise, settings, initial, network)
 CATALOGUE = Path(__file__).parent / "mutants"

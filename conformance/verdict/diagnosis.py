@@ -20,7 +20,8 @@ from conformance.suite.compare import Expected
 from conformance.suite.known_bugs import KnownBug
 from reference.array import Array
 from reference.cases.case import Case
-from reference.golden.checks import Check, Tensors
+from reference.golden.checks import Check
+from reference.golden.tensors import Tensors
 
 THRESHOLD = 0.05
 # Bugs up to this much farther than the nearest are named with it: they cannot be told

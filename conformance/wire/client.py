@@ -19,8 +19,9 @@ from conformance.process.words import printable
 from conformance.wire.excerpt import excerpt
 from conformance.wire.requests import FORMAT, HELLO, Failure, Message, Unsupported, line
 from reference.array import Array
-from reference.golden.checks import Check, Points
+from reference.golden.checks import Check
 from reference.golden.start import At, Shape, Spec
+from reference.golden.tensors import Points
 
 # The longest answer that is read, so that a flood cannot fill memory.
 BYTES_PER_NUMBER = 64

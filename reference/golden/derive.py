@@ -27,8 +27,9 @@ from reference.cases.case import Case, CaseError
 from reference.cases.tables import DType
 from reference.files import write_atomically
 from reference.golden import accuracy
-from reference.golden.checks import KEYS, KINDS, Check, RunCheck, Tensors
+from reference.golden.checks import KEYS, KINDS, Check, RunCheck
 from reference.golden.start import Start
+from reference.golden.tensors import Tensors
 
 FORMAT = 1
 DTYPES: tuple[DType, ...] = ("float64", "float32")

@@ -32,8 +32,8 @@ from conformance.suite import known_bugs
 from conformance.suite.compare import compare
 from reference.algorithm import network
 from reference.cases.tables import DType
-from reference.golden.checks import checkpoint_tensors
 from reference.golden.derive import DTYPES
+from reference.golden.tensors import checkpoint_tensors
 
 SCHEMA = ROOT / "conformance" / "contract" / "bench.schema.json"
 TINY = Workload((2, 3, 2), samples=4, alpha=0.5, counts=(1, 2, 5, 10), turn_s=0.02)

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,8 @@ from conformance.selftest.tests.conftest import CASES, MakePort
 from conformance.session import resume
 from conformance.session.engine import Finished, Session, execute
 from conformance.session.options import Options
+
+KEPT: Any = {"strict": False, "isolated": False}  # all that passed
 
 
 def ignore(_: str) -> None:
@@ -156,10 +159,7 @@ def test_a_port_that_is_built_in_another_way_is_judged_again(
     try:
         [info] = earlier.ports
         before = earlier.model_copy(update={"ports": [info.model_copy(update=changed)]})
-        assert (
-            resume.passed(before, session.judges, session.judged_by, strict=False, isolated=False)
-            == {}
-        )
+        assert resume.passed(before, session.judges, session.judged_by, **KEPT) == {}
         on_device = info.model_copy(update={"device": "what it ran on then"})
         before = earlier.model_copy(update={"ports": [on_device]})
         assert (

@@ -15,7 +15,8 @@ from reference.algorithm.layers import HIDDEN
 from reference.arithmetic.float import FLOAT
 from reference.cases.case import Case, CaseError, load, load_all
 from reference.golden import derive
-from reference.golden.checks import RunCheck, StepCheck, Tensors
+from reference.golden.checks import RunCheck, StepCheck
+from reference.golden.tensors import Tensors
 
 ROOT = Path(__file__).parents[4]
 CASES = ROOT / "conformance" / "suite" / "cases"
