@@ -167,7 +167,8 @@ def _clip(record: Any, original: Any, delta: Array, limit: float) -> Any:
 
 
 def _shrink(record: Any, original: Any, descent: list[Array], limit: float) -> Any:
-    record("trim-norm", squares=(_flat(descent) ** 2).sum(), limit=limit)
+    flat = _flat(descent)
+    record("trim-norm", squares=(flat * flat).sum(), limit=limit)  # a ball around 0 has no power
     return original(descent, limit)
 
 

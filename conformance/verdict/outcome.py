@@ -54,7 +54,9 @@ def _drift(answer: Answer) -> list[Drift]:
             for (name, values), golden in zip(c.got, c.expected, strict=True):
                 found.setdefault(name, {})[c.n] = farthest(values, golden.value)
     return [
-        Drift(tensor=name, iterations=[*by_n], deviations=[finite(d) for d in by_n.values()])
+        Drift(
+            tensor=name, iterations=sorted(by_n), deviations=[finite(by_n[n]) for n in sorted(by_n)]
+        )
         for name, by_n in found.items()
     ]
 

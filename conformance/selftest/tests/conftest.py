@@ -15,6 +15,9 @@ import pytest
 
 from conformance.selftest import variants
 from conformance.selftest.patience import patience
+from conformance.targets import launch
+from conformance.targets.manifest import Target
+from conformance.targets.manifest import load as load_port
 from reference.cases.case import Case, load_all
 
 # A busy machine is slow now and then: time is not what these tests are about.
@@ -131,6 +134,15 @@ install = "nothing"
 command = ["{python}", "-u", "{port}/port.py"]
 time_limit_s = 2.0
 """
+
+
+# Of a port that writes down something, into the only folder that it may write to and that stays.
+NOTING = MANIFEST.replace('port.py"]', 'port.py", "{build}/notes"]')
+
+
+def notes_of(port: Path) -> Path:
+    """What a port with this manifest has written into the file sys.argv[1]."""
+    return launch.build_folder(Target(load_port(port))) / "notes"
 
 
 PYTHON_MANIFEST = """

@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 
 from conformance.selftest.patience import patience
-from conformance.selftest.tests.conftest import MANIFEST, ROOT, Conformance, MakePort
+from conformance.selftest.tests.conftest import (
+    MANIFEST,
+    NOTING,
+    ROOT,
+    Conformance,
+    MakePort,
+    notes_of,
+)
 
 
 def ask(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -19,14 +26,11 @@ def ask(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 CASES = "one-step two-layer"
 
 
-def test_it_prints_what_a_run_asks(
-    conformance: Conformance, make_port: MakePort, tmp_path: Path
-) -> None:
-    log = tmp_path / "asked"
-    port = make_port("p", f"open({str(log)!r}, 'a').write(line)")
+def test_it_prints_what_a_run_asks(conformance: Conformance, make_port: MakePort) -> None:
+    port = make_port("p", "open(sys.argv[1], 'a').write(line)", NOTING)
     assert conformance(port, cases=CASES).returncode == 0
     # What is short is asked twice in a run, and greeted is only once.
-    heard = [json.loads(line) for line in log.read_text().splitlines()]
+    heard = [json.loads(line) for line in notes_of(port).read_text().splitlines()]
     told = [json.loads(line) for line in ask(port, "--cases", CASES).stdout.splitlines()]
     assert [request.pop("id") for request in told] == list(range(len(told)))
     once: list[dict[str, object]] = []

@@ -44,8 +44,9 @@ ROUNDS = 3
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_known_bugs_are_not_timed(dtype: DType) -> None:
-    # Those cannot show: nothing is saturated, and no run has the iteration that one loses.
-    silent = {"exp-clipped-at-20", "exp-overflows", "update-lost"}
+    # Those cannot show: nothing is saturated, no run has the iteration that one loses, and one is
+    # of a single output.
+    silent = {"exp-clipped-at-20", "exp-overflows", "update-lost", "targets-broadcast"}
     if dtype == "float32":  # the first two are within its rounding, and so is what it does itself
         silent |= {"table-sigmoid", "weights-from-8-digits", "weight-decay"}
         silent |= {name for name in known_bugs.catalogue() if name.endswith("-float32")}

@@ -13,7 +13,7 @@ import pytest
 from conformance.record import bundle
 from conformance.record.anonymous import anonymous
 from conformance.record.models import Results
-from conformance.selftest.tests.conftest import CASES, MANIFEST, ROOT, MakePort
+from conformance.selftest.tests.conftest import CASES, MANIFEST, NOTING, ROOT, MakePort
 from conformance.selftest.tests.test_options import command
 from conformance.session.engine import Session, execute
 from conformance.session.options import Options
@@ -22,8 +22,8 @@ WRONG_SIGN = 'if op == "step":\n    answer["delta"][0][0][0] *= -1'
 ON_ONE_STEP = ("--cases", "one-step", "--no-timing")
 PLANTED = {
     "PLANTED": "planted-2f6d1c7a",  # a port does not see it
-    "DEPLOY_TOKEN": "planted-93ab40ee",  # a build does
-    "BACKPROP_NOTE": "planted-5d20b7f1",  # and of this a port does
+    "DEPLOY_TOKEN": "planted-93ab40ee",  # nor does its build
+    "BACKPROP_NOTE": "planted-5d20b7f1",  # both see this, and nobody prints it
 }
 
 
@@ -83,7 +83,9 @@ def test_nothing_of_the_environment_or_the_user_is_inside(
 ) -> None:
     """Not even where the build prints it, and the port says it."""
     home = tmp_path / "disk" / "annabel"
-    build = '[build]\ncommands = [["sh", "-c", "echo token: $DEPLOY_TOKEN in $HOME; pwd"]]\n'
+    build = (
+        '[build]\ncommands = [["sh", "-c", "echo $BACKPROP_NOTE, $DEPLOY_TOKEN. in $HOME; pwd"]]\n'
+    )
     told = 'answer = {"id": request["id"], "failure": f"in {os.getcwd()} and /scratch/annabel/x"}'
     made = make_port("mine", f'if op != "hello":\n    {told}', MANIFEST + build)
     port, zipped = home / "ports" / "mine", home / "b.zip"
@@ -114,11 +116,9 @@ def test_a_bundle_of_a_run_without_a_failure_says_so(make_port: MakePort, tmp_pa
 
 
 def test_a_failure_that_does_not_come_again_is_told(make_port: MakePort, tmp_path: Path) -> None:
-    mark = tmp_path / "mark"
-    once = f'if op == "step" and not os.path.exists({str(mark)!r}):\n'
-    port = make_port(
-        "mine", f'{once}    open({str(mark)!r}, "w")\n    answer["delta"][0][0][0] *= -1'
-    )
+    once = 'if op == "step" and not os.path.exists(sys.argv[1]):\n'
+    wrong = f'{once}    open(sys.argv[1], "w")\n    answer["delta"][0][0][0] *= -1'
+    port = make_port("mine", wrong, NOTING)
     finished = execute(chosen(port, tmp_path), lambda _: None)
     assert finished.failed
     assert "FAIL; a different answer: PASS" in unpacked(tmp_path / "bundle.zip")["README.txt"]

@@ -10,7 +10,14 @@ import psutil
 import pytest
 
 from conformance.ground.statuses import Status
-from conformance.selftest.tests.conftest import MANIFEST, ROOT, Conformance, MakePort
+from conformance.selftest.tests.conftest import (
+    MANIFEST,
+    NOTING,
+    ROOT,
+    Conformance,
+    MakePort,
+    notes_of,
+)
 from conformance.session.engine import Session, execute
 from conformance.session.options import Options
 
@@ -123,9 +130,9 @@ def test_a_question_records_nothing(make_port: MakePort, tmp_path: Path) -> None
 def test_a_resumed_run_with_nothing_left_to_judge_passes(
     conformance: Conformance, make_port: MakePort, tmp_path: Path
 ) -> None:
-    log = tmp_path / "asked.txt"
-    port = make_port("right", f"open({str(log)!r}, 'a').write(op + ' ')")
+    port = make_port("right", "open(sys.argv[1], 'a').write(op + ' ')", NOTING)
     first = conformance(port, cases="one-step smallest")
+    log = notes_of(port)
     log.write_text("")
     again = conformance(port, cases="one-step smallest", options=("--no-timing", "--resume"))
     assert again.returncode == 0, again.stdout

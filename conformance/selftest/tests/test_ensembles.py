@@ -1,5 +1,6 @@
 """Ensembles through the public face: a right port passes, and every kind of wrong one is named."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -16,16 +17,16 @@ CASE = "ensemble-momentum"
 NEEDS = '["alpha", "layers", "bias", "mini-batch", "momentum", "ensemble"]'
 
 PORT = PYTHON_MANIFEST.replace("CAPABILITIES", '["ensemble"]')
+GOLDEN = json.loads((CASES.with_name("golden") / f"{CASE}.json").read_text())
 REPLAY = f"""
-import json, pathlib, sys
-GOLDEN = pathlib.Path({str(CASES.with_name("golden") / CASE)!r}).with_suffix(".json")
+import json, sys
 entries = [
     {{
         "iteration": c["iteration"],
         "error": c["tensors"][-1]["value"],
         "weights": [t["value"] for t in c["tensors"][:-1]],
     }}
-    for c in json.loads(GOLDEN.read_text())["float64"]["checkpoints"]
+    for c in {GOLDEN["float64"]["checkpoints"]!r}
 ]
 entry = entries[0]
 SABOTAGE
