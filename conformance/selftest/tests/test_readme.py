@@ -1,5 +1,6 @@
 """What the documents tell people to type exists."""
 
+import json
 import re
 import subprocess
 import sys
@@ -14,9 +15,9 @@ from conformance.ground.places import case_files
 from conformance.ground.statuses import Status
 from conformance.record.merge import Merged
 from conformance.record.models import Results
-from conformance.selftest import variants
+from conformance.selftest import sensitivity, variants
 from conformance.selftest.tests.conftest import CASES, DOCUMENTS, ROOT
-from conformance.suite import known_bugs
+from conformance.suite import fresh, known_bugs
 from conformance.suite.markers import BEHIND
 from conformance.targets.manifest import Manifest
 from conformance.wire.requests import SETTINGS
@@ -83,7 +84,8 @@ def test_the_output_in_the_readme_has_names_that_exist() -> None:
     [absent] = re.findall(r"not run: (.*?)\n\d", shown, re.S)
     assert set(named) <= ports
     assert ports <= {*named, *re.findall(r"\w+", absent)}
-    assert f" {len(case_files()) + 1} cases, " in shown  # and one that is drawn
+    [cases] = re.findall(r" (\d+) cases, ", shown)
+    assert int(cases) >= len(case_files()) + fresh.NUMBER  # for each list of capabilities
 
 
 def test_the_readme_counts_bugs_and_variants_right() -> None:
@@ -94,6 +96,18 @@ def test_the_readme_counts_bugs_and_variants_right() -> None:
     assert correct is not None
     assert int(bugs[1]) == len(known_bugs.catalogue())
     assert int(correct[1]) == len(variants.catalogue())
+
+
+def test_the_readme_says_how_small_an_error_is_caught() -> None:
+    text = (ROOT / "README.md").read_text()
+    rows = re.findall(r"^\| ([^|]+) \| (\d\S+) \| (\d\S+) \|$", text, re.M)
+    measured = json.loads(sensitivity.MEASURED.read_text())
+    assert set(measured) == {line.name for line in sensitivity.catalogue()}
+    told = {name: {"float64": one, "float32": other} for name, one, other in rows}
+    assert told == {
+        name: {dtype: f"{least:.0e}".replace("e-0", "e-") for dtype, least in by_dtype.items()}
+        for name, by_dtype in measured.items()
+    }
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
