@@ -41,7 +41,9 @@ def enter(paths: Collection[str], given: Collection[str]) -> bool:
 
 def _make_root(paths: Collection[str], given: Collection[str]) -> None:
     """Raises OSError where that does not work."""
+    # Both before BASE is covered, which may be where they are.
     sources = {path: fd for path in sorted(paths) if (fd := _opened(path)) is not None}
+    links = {link: os.readlink(link) for path in given for link in _links(path)}
     _mount("none", BASE, "tmpfs", 0)
     bound: list[str] = []
     for path, fd in sources.items():
@@ -50,8 +52,8 @@ def _make_root(paths: Collection[str], given: Collection[str]) -> None:
             _mount(f"/proc/thread-self/fd/{fd}", BASE + path, None, MS_BIND | MS_REC)
             bound.append(path)
         os.close(fd)
-    for link in {link for path in given for link in _links(path)}:
-        _link(os.readlink(link), BASE + link)
+    for link, target in links.items():
+        _link(target, BASE + link)
     for name, end in STREAMS.items():
         _link(f"/proc/self/fd{end}", f"{BASE}/dev/{name}")
     os.makedirs(f"{BASE}/tmp", exist_ok=True)

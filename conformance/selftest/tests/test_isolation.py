@@ -55,13 +55,17 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
 
 
 def checked(
-    clone: Clone, *words: str, without: str = "", before: tuple[str, ...] = ()
+    clone: Clone,
+    *words: str,
+    without: str = "",
+    before: tuple[str, ...] = (),
+    python: str | Path = sys.executable,
 ) -> tuple[subprocess.CompletedProcess[str], dict[str, Any]]:
     """How `check` ended in this clone, without some layers, and its results."""
     results = clone / "build" / "results.json"
     results.unlink(missing_ok=True)
     env = {**os.environ, "PYTHONPATH": str(clone), "CONFORMANCE_WITHOUT": without, "MINE": SECRET}
-    command = [sys.executable, "-m", "conformance", "check", "--no-timing", "--seed", "none"]
+    command = [str(python), "-m", "conformance", "check", "--no-timing", "--seed", "none"]
     done = subprocess.run(
         [*before, *command, *words], cwd=clone, env=env, capture_output=True, text=True, timeout=300
     )
@@ -137,6 +141,18 @@ def test_name_spaces_alone_close_everything(clone: Clone, before: tuple[str, ...
     # Root has rights over another's memory, which are a layer of their own.
     kept = ("namespaces", "capabilities") if root else ("namespaces",)
     assert searched(clone, without(*kept), before) == (set(), set())
+
+
+@pytest.mark.parametrize("before", USERS)
+def test_a_python_behind_a_link_among_temporary_files_is_found(
+    clone: Clone, before: tuple[str, ...], tmp_path: Path
+) -> None:
+    link = tmp_path / "venv"  # as in a clone in /tmp, where the new root is made
+    link.symlink_to(sys.prefix)
+    python = link / "bin" / Path(sys.executable).name
+    for off in ("", "landlock"):
+        _, results = checked(clone, "searcher", without=off, before=before, python=python)
+        assert "the port says: found: " in results["results"][0]["reason"]
 
 
 def test_capabilities_alone_close_memory_and_environment(clone: Clone) -> None:

@@ -13,6 +13,7 @@ import pytest
 from conformance.process import memory
 from conformance.selftest.tests.conftest import (
     CASES,
+    NOTING,
     PYTHON_MANIFEST,
     PYTHON_MODULE,
     ROOT,
@@ -20,6 +21,7 @@ from conformance.selftest.tests.conftest import (
     Done,
     MakePort,
     PatchedC,
+    notes_of,
 )
 
 WHY = "a race, memory that nobody wrote, or something left over from the question before"
@@ -200,7 +202,10 @@ def test_python_memory_is_never_zero_by_luck(conformance: Conformance, tmp_path:
 
 
 # Each answer of `run` in turn, also of processes that were started again.
-TURN = "open(LOG, 'a').write('.')\nturn = len(open(LOG).read())\n"
+TURN = """if op == 'train':
+    open(sys.argv[1], 'a').write('.')
+    turn = len(open(sys.argv[1]).read())
+"""
 NEXT = "answer['checkpoints'][1]['error'] = math.nextafter(answer['checkpoints'][1]['error'], 1)"
 RUN = "if op == 'train' and turn "
 
@@ -255,13 +260,11 @@ ANSWERS = {
 
 
 @pytest.fixture
-def answers(conformance: Conformance, make_port: MakePort, tmp_path: Path) -> Done:
+def answers(conformance: Conformance, make_port: MakePort) -> Done:
     """A run of all the ports in ANSWERS on one case."""
     ports = []
     for name, (sabotage, _, _) in ANSWERS.items():
-        turn = TURN.replace("LOG", repr(str(tmp_path / name)))
-        indented = turn.replace("\n", "\n    ")
-        ports.append(make_port(name, f"if op == 'train':\n    {indented}\n{sabotage}"))
+        ports.append(make_port(name, TURN + sabotage, NOTING))
     return conformance(*ports)
 
 
@@ -289,20 +292,18 @@ def at_most(folder: Path, iterations: int) -> Path:
 def test_a_long_case_is_asked_again_if_it_was_quickly_wrong(
     conformance: Conformance, make_port: MakePort, tmp_path: Path
 ) -> None:
-    log = tmp_path / "turns"
-    turn = TURN.replace("LOG", repr(str(log))).replace("\n", "\n    ")
-    made = f"if op == 'train':\n    {turn}\n"
-    right = make_port("right", made)
-    wrong = make_port("wrong", made + RUN + "== 1: answer['checkpoints'][1]['error'] += 1e-9")
-    slow = make_port(
-        "slow", made + f"time.sleep(0.8)\n{RUN}== 1: answer['checkpoints'][1]['error'] += 1e-9"
-    )
+    beside = f"{RUN}== 1: answer['checkpoints'][1]['error'] += 1e-9"
+    right = make_port("right", TURN, NOTING)
+    wrong = make_port("wrong", TURN + beside, NOTING)
+    slow = make_port("slow", f"{TURN}time.sleep(0.8)\n{beside}", NOTING)
     for port, times, says in ((right, 1, False), (wrong, 2, True), (slow, 1, False)):
+        log = notes_of(port)
         log.unlink(missing_ok=True)
         done = conformance(port, cases=at_most(tmp_path, 31))
         assert len(log.read_text()) == times, done.stdout + done.stderr
         [verdict] = done.verdicts(port.name)
         assert ("not reproducible" in verdict["reason"]) == says
+    log = notes_of(right)
     log.unlink()
     conformance(right, cases=at_most(tmp_path, 30))
     assert len(log.read_text()) == 2
@@ -311,8 +312,7 @@ def test_a_long_case_is_asked_again_if_it_was_quickly_wrong(
 def test_resuming_keeps_a_note_unless_it_is_strict(
     conformance: Conformance, make_port: MakePort, tmp_path: Path
 ) -> None:
-    turn = TURN.replace("LOG", repr(str(tmp_path / "turns"))).replace("\n", "\n    ")
-    port = make_port("p", f"if op == 'train':\n    {turn}\n" + RUN + f"% 2 == 0: {NEXT}")
+    port = make_port("p", f"{TURN}{RUN}% 2 == 0: {NEXT}", NOTING)
     assert conformance(port).verdicts("p")[0]["repeat"]["ulps"] == 1
     kept = conformance(port, options=("--no-timing", "--resume"))
     assert "resumed: 1 verdicts" in kept.stderr
@@ -326,8 +326,7 @@ def test_resuming_keeps_a_note_unless_it_is_strict(
 def test_a_strict_failure_can_be_known(
     conformance: Conformance, make_port: MakePort, tmp_path: Path
 ) -> None:
-    turn = TURN.replace("LOG", repr(str(tmp_path / "turns"))).replace("\n", "\n    ")
-    port = make_port("p", f"if op == 'train':\n    {turn}\n" + RUN + f"% 2 == 0: {NEXT}")
+    port = make_port("p", f"{TURN}{RUN}% 2 == 0: {NEXT}", NOTING)
     with (port / "port.toml").open("a") as file:
         file.write('\n[[known_failure]]\ncase = "one-step"\nreason = "atomics"\n')
         file.write('status = "FAIL"\nmessage = "not reproducible"\n')
@@ -341,8 +340,7 @@ def test_a_strict_failure_can_be_known(
 def test_a_note_is_in_every_table(
     conformance: Conformance, make_port: MakePort, tmp_path: Path
 ) -> None:
-    turn = TURN.replace("LOG", repr(str(tmp_path / "turns"))).replace("\n", "\n    ")
-    port = make_port("p", f"if op == 'train':\n    {turn}\n" + RUN + f"% 2 == 0: {NEXT}")
+    port = make_port("p", f"{TURN}{RUN}% 2 == 0: {NEXT}", NOTING)
     junit, results = tmp_path / "junit.xml", tmp_path / "results.json"
     done = conformance(port, options=("--no-timing", "-v", "--junit", str(junit)))
     assert done.returncode == 0
@@ -374,14 +372,15 @@ def test_a_note_is_in_every_table(
 def test_a_timed_process_has_its_memory_as_the_system_gives_it(
     conformance: Conformance, make_port: MakePort, tmp_path: Path
 ) -> None:
-    case, log = tmp_path / "timed.toml", tmp_path / "asked"
+    case = tmp_path / "timed.toml"
     text = (CASES / "one-step.toml").read_text()
     case.write_text(text.replace("one-step", "timed") + "\n[timing]\niterations = [0, 1]\n")
     tell = "[len(request['checkpoints']), os.environ.get('MALLOC_PERTURB_')]"
-    told = f"open({str(log)!r}, 'a').write(json.dumps({tell}) + chr(10))"
-    done = conformance(make_port("p", f"if op == 'train': {told}"), cases=case, options=())
+    told = f"if op == 'train': open(sys.argv[1], 'a').write(json.dumps({tell}) + chr(10))"
+    port = make_port("p", told, NOTING)
+    done = conformance(port, cases=case, options=())
     assert done.returncode == 0, done.stdout
-    asked = [json.loads(line) for line in log.read_text().splitlines()]
+    asked = [json.loads(line) for line in notes_of(port).read_text().splitlines()]
     judged = [fill for checkpoints, fill in asked if checkpoints == 2]
     timed = {fill for checkpoints, fill in asked if checkpoints == 1}
     assert (judged, timed) == ([str(memory.FILLS[0])] * 2, {None})
