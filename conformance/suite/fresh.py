@@ -10,13 +10,12 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from functools import partial
 
 from conformance.ground.places import FRESH, option, writing_build
-from conformance.suite import derived, drawing, fitness
+from conformance.suite import derived, drawing
 from conformance.suite.dice import Dice
 from reference.algorithm.layers import HIDDEN
 from reference.cases.capabilities import CAPABILITIES, ENSEMBLE, NUMPY_SEED, PREDICT
 from reference.cases.case import Case, CaseError, load
 from reference.files import write_atomically
-from reference.golden.parallel import in_parallel
 
 SEEDS = 10**6
 NUMBER = 5  # of cases for each port, if the user gives none
@@ -112,6 +111,9 @@ def cases(seed: int, count: int, lists: Iterable[Collection[str]]) -> list[Case]
 
     One that is not fit gives way to the next number. Raises CaseError where too few are fit.
     """
+    from conformance.suite import fitness  # here, since a run of named cases can spare both
+    from reference.golden.parallel import in_parallel
+
     several = list(dict.fromkeys(frozenset(listed) for listed in lists))
     fit: dict[str, bool] = {}
     while True:

@@ -31,6 +31,7 @@ SPARED = {
     "conformance.record.merge",
     "reference.arithmetic.ball",
     "reference.golden.derive",
+    "conformance.suite.fitness",
 }
 
 # Runs `check` with the arguments, and writes what was loaded and opened to the file named first.

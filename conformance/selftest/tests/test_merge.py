@@ -24,7 +24,7 @@ from conformance.selftest.tests.conftest import MANIFEST, ROOT, SCRIPTED
 DRIVER = "Big GPU, CUDA 13.0, driver 580.65"
 DEVICE = f"""
 [device]
-detect = ["sh", "-c", 'test $HAVE_GPU && echo "{DRIVER}" || {{ echo none >&2; false; }}']
+detect = ["sh", "-c", 'test $BACKPROP_GPU && echo "{DRIVER}" || {{ echo none >&2; false; }}']
 [emulation]
 name = "pretence"
 """
@@ -34,7 +34,7 @@ Made = subprocess.CompletedProcess[str]
 
 def run(clone: Path, *command: str, ulimit: str = "", gpu: bool = False) -> Made:
     words = ["bash", "-c", f'{ulimit}exec "$@"', "-", sys.executable, "-m", "conformance", *command]
-    env = {"PATH": "/usr/bin:/bin", "HAVE_GPU": "1" if gpu else ""}
+    env = {"PATH": "/usr/bin:/bin", "BACKPROP_GPU": "1" if gpu else ""}
     done = subprocess.run(
         words, capture_output=True, text=True, cwd=clone, env=env, timeout=patience(300)
     )

@@ -14,6 +14,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from conformance.ground.places import PAIRS
 from conformance.record.models import Results
 from conformance.selftest.patience import patience
 from conformance.selftest.tests.conftest import (
@@ -62,8 +63,10 @@ def test_each_port_and_case_is_one_test_id() -> None:
         check=True,
     )
     ids = [line for line in done.stdout.splitlines() if "::" in line]
-    assert len(ids) == 2 * len(list(CASES.glob("*.toml")))
-    assert "conformance/test_ports.py::test_port[c-three-layer]" in ids
+    cases = [*CASES.glob("*.toml"), *PAIRS.glob("*.toml")]
+    assert len(ids) == len({*ids}) == 2 * len(cases)
+    for case in ("three-layer", "pair-adam-bias"):
+        assert f"conformance/test_ports.py::test_port[c-{case}]" in ids
 
 
 def test_a_wrong_answer_under_the_clock_is_a_failure(
@@ -78,7 +81,9 @@ def test_a_wrong_answer_under_the_clock_is_a_failure(
         "if op == 'train' and len(request['checkpoints']) == 1:\n"
         "    answer['checkpoints'][0]['error'] += 1e-9",
     )
-    done = conformance(cheat, make_port("honest"), cases=case, options=())
+    # Slow enough that the clock can tell its time per iteration from 0 on a busy machine.
+    honest = make_port("honest", "if op == 'train': time.sleep(0.1 * request['checkpoints'][-1])")
+    done = conformance(cheat, honest, cases=case, options=())
     assert done.returncode == 1
     [verdict] = done.verdicts("cheat")
     assert verdict["status"] == "FAIL"

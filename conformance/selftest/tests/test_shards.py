@@ -11,7 +11,15 @@ from pathlib import Path
 import pytest
 
 from conformance.selftest.patience import patience
-from conformance.selftest.tests.conftest import CASES, MANIFEST, ROOT, Conformance, Done, MakePort
+from conformance.selftest.tests.conftest import (
+    CASES,
+    NOTING,
+    ROOT,
+    Conformance,
+    Done,
+    MakePort,
+    notes_of,
+)
 from conformance.selftest.tests.test_run import refused
 from conformance.verdict.pool import WORTH_A_PROCESS
 
@@ -57,14 +65,16 @@ def test_a_shard_without_a_case_is_refused(conformance: Conformance) -> None:
 
 
 def test_a_resumed_run_judges_again_what_did_not_pass_or_changed(
-    conformance: Conformance, make_port: MakePort, tmp_path: Path
+    conformance: Conformance, make_port: MakePort
 ) -> None:
-    """Each request that a port gets is a word in the log."""
-    log = tmp_path / "asked.txt"
-    note = f"open({str(log)!r}, 'a').write(op + ' ')"
-    right, wrong = make_port("right", note), make_port("wrong", f"{note}\nanswer.pop('l', None)")
+    """Each request that a port gets is a word in its log."""
+    note = "open(sys.argv[1], 'a').write(op + ' ')"
+    right = make_port("right", note, NOTING)
+    wrong = make_port("wrong", f"{note}\nanswer.pop('l', None)", NOTING)
+    log = notes_of(right)
     first = conformance(right, wrong, cases="one-step smallest")
     assert first.returncode == 1
+    assert "train" in log.read_text()
     log.write_text("")
     again = conformance(
         right, wrong, cases="one-step smallest", options=("--no-timing", "--resume")
@@ -96,17 +106,16 @@ def test_a_resumed_run_judges_again_what_did_not_pass_or_changed(
 def test_an_interrupted_run_goes_on_where_it_was(
     make_port: MakePort, tmp_path: Path, number: signal.Signals
 ) -> None:
-    """A port waits in the middle, as long as a file is there, and another is done meanwhile."""
-    log, waits, file = tmp_path / "asked", tmp_path / "waits", tmp_path / "results.json"
-    other = tmp_path / "asked-other"
-    waits.touch()
+    """A port waits in the middle, until a file is there, and another is done meanwhile."""
     waiting = (
-        f"while request['layers'] == [1, 1] and os.path.exists({str(waits)!r}): time.sleep(0.05)"
+        "while request['layers'] == [1, 1] and not os.path.exists(sys.argv[1] + '-go'):"
+        " time.sleep(0.05)"
     )
-    note = "if op != 'hello': print(request['layers'], file=open({!r}, 'a'))"
-    patient = MANIFEST.replace("time_limit_s = 2.0", "time_limit_s = 99")
-    port = make_port("waits", f"{note.format(str(log))}\nif op != 'hello':\n    {waiting}", patient)
-    done_port = make_port("done", note.format(str(other)))
+    note = "if op != 'hello': print(request['layers'], file=open(sys.argv[1], 'a'))"
+    patient = NOTING.replace("time_limit_s = 2.0", "time_limit_s = 99")
+    port = make_port("waits", f"{note}\nif op != 'hello':\n    {waiting}", patient)
+    done_port = make_port("done", note, NOTING)
+    log, other, file = notes_of(port), notes_of(done_port), tmp_path / "results.json"
     words = [sys.executable, "-m", "conformance", "check", str(port), str(done_port), "--no-timing"]
     words += ["--cases", "late-checkpoint one-step smallest two-layer", "--results", str(file)]
     with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, start_new_session=True) as run:
@@ -124,7 +133,7 @@ def test_an_interrupted_run_goes_on_where_it_was(
     assert {("done", case) for case in (first, second, third)} <= had
     log.unlink()
     other.unlink()
-    waits.unlink()
+    log.with_name("notes-go").touch()
     done = subprocess.run([*words, "--resume"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
     assert f"resumed: {len(had)} verdicts of " in done.stderr
@@ -142,14 +151,13 @@ def test_a_port_alone_has_a_process_on_each_core_and_one_on_a_device(
     device: str, processes: int, conformance: Conformance, make_port: MakePort, tmp_path: Path
 ) -> None:
     """Each process writes down what it was asked, and the harness ends all of them."""
-    log = tmp_path / "asked"
-    note = f"if op == 'train': print(os.getpid(), request['X'], file=open({str(log)!r}, 'a'))"
-    port = make_port("alone", note, MANIFEST.replace("[toolchain]", f"{device}\n[toolchain]"))
+    note = "if op == 'train': print(os.getpid(), request['X'], file=open(sys.argv[1], 'a'))"
+    port = make_port("alone", note, NOTING.replace("[toolchain]", f"{device}\n[toolchain]"))
     cases, names = many_cases(tmp_path)
     done = conformance(port, cases=cases)
     assert done.returncode == 0, done.stdout
     assert [r["case"] for r in done.verdicts("alone")] == sorted(names)
-    lines = log.read_text().splitlines()
+    lines = notes_of(port).read_text().splitlines()
     pids = {line.split()[0] for line in lines}
     assert len(pids) == processes
     assert len({line.split(maxsplit=1)[1] for line in lines}) == len(names)
@@ -172,13 +180,13 @@ def many_cases(folder: Path) -> tuple[Path, list[str]]:
 def test_a_core_that_is_free_helps_with_a_slow_port(
     conformance: Conformance, make_port: MakePort, tmp_path: Path
 ) -> None:
-    log = tmp_path / "asked"
-    note = f"if op == 'train': time.sleep(0.5); print(os.getpid(), file=open({str(log)!r}, 'a'))"
+    note = "if op == 'train': time.sleep(0.5); print(os.getpid(), file=open(sys.argv[1], 'a'))"
+    slow = make_port("slow", note, NOTING)
     cases, names = many_cases(tmp_path)
-    done = conformance(make_port("quick"), make_port("slow", note), cases=cases)
+    done = conformance(make_port("quick"), slow, cases=cases)
     assert done.returncode == 0, done.stdout
     assert len(done.verdicts("slow")) == len(done.verdicts("quick")) == len(names)
-    assert len({*log.read_text().split()}) >= 2
+    assert len({*notes_of(slow).read_text().split()}) >= 2
 
 
 def test_what_was_made_elsewhere_is_not_resumed(conformance: Conformance, tmp_path: Path) -> None:
