@@ -78,7 +78,7 @@ class Numbering:
 
 
 def _layer(name: str) -> int | None:
-    """The layer before a weight matrix, or before what an optimiser remembers of it."""
+    """The layer before a weight matrix, or before what an optimiser remembers for that matrix."""
     found = re.match(r"syn(\d+)", name)
     return int(found[1]) if found else None
 

@@ -14,7 +14,7 @@ KEPT = re.compile(
     r"|(?:OMP|GOMP|KMP|OPENBLAS|MKL|BLIS|NUMBA|CUDA|JAX|XLA|TORCH|PYTORCH|PYTENSOR|BACKPROP)_\w+"
     r"|NVIDIA_VISIBLE_DEVICES|[ALTU]\w*SAN_OPTIONS"
 )
-# What compilers, package managers and their proxies read besides.
+# What compilers, package managers and their proxies also read.
 FOR_BUILDS = re.compile(
     r"(?:HTTPS?|FTP|ALL|NO)_PROXY|(?:SSL|GIT_SSL|REQUESTS|CURL|NODE|PIP|AWS)_\w*(?:CA|CERT)\w*"
     r"|(?:HOST_|TARGET_)?(?:AR|AS|CC|CPP|CXX|DC|FC|F77|LD|NM|NVCC|OBJC|RANLIB|STRIP)"

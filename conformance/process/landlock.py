@@ -1,7 +1,7 @@
 """Landlock: a thread of Linux gives up files, TCP, signals and other processes' memory for good.
 
 What is given up holds for the calling thread and all that it starts, root or not. A process in a
-Landlock domain can trace no process outside of it: /proc/PID/environ and mem are closed to it.
+Landlock domain can trace none outside that domain: /proc/PID/environ and mem are closed to it.
 Man page landlock(7) has the terms.
 """
 

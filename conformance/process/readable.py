@@ -28,7 +28,7 @@ DEVICES = tuple(f"/dev/{name}" for name in OF_ALL)
 GPUS = "/dev/nvidia*"
 NAME = "conformance"  # of this package's folder, by which a copy is known
 MOST_LINKS = 40
-# Of this suite, what the worker imports, and the reference, which is a port as well.
+# Of this suite, what the worker imports, and the reference, which is also a port.
 OURS = (
     HERE / "__init__.py",
     HERE / "wire",

@@ -1,4 +1,4 @@
-"""What a reader of verdicts should know besides: what ports could reach, and answers too good."""
+"""What a reader of verdicts should also know: what ports could reach, and answers too good."""
 
 from collections.abc import Iterator, Sequence
 

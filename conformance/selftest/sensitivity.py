@@ -50,7 +50,7 @@ def catalogue() -> list[Line]:
 
 
 def lines(cases: Sequence[Case]) -> list[tuple[str, DType]]:
-    """What is measured: each line in each dtype, if the cases are those of the suite."""
+    """What is measured: each line in each dtype, if the cases include the suite's own."""
     whole = any(case.path.parent == CASES for case in cases)
     return [(line.name, dtype) for line in catalogue() for dtype in DTYPES] if whole else []
 
