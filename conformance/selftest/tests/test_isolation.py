@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from conformance.process import landlock
+from conformance.selftest.patience import patience
 from conformance.selftest.tests.conftest import MANIFEST, ROOT, SCRIPTED, copied
 
 SEARCHING = Path(__file__).with_name("searching_port.py")
@@ -67,7 +68,12 @@ def checked(
     env = {**os.environ, "PYTHONPATH": str(clone), "CONFORMANCE_WITHOUT": without, "MINE": SECRET}
     command = [str(python), "-m", "conformance", "check", "--no-timing", "--seed", "none"]
     done = subprocess.run(
-        [*before, *command, *words], cwd=clone, env=env, capture_output=True, text=True, timeout=300
+        [*before, *command, *words],
+        cwd=clone,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=patience(300),
     )
     assert results.exists(), done.stderr
     return done, json.loads(results.read_text())
@@ -107,7 +113,7 @@ def test_a_port_finds_nothing_but_what_the_results_say(
     clone: Clone, off: str, before: tuple[str, ...]
 ) -> None:
     found, reach = searched(clone, off, before)
-    if "git objects" in found:  # golden files, too
+    if "git objects" in found:  # they have golden files
         found = found - {"git objects"} | {"golden files"}
     assert found <= reach
     if off == without():  # the search is good for something
@@ -180,7 +186,7 @@ def in_this_clone(port: Path | str, tmp_path: Path, *words: str, without: str = 
     command = [sys.executable, "-m", "conformance", "check", str(port), "--no-timing"]
     more = ["--cases", "one-step three-layer", "--results", str(tmp_path / "r.json"), *words]
     return subprocess.run(
-        [*command, *more], cwd=ROOT, env=env, capture_output=True, text=True, timeout=300
+        [*command, *more], cwd=ROOT, env=env, capture_output=True, text=True, timeout=patience(300)
     )
 
 

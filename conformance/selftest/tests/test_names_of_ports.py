@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from conformance.selftest.patience import patience
 from conformance.selftest.tests.conftest import MakePort
 from conformance.targets import folders, manifest
 from reference.errors import UserError
@@ -87,7 +88,7 @@ def test_each_command_refuses_it_in_one_sentence(
     before = sorted(tmp_path.rglob("*"))
     line = [sys.executable, "-m", "conformance"]
     line += [word.format(folder=folder, tmp=tmp_path) for word in words]
-    done = subprocess.run(line, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(line, capture_output=True, text=True, timeout=patience(300))
     assert done.returncode == 2, done.stdout + done.stderr
     [said] = done.stderr.splitlines()
     assert said.startswith("error: ")
@@ -112,6 +113,6 @@ def test_a_rung_is_never_mistaken_for_a_folder_of_its_name(
 def test_a_new_port_of_any_name_has_a_manifest(tmp_path: Path) -> None:
     for name in TAKEN:
         line = [sys.executable, "-m", "conformance", "new-port", str(tmp_path / name), "process"]
-        done = subprocess.run(line, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(line, capture_output=True, text=True, timeout=patience(60))
         assert done.returncode == 0, done.stderr
         assert manifest.load(tmp_path / name).manifest.language == name

@@ -45,8 +45,8 @@ def softmax(''',
     ),
     (
         SPEC,
-        "\nSoftmax must not",
-        "| softsign | x / (1 + \\|x\\|) | (1 - \\|l\\|)^2 |\n\nSoftmax must not",
+        "\n\nAt the boundaries:\n",
+        "\n| softsign | x / (1 + \\|x\\|) | (1 - \\|l\\|)^2 |\n\nAt the boundaries:\n",
     ),
     (SPEC, "| `tanh`, `relu`, ", "| `tanh`, `relu`, `softsign`, "),
     (

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from conformance.process.sandbox import WITHOUT
 from conformance.selftest.tests.conftest import Conformance, MakePort
 
 CONNECT = """
@@ -52,7 +53,11 @@ def own_network() -> bool:
 
 
 @pytest.mark.skipif(not own_network(), reason="this system gives no network of one's own")
-def test_a_port_has_no_network(conformance: Conformance, make_port: MakePort) -> None:
+@pytest.mark.parametrize("off", ["", "landlock"])  # which also closes TCP
+def test_a_port_has_no_network(
+    off: str, conformance: Conformance, make_port: MakePort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(WITHOUT, off)
     with socket.create_server(("127.0.0.1", 0)) as server:
         number = server.getsockname()[1]
         socket.create_connection(("127.0.0.1", number), timeout=2).close()  # it is there

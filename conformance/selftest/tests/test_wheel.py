@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from conformance import __version__
+from conformance.ground.places import CASES, PAIRS
 from conformance.selftest.tests.conftest import ROOT, MakePort
+from conformance.suite import fresh
 
 Installed = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -137,8 +139,9 @@ def test_it_judges_all_cases_that_a_compiled_port_can_do(
     shutil.copytree(ROOT / "ports" / "c", tmp_path / "c")
     done = installed("check", tmp_path / "c", "--no-timing")
     assert done.returncode == 0, done.stdout + done.stderr
-    cases = len(list((ROOT / "conformance" / "suite" / "cases").glob("*.toml")))
-    assert f"  c  PASS  {2 * (cases + 1)} " in done.stdout  # in both dtypes, with one that is drawn
+    cases = [path for folder in (CASES, PAIRS) for path in folder.glob("*.toml")]
+    total = len(cases) + fresh.NUMBER  # with those that are drawn
+    assert f"  c  PASS  {2 * total} " in done.stdout  # in both dtypes
 
 
 def test_it_names_a_bug_and_says_how_to_see_it_again(
