@@ -7,6 +7,7 @@ import re
 import types
 import unicodedata
 from collections.abc import Callable, Iterator
+from enum import Enum
 from html.parser import HTMLParser
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -77,8 +78,8 @@ def _value(kind: Any, name: str, texts: Callable[[str], str]) -> Any:
         return texts(name)
     if issubclass(kind, BaseModel):
         return filled(kind, texts)
-    if issubclass(kind, Status):
-        return "FAIL"
+    if issubclass(kind, Enum):
+        return (Status.FAIL if kind is Status else next(iter(kind))).value
     return {bool: True, int: 1, float: 0.5, AwareDatetime: "2026-01-01T00:00:00Z"}[kind]
 
 
