@@ -83,9 +83,8 @@ def test_nothing_of_the_environment_or_the_user_is_inside(
 ) -> None:
     """Not even where the build prints it, and the port says it."""
     home = tmp_path / "disk" / "annabel"
-    build = (
-        '[build]\ncommands = [["sh", "-c", "echo $BACKPROP_NOTE, $DEPLOY_TOKEN. in $HOME; pwd"]]\n'
-    )
+    token = PLANTED["DEPLOY_TOKEN"]  # whoever wrote the manifest knew it
+    build = f'[build]\ncommands = [["sh", "-c", "echo token: {token} in $HOME; pwd"]]\n'
     told = 'answer = {"id": request["id"], "failure": f"in {os.getcwd()} and /scratch/annabel/x"}'
     made = make_port("mine", f'if op != "hello":\n    {told}', MANIFEST + build)
     port, zipped = home / "ports" / "mine", home / "b.zip"
