@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from conformance.ground.places import FRESH
 from conformance.ground.statuses import Status
 from conformance.record.models import CapabilityResult
 from conformance.verdict.judge import Judge
@@ -38,6 +39,29 @@ class Matrix:
             and not entry.passed
             and self._ran_unharmed(entry.port, entry.capability)
         ]
+
+    def only_published(self) -> list[str]:
+        """Ports that answer published cases, and decline all random ones that they can do.
+
+        Whoever looks answers up, and has none for these, would pass otherwise.
+        """
+        found = []
+        for name, judge in self.judges.items():
+            target, listed = judge.target, {*judge.target.capabilities}
+            told = {
+                self._status(name, case.id, dtype)
+                for case in self.cases
+                if case.file is not None and case.path.parent == FRESH
+                if listed.issuperset(case.needs)
+                for dtype in target.dtypes
+            }
+            passed = any(
+                verdict.status == Status.PASS and verdict.port == name
+                for verdict in self.verdicts.values()
+            )
+            if passed and told == {Status.SKIP} and not target.may_decline:
+                found.append(f"{name} passes published cases, and declines all random ones")
+        return found
 
     def _entry(self, target: str, judge: Judge, capability: str) -> CapabilityResult:
         listed = {*judge.target.capabilities}

@@ -144,7 +144,7 @@ class Session:
         )
         matrix = Matrix(self.judges, self.cases, verdicts)
         ports = self._ports()
-        problems = self._not_compared(verdicts) if complete else []
+        problems = self._not_compared(verdicts) + matrix.only_published() if complete else []
         if ISOLATION in self.options.require and (left := within_reach(ports)):
             problems.append(f"isolation is required, but {left}")
         if complete and not self.partial:

@@ -298,6 +298,19 @@ def test_the_cases_reach_the_port(
         assert verdict["reason"] == f"the port says: saw {case.X[0, 0].item()!r}"
 
 
+def test_a_port_that_declines_all_of_them_fails(
+    conformance: Conformance, make_port: MakePort, tmp_path: Path
+) -> None:
+    """It looks answers up, and finds none for these."""
+    unknown = "if op != 'hello' and request['X'][0] != [1, 0]:\n"
+    decline = "    answer = {'id': request['id'], 'unsupported': 'not on disk'}"
+    port, options = make_port("p", unknown + decline), ("--no-timing", "--fresh", "2")
+    done = conformance(port, cases=only_one_step(tmp_path), seed="8", options=options)
+    assert done.statuses("p") == {"PASS", "SKIP"}
+    assert done.returncode == 1
+    assert "p passes published cases, and declines all random ones" in done.stdout
+
+
 def test_a_failure_says_how_to_repeat_it_anywhere(
     conformance: Conformance, make_port: MakePort, tmp_path: Path
 ) -> None:
