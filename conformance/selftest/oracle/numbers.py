@@ -57,5 +57,8 @@ def python(bits: int = BITS) -> Numbers:
 
 def to_double(x: Number) -> float:
     """The nearest double, in one rounding, including subnormal numbers."""
+    # Below half the smallest double. With mpmath, the denominator may have 10^30 bits.
+    if abs(x) * 2.0**1000 < 2.0**-76:
+        return 0.0
     numerator, denominator = x.as_integer_ratio()
     return int(numerator) / int(denominator)

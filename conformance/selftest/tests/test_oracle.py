@@ -30,7 +30,7 @@ SMALL_FILES = [
     file for file in FILES if (CASES.parent / "golden" / f"{file.stem}.json").stat().st_size < SMALL
 ]
 EVERYTHING = CASES / "everything.toml"
-CANCELS = CASES / "everything-else.toml"
+CANCELS = [CASES / "everything-else.toml", CASES / "everything-else-2.toml"]
 
 # How many numbers of each case are recomputed, where that is not all of them.
 LESS_THAN_ALL = {
@@ -42,6 +42,7 @@ LESS_THAN_ALL = {
     "digits-softmax": 53_248,
     "ensemble-thousand": 68_000,
     "hidden-32": 6_256,
+    "late-updates": 28,
     "seed-2": 948,
     "seed-3": 948,
     "several-outputs": 1_156,
@@ -59,8 +60,8 @@ def test_golden_values_are_equal_to_the_oracle_s(file: Path) -> None:
     report = recompute(file, load_golden(file), mpfr(), BUDGET)
     assert report.differing == []
     assert report.recomputed >= LESS_THAN_ALL.get(file.stem, report.numbers)
-    # Of all cases only one has zeros that are left of terms that cancel.
-    assert (report.cancelled > 0) == (file == CANCELS)
+    # A bias before batch normalisation: only there are zeros left of terms that cancel.
+    assert (report.cancelled > 0) == (file in CANCELS)
 
 
 def test_golden_values_of_pairs_are_equal_to_the_oracle_s() -> None:
@@ -73,8 +74,8 @@ def test_golden_values_of_pairs_are_equal_to_the_oracle_s() -> None:
 
 def test_the_total_does_not_shrink() -> None:
     numbers = {file.stem: numbers_in(load_golden(file)) for file in FILES}
-    assert sum(numbers.values()) >= 466_940
-    assert sum((numbers | LESS_THAN_ALL).values()) >= 330_024
+    assert sum(numbers.values()) >= 501_000
+    assert sum((numbers | LESS_THAN_ALL).values()) >= 360_000
 
 
 @pytest.mark.parametrize("file", [*FILES, *PAIR_FILES], ids=name_of)
@@ -99,8 +100,8 @@ def test_mpmath_says_the_same(file: Path) -> None:
 
 
 def test_what_is_0_because_its_terms_cancel_is_so_at_twice_the_bits() -> None:
-    few = recompute(CANCELS, load_golden(CANCELS), mpfr(), BUDGET)
-    many = recompute(CANCELS, load_golden(CANCELS), mpfr(bits=512), BUDGET)
+    few = recompute(CANCELS[0], load_golden(CANCELS[0]), mpfr(), BUDGET)
+    many = recompute(CANCELS[0], load_golden(CANCELS[0]), mpfr(bits=512), BUDGET)
     assert few.differing == many.differing == []
     assert few.cancelled == many.cancelled > 0
 
