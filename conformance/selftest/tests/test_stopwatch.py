@@ -1,5 +1,6 @@
 """The stopwatch: the turns of a race, what it reports, and whose fault it is if something fails."""
 
+import itertools
 import random
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 
 from conformance.bench import race
 from conformance.bench.options import Plan
+from conformance.bench.renumbered import Numbering
 from conformance.bench.short_race import ROUNDS, short_race
 from conformance.bench.tournament import Tournament
 from conformance.bench.workloads import Workload
@@ -63,6 +65,9 @@ class Fake:
     def close(self) -> None:
         self.closed = True
 
+    def prepare(self, run: RunCheck) -> None:
+        """See Client."""
+
     def answer_to(self, run: RunCheck) -> Any:
         [n] = run.points
         self.log.append((self.name, n))
@@ -91,6 +96,9 @@ def fake(monkeypatch: pytest.MonkeyPatch, log: list[tuple[str, int]]) -> MakeFak
     """Make fakes that share the clock of the race."""
     clock = Clock()
     monkeypatch.setattr("time.perf_counter", clock)
+    # They know the answers in the order of the case only.
+    same = Numbering([*range(4)], [[*range(units)] for units in CASE.layers], [1] * 3)
+    monkeypatch.setattr(race, "numberings", lambda case, seed: itertools.repeat(same))
 
     def make(name: str, slope: float = 1e-5, fixed: float = 1e-3) -> Fake:
         return Fake(name, clock, slope, fixed, log)
@@ -271,7 +279,9 @@ def test_check_says_what_a_port_did_when_timed(
 ) -> None:
     # Right while it is judged; then, when asked for one checkpoint at a time, not.
     bad = f"if op == 'train' and len(request['checkpoints']) == 1:\n    {sabotage}"
-    done = conformance(make_port("bad", bad), make_port("good"), cases=timed_case, options=())
+    # So that the clock can tell an iteration from none, on any machine.
+    good = make_port("good", "if op == 'train': time.sleep(0.1 * request['checkpoints'][-1])")
+    done = conformance(make_port("bad", bad), good, cases=timed_case, options=())
     assert done.returncode == 1
     [verdict] = done.verdicts("bad")
     assert verdict["status"] == status

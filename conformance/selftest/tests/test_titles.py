@@ -17,11 +17,11 @@ def count(word: str) -> int:
 
 
 def untrue(case: Case, title: str) -> list[str]:
-    """The parts of a title that are not so."""
+    """The parts of a title that are not so; what a number is about or below is left out."""
     numbers = [v for v in case.settings if isinstance(v, float)]
     found = [
         said
-        for said in re.findall(r"\d+\.\d+(?:e-?\d+)?|\d+e-\d+", title)
+        for said in re.findall(r"(?<!about )(?<!below )\b(?:\d+\.\d+(?:e-?\d+)?|\d+e-\d+)", title)
         if float(said) not in numbers
     ]
     found += [
