@@ -81,10 +81,9 @@ def test_the_output_in_the_readme_has_names_that_exist() -> None:
     shown = (ROOT / "README.md").read_text().split("```")[1]
     ports = {manifest.parent.name for manifest in ROOT.glob("ports/*/port.toml")}
     named = re.findall(r"^  (\w+)(?: \(.*\))? +PASS ", shown, re.M)
-    [absent] = re.findall(r"not run: (.*?)\n\d", shown, re.S)
-    assert set(named) <= ports
-    assert ports <= {*named, *re.findall(r"\w+", absent)}
-    [cases] = re.findall(r" (\d+) cases, ", shown)
+    [asked] = re.findall(r'PORT="([^"]+)"', shown)
+    assert {*named} == {*asked.split()} <= ports
+    [cases] = re.findall(r" (\d+) cases, ", shown)[:1]
     assert int(cases) >= len(case_files()) + fresh.NUMBER  # for each list of capabilities
 
 
