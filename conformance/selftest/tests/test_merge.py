@@ -31,6 +31,8 @@ name = "pretence"
 File = dict[str, Any]
 Made = subprocess.CompletedProcess[str]
 
+pytestmark = pytest.mark.xdist_group("merge")  # the runs that are joined take place once
+
 
 def run(clone: Path, *command: str, ulimit: str = "", gpu: bool = False) -> Made:
     words = ["bash", "-c", f'{ulimit}exec "$@"', "-", sys.executable, "-m", "conformance", *command]

@@ -259,16 +259,17 @@ def test_output_degrades_where_a_terminal_lacks_a_character(
         (["check", wrong, "--cases", case, "--results", file, "--no-timing"], 1, "reproduce: "),
         (["ports", wrong], 0, "process"),
         (["merge", file], 0, "one-step"),
-        (["report", file, "--folder", page], 0, "index.html"),
         (["new-port", tmp_path / "π", "python"], 0, "next: "),
         (["check", "ππ"], 2, ""),
     ]
+    if encoding == "ascii":  # which lacks all that the other one lacks
+        runs.append((["report", file, "--folder", page], 0, "index.html"))
     for arguments, status, says in runs:
         done = command(*arguments, PYTHONIOENCODING=encoding)
         assert done.returncode == status, done.stdout + done.stderr
         assert says in done.stdout
         assert "Traceback" not in done.stdout + done.stderr
-    (page / "cases").mkdir()
+    (page / "cases").mkdir(parents=True)
     shutil.copy(case, page / "cases")
     for name, path in (("train", case), ("golden", page / "cases")):
         done = command(name, path, module="reference", PYTHONIOENCODING=encoding)

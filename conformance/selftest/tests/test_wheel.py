@@ -18,6 +18,8 @@ from conformance.suite import fresh
 
 Installed = Callable[..., subprocess.CompletedProcess[str]]
 
+pytestmark = pytest.mark.xdist_group("wheel")  # it is built and installed once
+
 
 def quietly(*command: str | Path) -> None:
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, cwd=ROOT)

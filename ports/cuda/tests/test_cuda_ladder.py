@@ -22,7 +22,10 @@ ARTICLE = np.array([[0, 0, 1], [0, 1, 1], [1, 0, 1], [1, 1, 1]]), np.array([[0],
 IN_ORDER = ("one_block", "graph", "thread_per_network", "tiled", "cublas")
 IN_PAIRS = ("one_warp", "warp_per_network")
 
-pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="g++ is not installed")
+pytestmark = [
+    pytest.mark.skipif(shutil.which("g++") is None, reason="g++ is not installed"),
+    pytest.mark.xdist_group("cuda-ladder"),  # each rung is compiled once
+]
 
 
 @pytest.fixture(scope="session")

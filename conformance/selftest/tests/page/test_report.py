@@ -21,6 +21,12 @@ from conformance.targets import manifest
 pytestmark = pytest.mark.xdist_group("report")
 
 
+def test_tests_of_a_group_share_a_worker(request: pytest.FixtureRequest) -> None:
+    """Where pytest-xdist ignores groups, it does so in silence, and each worker makes all of it."""
+    if request.config.getoption("loadgroup", default=False):
+        assert request.node.nodeid.endswith("@report")
+
+
 def test_the_page_says_what_the_results_say(judged: Path, folder: Path) -> None:
     page = (folder / "index.html").read_text()
     found = read(judged)
