@@ -18,7 +18,7 @@ from conformance.selftest.tests.conftest import ROOT
 LADDER = ROOT / "ports" / "c" / "ladder"
 C_RUNGS = ("c:fixed", "c:simd", "c:latency")
 # Of the cases for 3-4-1 with four samples, those with the most iterations, and the hardest numbers.
-LADDER_CASES = "three-layer seed-2 saturated alpha"
+LADDER_CASES = "three-layer seed-2 saturated alpha-large alpha-small"
 
 
 def check(words: list[str], **env: str) -> subprocess.CompletedProcess[str]:
