@@ -54,11 +54,11 @@ def save(pyplot: Any, figure: Any, path: Path) -> str:
 
 
 def draw(bench: Bench, path: Path) -> str | None:
-    """Write the plot, and say where it is; None if nothing was timed."""
-    if not any(row.timed for row in bench.rows):
+    """Write the plot, and say where it is; None if there is no time to show."""
+    names = [s.workload for s in bench.settings if any(_timed(bench, s.workload))]
+    if not names:
         return None
     pyplot = set_up("bench")
-    names = [s.workload for s in bench.settings if any(_timed(bench, s.workload))]
     heights = [len(_timed(bench, name)) + 4 for name in names]
     figure, panels = pyplot.subplots(
         len(names),

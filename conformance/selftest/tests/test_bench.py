@@ -15,7 +15,7 @@ import pytest
 
 from conformance.__main__ import main
 from conformance.bench import limits, plot
-from conformance.bench.files import Bench, Row
+from conformance.bench.files import Bench, Interval, Row
 from conformance.bench.options import Plan
 from conformance.bench.tournament import Tournament
 from conformance.bench.workloads import WORKLOADS, Workload
@@ -449,10 +449,15 @@ def test_the_published_schema_is_that_of_the_file() -> None:
 
 
 def test_a_plot_is_drawn(timed: Any, tmp_path: Path) -> None:
-    bench, _ = timed("c")
+    bench, rows = timed("c", workload=dataclasses.replace(WORKLOADS[0], turn_s=0.02))
     file = tmp_path / "bench.svg"
+    assert rows["c", "float64"].timed.resolved
     assert plot.draw(bench, file) == f"plot: {file}"
     assert "<svg" in file.read_text()
+    lost = Interval(value=1.0, low=-1.0, high=2.0)  # no time to show
+    for row in bench.rows:
+        row.timed = row.timed and row.timed.model_copy(update={"ns_per_iteration": lost})
+    assert plot.draw(bench, file) is None
 
 
 @pytest.mark.parametrize("words", [["bench", "c"], ["curves", "x.json"], ["report"]])
