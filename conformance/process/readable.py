@@ -39,6 +39,7 @@ OURS = (
 )
 # Of a toolchain that lies in a user's own ~/.local, which has much else.
 PARTS = ("bin", "lib", "lib64", "libexec", "include")
+PREFIXES = {sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix}
 INSTALLED = "lib/python3*/*-packages/conformance"
 
 _golden = {str(HERE / "suite" / "golden")}
@@ -72,7 +73,10 @@ def view(own: Iterable[Path], write: Iterable[Path | str], command: Sequence[str
     wide = {*map(os.path.realpath, given)}
     hidden = {os.path.realpath(folder) for folder in (ROOT if IN_CLONE else HERE, BUILD)}
     hidden |= _golden | {copy for folder in wide for copy in _copies(folder)}
-    ours = {*map(os.path.realpath, (*own, *OURS))}
+    # A clone has its virtual environment inside.
+    ours = {
+        *map(os.path.realpath, (*own, *OURS, *(p for p in PREFIXES if _inside(p, [str(ROOT)]))))
+    }
     read, listed = set[str](), set[str]()
     for path in ours | {path for path in wide if not _inside(path, hidden) or _inside(path, ours)}:
         for found, whole in _without(path, hidden):
@@ -87,7 +91,7 @@ def view(own: Iterable[Path], write: Iterable[Path | str], command: Sequence[str
 @functools.cache
 def python() -> frozenset[str]:
     """The folders of the Python that runs the harness, and of its packages."""
-    found = {sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix}
+    found = {*PREFIXES}
     found |= {path for path in sys.path if os.path.isabs(path)}
     if site.ENABLE_USER_SITE:
         found.add(site.getusersitepackages())

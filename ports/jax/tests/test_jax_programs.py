@@ -1,6 +1,7 @@
 """The JAX port in a run of many cases."""
 
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ from conformance.selftest.tests.conftest import ROOT, Conformance, notes_of
 def test_it_is_right_after_it_forgot_what_was_compiled(
     conformance: Conformance, tmp_path: Path
 ) -> None:
-    pytest.importorskip("jax")
+    if find_spec("jax") is None:  # it is not imported: other tests of this process fork
+        pytest.skip("JAX is not installed")
     folder = shutil.copytree(ROOT / "ports" / "jax", tmp_path / "jax")
     beside = "__import__('os').environ['JAX_COMPILATION_CACHE_DIR'] + '-forgotten'"
     patches = (
