@@ -73,10 +73,8 @@ def view(own: Iterable[Path], write: Iterable[Path | str], command: Sequence[str
     wide = {*map(os.path.realpath, given)}
     hidden = {os.path.realpath(folder) for folder in (ROOT if IN_CLONE else HERE, BUILD)}
     hidden |= _golden | {copy for folder in wide for copy in _copies(folder)}
-    # A clone has its virtual environment inside.
-    ours = {
-        *map(os.path.realpath, (*own, *OURS, *(p for p in PREFIXES if _inside(p, [str(ROOT)]))))
-    }
+    inside = [prefix for prefix in PREFIXES if _inside(prefix, [str(ROOT)])]  # a clone's own .venv
+    ours = {os.path.realpath(path) for path in (*own, *OURS, *inside)}
     read, listed = set[str](), set[str]()
     for path in ours | {path for path in wide if not _inside(path, hidden) or _inside(path, ours)}:
         for found, whole in _without(path, hidden):
