@@ -74,7 +74,7 @@ def view(own: Iterable[Path], write: Iterable[Path | str], command: Sequence[str
     hidden = {os.path.realpath(folder) for folder in (ROOT if IN_CLONE else HERE, BUILD)}
     hidden |= _golden | {copy for folder in wide for copy in _copies(folder)}
     inside = [prefix for prefix in PREFIXES if _inside(prefix, [str(ROOT)])]  # a clone's own .venv
-    ours = {os.path.realpath(path) for path in (*own, *OURS, *inside)}
+    ours = {os.path.realpath(str(path)) for path in (*own, *OURS, *inside)}
     read, listed = set[str](), set[str]()
     for path in ours | {path for path in wide if not _inside(path, hidden) or _inside(path, ours)}:
         for found, whole in _without(path, hidden):
