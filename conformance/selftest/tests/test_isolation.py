@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from conformance.selftest.tests.conftest import MANIFEST, ROOT, SCRIPTED, copied
 SEARCHING = Path(__file__).with_name("searching_port.py")
 REPLAYING = Path(__file__).with_name("replaying_port.py")
 LAYERS = ("landlock", "namespaces", "capabilities", "dumpable")
-SECRET = "plover-4711"
+SECRET = f"secret-{uuid.uuid4().hex}"  # not that of a test that runs beside this one
 TOLD = 'answer = {"id": answer["id"], "failure": "found: " + ", ".join(searching.found())}'
 # As a user who is not root: the owner of root's files without any of root's rights.
 USER = ["unshare", "--user", "--map-user=1000", "--map-group=1000"]
