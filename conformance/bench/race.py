@@ -67,7 +67,7 @@ class Contender:
 
     def __post_init__(self) -> None:
         self._expected = dict(self.trace.run.expected)
-        self._numberings = numberings(self.trace.case, secrets.randbits(32))
+        self._numberings = numberings(self.run.start, secrets.randbits(32))
 
     @property
     def name(self) -> str:

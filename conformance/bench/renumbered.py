@@ -14,7 +14,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from reference.array import Array
-from reference.cases.case import Case
 from reference.golden.start import LARGE, Start
 from reference.golden.tensors import Tensors
 
@@ -83,27 +82,26 @@ def _layer(name: str) -> int | None:
     return int(found[1]) if found else None
 
 
-def numberings(case: Case, seed: int) -> Iterator[Numbering]:
-    """Orders without end. None comes twice until nearly all have been there.
+def numberings(start: Start, seed: int) -> Iterator[Numbering]:
+    """Orders of a run, without end. None comes twice until nearly all have been there.
 
     What the answer depends on stays where it is: batches go by the numbers of the samples, and
     dropout's masks also by those of hidden units, to which batch normalisation's vectors belong.
     """
-    rng, settings = random.Random(seed), case.settings
-    X, _, _ = case.arrays("float64")
-    small = X.size <= LARGE
+    rng, layers, settings = random.Random(seed), start.case.layers, start.case.settings
+    small = start.X.size <= LARGE
     batches = settings.batch_size or settings.dropout
     fixed = settings.dropout or settings.batch_norm
-    moves = [small, *[not fixed] * (len(case.layers) - 2), False]
+    moves = [small, *[not fixed] * (len(layers) - 2), False]
 
     def order(size: int, moved: bool) -> list[int]:
         return rng.sample(range(size), size) if moved else list(range(size))
 
     def drawn() -> Numbering:
         return Numbering(
-            order(len(X), bool(small and not batches)),
-            [order(size, moved) for size, moved in zip(case.layers, moves, strict=True)],
-            [rng.choice((1, -1)) if small else 1 for _ in range(case.layers[0])],
+            order(len(start.X), bool(small and not batches)),
+            [order(size, moved) for size, moved in zip(layers, moves, strict=True)],
+            [rng.choice((1, -1)) if small else 1 for _ in range(layers[0])],
         )
 
     seen: set[int] = set()

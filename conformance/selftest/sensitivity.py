@@ -5,7 +5,6 @@ The smallest such error that any case catches is found by bisection over powers 
 """
 
 import json
-import shutil
 import tomllib
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,12 +12,12 @@ from pathlib import Path
 
 from pydantic import Field
 
-from conformance.ground.places import BUILD, CASES, PORTS
+from conformance.ground.places import BUILD, CASES
 from conformance.record.models import Sensitivity
 from conformance.selftest import variants
-from conformance.suite.traces import load
-from conformance.targets import build, manifest
-from conformance.targets.manifest import MANIFEST
+from conformance.selftest.variants import Variant
+from conformance.suite.traces import Trace, load
+from conformance.targets import build
 from conformance.verdict.diagnosis import MAX_ITERATIONS
 from conformance.verdict.judge import Judge
 from conformance.verdict.verdict import Verdict
@@ -70,13 +69,18 @@ def sensitivity(name: str, dtype: DType, cases: Sequence[Case]) -> Sensitivity:
     caught even where it is largest.
     """
     [line] = [line for line in catalogue() if line.name == name]
+    folder = FOLDER / f"{''.join(c if c.isalnum() else '-' for c in name)}-{dtype}"
+    traces = [
+        (case, replace(load(case)[dtype].upto(MAX_ITERATIONS), diagnosed=False))
+        for case in sorted(cases, key=lambda case: case.iterations)  # the cheapest first
+    ]
     caught, missed = COARSE[dtype], FINE[dtype] - 1
-    best = first_wrong(line, dtype, caught, cases)
+    best = first_wrong(line, caught, folder, traces)
     if best is None:
         raise ValueError(f"a relative error of 2^{caught} in {line.name!r} is not caught")
     while caught - missed > 1:
         middle = (caught + missed) // 2
-        found = first_wrong(line, dtype, middle, cases)
+        found = first_wrong(line, middle, folder, traces)
         if found is None:
             missed = middle
         else:
@@ -91,28 +95,18 @@ def sensitivity(name: str, dtype: DType, cases: Sequence[Case]) -> Sensitivity:
     )
 
 
-def first_wrong(line: Line, dtype: DType, power: int, cases: Sequence[Case]) -> Verdict | None:
+def first_wrong(
+    line: Line, power: int, folder: Path, traces: Sequence[tuple[Case, Trace]]
+) -> Verdict | None:
     """The first verdict that is wrong with an error of 2 to this power, if there is one."""
-    judge = Judge(build.prepare(made(line, dtype, power).alone())[0])
+    flags = ["-O2", f"-DNUDGE={2.0**power!r}"]
+    nudged = Variant(id=line.name, compiler="gcc", flags=flags, patches=[[line.old, line.new]])
+    judge = Judge(build.prepare(variants.make(nudged, folder))[0])
     try:
-        for case in sorted(cases, key=lambda case: case.iterations):  # the cheapest first
-            trace = replace(load(case)[dtype].upto(MAX_ITERATIONS), diagnosed=False)
+        for case, trace in traces:
             verdict = judge.judge(case, trace)
             if verdict.status.wrong:
                 return verdict
     finally:
         judge.close()
     return None
-
-
-def made(line: Line, dtype: DType, power: int) -> manifest.Port:
-    """The C port with this error, as a folder of its own."""
-    words = "".join(c if c.isalnum() else "-" for c in line.name)
-    folder = FOLDER / f"{words}-{dtype}"
-    shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(PORTS / "c", folder, ignore=shutil.ignore_patterns("ladder", "tests"))
-    variants.patch(folder, [(line.old, line.new)])
-    text, _, _ = (folder / MANIFEST).read_text(encoding="utf-8").partition("[[rung]]")
-    nudged = text.replace('"-O2"', f'"-O2", "-DNUDGE={2.0**power!r}"')
-    (folder / MANIFEST).write_text(nudged, encoding="utf-8")
-    return manifest.load(folder)

@@ -143,9 +143,9 @@ def shrunk(now: Mapping[str, float | None], before: Mapping[str, float | None]) 
 def measure(cases: list[Case]) -> Iterator[Entry]:
     """All known bugs, variants and lines, as they finish, on all cores."""
     unseen = itertools.product(cases, derive.DTYPES)
-    own = [case for case in cases if not case.id.startswith(PREFIX)]
+    own = _without_pairs(cases)
     jobs: list[Callable[[], Entry]] = [
-        *(partial(bug_margin, bug.id, cases) for bug in _bugs(cases)),
+        *(partial(bug_margin, bug.id, own) for bug in _bugs(own)),
         *(partial(variant_margin, v.id, cases) for v in variants.catalogue()),
         *(partial(unseen_margin, case, dtype) for case, dtype in unseen),
         *(partial(sensitivity.sensitivity, *line, own) for line in sensitivity.lines(own)),
@@ -155,8 +155,13 @@ def measure(cases: list[Case]) -> Iterator[Entry]:
 
 def count(cases: list[Case]) -> int:
     """How many entries `measure` yields."""
-    unseen = len(cases) * len(derive.DTYPES)
-    return len(_bugs(cases)) + len(variants.catalogue()) + unseen + len(sensitivity.lines(cases))
+    unseen, own = len(cases) * len(derive.DTYPES), _without_pairs(cases)
+    return len(_bugs(own)) + len(variants.catalogue()) + unseen + len(sensitivity.lines(own))
+
+
+def _without_pairs(cases: list[Case]) -> list[Case]:
+    """The cases that bugs and lines are tried on: with the pairs, it would take an hour."""
+    return [case for case in cases if not case.id.startswith(PREFIX)]
 
 
 def _bugs(cases: list[Case]) -> list[KnownBug]:
@@ -171,8 +176,7 @@ def _bugs(cases: list[Case]) -> list[KnownBug]:
 def bug_margin(identifier: str, cases: list[Case]) -> TeethMutant:
     """Where a known bug exceeds the tolerance most, and which bugs the diagnosis names there."""
     bug, capability = known_bugs.catalogue()[identifier]
-    own = [case for case in cases if not case.id.startswith(PREFIX)]  # pairs would take an hour
-    concerned = [case for case in own if known_bugs.concerns(capability, case)]
+    concerned = [case for case in cases if known_bugs.concerns(capability, case)]
     attempts = []
     for case in concerned:
         for trace in traces.load(case).values():

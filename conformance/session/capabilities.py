@@ -55,11 +55,9 @@ class Matrix:
                 if listed.issuperset(case.needs)
                 for dtype in target.dtypes
             }
-            passed = any(
-                verdict.status == Status.PASS and verdict.port == name
-                for verdict in self.verdicts.values()
-            )
-            if passed and told == {Status.SKIP} and not target.may_decline:
+            if told != {Status.SKIP} or target.may_decline:
+                continue
+            if any(v.port == name and v.status == Status.PASS for v in self.verdicts.values()):
                 found.append(f"{name} passes published cases, and declines all random ones")
         return found
 

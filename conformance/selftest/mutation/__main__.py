@@ -61,6 +61,7 @@ from conformance.selftest.mutation.outcomes import (
     Fate,
     Kept,
     Outcome,
+    closed,
     equivalents,
     settle,
     shown,
@@ -261,13 +262,7 @@ def summed_up(port: str) -> int:
     survivors = (o.key for o in outcomes if o.fate == "survived")
     unlisted, stale = settle(survivors, entries)
     print("\n".join([port, *table(outcomes)]))
-    for key in unlisted:
-        print(f"no reason in {EQUIVALENT.name} why it survived: {shown(key)}")
-    for key in stale:
-        print(f"in {EQUIVALENT.name}, but it did not survive: {shown(key)}")
-    for name in left:
-        print(f"not examined to the end: {port}/{name}")
-    return 1 if unlisted or stale or left else 0
+    return closed(unlisted, stale, [f"{port}/{name}" for name in left], EQUIVALENT)
 
 
 if __name__ == "__main__":

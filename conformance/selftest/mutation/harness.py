@@ -46,6 +46,7 @@ from conformance.selftest.mutation.outcomes import (
     Fate,
     Kept,
     Outcome,
+    closed,
     equivalents,
     settle,
     shown,
@@ -304,13 +305,7 @@ def summed_up(files: list[str]) -> int:
     left = [file for file, known in kept.items() if not known.complete]
     write_atomically(REPORT, text(kept, entries))
     print("\n".join([NAME, *rows(kept)]))
-    for key in unlisted:
-        print(f"no reason in {EQUIVALENT.name} why it survived: {shown(key)}")
-    for key in stale:
-        print(f"in {EQUIVALENT.name}, but it did not survive: {shown(key)}")
-    for file in left:
-        print(f"not examined to the end: {file}")
-    return 1 if unlisted or stale or left else 0
+    return closed(unlisted, stale, left, EQUIVALENT)
 
 
 def rows(kept: dict[str, Kept]) -> Iterator[str]:

@@ -131,6 +131,19 @@ def settle(survivors: Iterable[Key], entries: Iterable[Equivalent]) -> tuple[lis
     return sorted((found - listed).elements()), sorted(stale)
 
 
+def closed(unlisted: list[Key], stale: list[Key], left: Iterable[str], reasons: Path) -> int:
+    """Print what is open after a run, by what `settle` found and the files that are `left`.
+
+    Returns the exit status: 1 if anything is.
+    """
+    said = [f"no reason in {reasons.name} why it survived: {shown(key)}" for key in unlisted]
+    said += [f"in {reasons.name}, but it did not survive: {shown(key)}" for key in stale]
+    said += [f"not examined to the end: {file}" for file in left]
+    for line in said:
+        print(line)
+    return 1 if said else 0
+
+
 def shown(key: Key) -> str:
     """A mutant in a line."""
     port, file, old, new = key

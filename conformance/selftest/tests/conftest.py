@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import pytest
 
 from conformance.selftest import variants
 from conformance.selftest.patience import patience
+from conformance.session.options import Options
 from conformance.targets import launch
 from conformance.targets.manifest import Target
 from conformance.targets.manifest import load as load_port
@@ -116,6 +117,23 @@ def conformance(tmp_path: Path) -> Conformance:
         return Done(done.returncode, done.stdout, done.stderr, found)
 
     return run
+
+
+def options_of(*ports: Path | str, results: Path, cases: str = "one-step", **more: Any) -> Options:
+    """A run in this process that only judges; without a random case, unless `more` says so."""
+    plain = Options(
+        ports=[*map(str, ports)],
+        cases=cases,
+        require=[],
+        results=results,
+        seed="none",
+        shard=None,
+        resume=False,
+        timed=False,
+        verbose=False,
+        bundle=None,
+    )
+    return replace(plain, **more)
 
 
 MakePort = Callable[..., Path]

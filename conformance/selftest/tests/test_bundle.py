@@ -13,7 +13,7 @@ import pytest
 from conformance.record import bundle
 from conformance.record.anonymous import anonymous
 from conformance.record.models import Results
-from conformance.selftest.tests.conftest import CASES, MANIFEST, NOTING, ROOT, MakePort
+from conformance.selftest.tests.conftest import CASES, MANIFEST, NOTING, ROOT, MakePort, options_of
 from conformance.selftest.tests.test_options import command
 from conformance.session.engine import Session, execute
 from conformance.session.options import Options
@@ -35,7 +35,7 @@ def unpacked(path: Path) -> dict[str, str]:
 
 def chosen(port: Path, folder: Path, cases: str = "one-step") -> Options:
     file, zipped = folder / "results.json", folder / "bundle.zip"
-    return Options([str(port)], cases, [], file, "none", None, False, False, False, zipped)
+    return options_of(port, results=file, cases=cases, bundle=zipped)
 
 
 def test_a_failure_is_repeated_from_the_bundle_alone(make_port: MakePort, tmp_path: Path) -> None:

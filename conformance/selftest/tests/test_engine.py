@@ -17,6 +17,7 @@ from conformance.selftest.tests.conftest import (
     Conformance,
     MakePort,
     notes_of,
+    options_of,
 )
 from conformance.session.engine import Session, execute
 from conformance.session.options import Options
@@ -38,19 +39,8 @@ sys.exit(outcome.failed)
 """
 
 
-def options(*ports: Path, results: Path) -> Options:
-    return Options(
-        ports=[str(port) for port in ports],
-        cases="one-step smallest",
-        require=[],
-        results=results,
-        seed=None,
-        shard=None,
-        resume=False,
-        timed=False,
-        verbose=False,
-        bundle=None,
-    )
+def options(port: Path, results: Path) -> Options:
+    return options_of(port, results=results, cases="one-step smallest", seed=None)
 
 
 def test_a_run_needs_no_pytest(make_port: MakePort, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from conformance.ground.statuses import Status
-from conformance.selftest.tests.conftest import MakePort
+from conformance.selftest.tests.conftest import MakePort, options_of
 from conformance.session import command
 from conformance.session.engine import Finished, execute
 from conformance.session.options import Options
@@ -17,18 +17,7 @@ RIGHT = {Status.PASS, Status.SKIP, Status.XFAIL}  # as SPEC.md has them
 @pytest.fixture(scope="module")
 def options(tmp_path_factory: pytest.TempPathFactory) -> Options:
     """A run of NumPy, which passes."""
-    return Options(
-        ports=["numpy"],
-        cases="one-step",
-        require=[],
-        results=tmp_path_factory.mktemp("run") / "results.json",
-        seed="none",
-        shard=None,
-        resume=False,
-        timed=False,
-        verbose=False,
-        bundle=None,
-    )
+    return options_of("numpy", results=tmp_path_factory.mktemp("run") / "results.json")
 
 
 @pytest.fixture(scope="module")

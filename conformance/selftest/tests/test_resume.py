@@ -11,7 +11,7 @@ import pytest
 from conformance.ground.statuses import Status
 from conformance.record.models import Results
 from conformance.record.store import ResultsError
-from conformance.selftest.tests.conftest import CASES, NOTING, MakePort, notes_of
+from conformance.selftest.tests.conftest import CASES, NOTING, MakePort, notes_of, options_of
 from conformance.session import resume
 from conformance.session.engine import Finished, Session, execute
 from conformance.session.options import Options
@@ -47,18 +47,7 @@ def asked(make_port: MakePort, tmp_path: Path) -> tuple[Options, Callable[[], li
         log.unlink()
         return found
 
-    options = Options(
-        ports=[str(port)],
-        cases=str(suite / "cases"),
-        require=[],
-        results=tmp_path / "results.json",
-        seed="none",
-        shard=None,
-        resume=False,
-        timed=False,
-        verbose=False,
-        bundle=None,
-    )
+    options = options_of(port, results=tmp_path / "results.json", cases=str(suite / "cases"))
     return options, words
 
 

@@ -98,7 +98,7 @@ def fake(monkeypatch: pytest.MonkeyPatch, log: list[tuple[str, int]]) -> MakeFak
     monkeypatch.setattr("time.perf_counter", clock)
     # They know the answers in the order of the case only.
     same = Numbering([*range(4)], [[*range(units)] for units in CASE.layers], [1] * 3)
-    monkeypatch.setattr(race, "numberings", lambda case, seed: itertools.repeat(same))
+    monkeypatch.setattr(race, "numberings", lambda start, seed: itertools.repeat(same))
 
     def make(name: str, slope: float = 1e-5, fixed: float = 1e-3) -> Fake:
         return Fake(name, clock, slope, fixed, log)
