@@ -146,7 +146,8 @@ def test_what_is_right_by_luck_fails(
     name: str, conformance: Conformance, patched_c: PatchedC
 ) -> None:
     patches, says = FAULTS[name]
-    done = conformance(alone(patched_c(name, *patches)), cases="bias-step")
+    # Of many errors: a race may spoil a few of them in the same way twice.
+    done = conformance(alone(patched_c(name, *patches)), cases="mini-batch-step-2")
     assert done.returncode == 1
     assert [v["status"] for v in done.verdicts(name)] == ["FAIL", "FAIL"]
     for verdict in done.verdicts(name):
