@@ -19,6 +19,7 @@ from conformance.page.learning import learning
 from conformance.record import store, tables
 from conformance.record.cells import labels
 from conformance.record.models import Results, Timing
+from conformance.record.remarks import remarks
 from conformance.record.store import ResultsError
 from conformance.suite.markers import MarkerError
 from conformance.targets import manifest
@@ -56,6 +57,7 @@ def render(found: Results, benches: Sequence[Bench]) -> dict[str, str]:
         "counts": Markdown(tables.counts(found.results)),
         "compared": sum(r.numbers_compared for r in found.results),
         "rows": rows,
+        "remarks": [*remarks(found)],
         "alike": verdicts.alike,
         "margins": verdicts.margins,
         "ids": {row.name: row.id for row in rows},

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from conformance.ground.statuses import Status, worst
-from conformance.ground.units import ulps
-from conformance.record.cells import Cell, cell, labels, most_ulps, worst_margin
+from conformance.record.cells import Cell, cell, labels, not_reproducible, worst_margin
 from conformance.record.models import PortInfo, Results
 from conformance.verdict.verdict import Verdict
 
@@ -43,9 +42,8 @@ class Row:
 
     @property
     def note(self) -> str:
-        """How far apart two right answers to one request are; empty if they are the same."""
-        apart = most_ulps([v for cell in self.cells.values() for v in cell.verdicts])
-        return f"not reproducible: {ulps(apart)}" if apart is not None else ""
+        """That answers were not the same twice; or empty."""
+        return not_reproducible([v for cell in self.cells.values() for v in cell.verdicts])
 
     @property
     def is_rung(self) -> bool:

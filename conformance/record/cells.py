@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from conformance.ground.statuses import Status, worst
-from conformance.verdict.verdict import Verdict
+from conformance.ground.units import ulps
+from conformance.verdict.verdict import NOT_REPRODUCIBLE, Verdict
 from reference.cases.pairs import PREFIX
 
 V = TypeVar("V", bound=Verdict)
@@ -61,7 +62,8 @@ def worst_margin(verdicts: Sequence[Verdict]) -> float | None:
     return max((m for v in verdicts if (m := v.compared) is not None), default=None)
 
 
-def most_ulps(verdicts: Sequence[Verdict]) -> float | None:
-    """The largest difference of a second answer where both are right; None where there is none."""
+def not_reproducible(verdicts: Sequence[Verdict]) -> str:
+    """How far apart two right answers to one request are, as a note; empty if they are the same."""
     found = [v.repeat.ulps for v in verdicts if v.repeat and v.status == Status.PASS]
-    return max(filter(None, found), default=None)
+    apart = max(filter(None, found), default=None)
+    return "" if apart is None else NOT_REPRODUCIBLE + ulps(apart)

@@ -28,6 +28,7 @@ from conformance.ground.terminal import console
 from conformance.record import absent, store, tables
 from conformance.record.machine import Machine
 from conformance.record.models import CaseInfo, PortInfo, Results
+from conformance.record.remarks import remarks
 from conformance.record.store import ResultsError, check_writable
 from conformance.suite import traces
 from conformance.targets.build import files_sha256
@@ -43,12 +44,16 @@ Now = Literal["same", "changed", "absent"]  # the state of a port, or of a case
 
 
 class Source(Model):
-    """One file: where and when its verdicts were made; `mark` is its letter in the table."""
+    """One file: where and when its verdicts were made; `mark` is its letter in the table.
+
+    `remarks` are what a reader of its verdicts should also know.
+    """
 
     mark: str
     file: str
     complete: bool
     machine: Machine
+    remarks: list[str]
 
     @property
     def when(self) -> str:
@@ -130,7 +135,11 @@ def join(files: dict[Path, Results]) -> tuple[Merged, list[str]]:
     for number, (path, found) in enumerate(files.items()):
         mark = chr(ord("A") + number % 26) + str(number // 26 or "")
         sources[mark] = Source(
-            mark=mark, file=str(path), complete=found.complete, machine=found.machine
+            mark=mark,
+            file=str(path),
+            complete=found.complete,
+            machine=found.machine,
+            remarks=[*remarks(found)],
         )
         try:
             cells += _cells(mark, found)
@@ -223,6 +232,7 @@ def show(out: Console, merged: Merged, notes: list[str]) -> None:
     for s in merged.sources:
         m, mine = s.machine, [cell for cell in merged.cells if cell.source == s.mark]
         lines.append(f"{s.mark}  {s.file}: {s.when}, {m.system}, {m.processor}, {m.cores} cores")
+        lines += [f"   {said}" for said in s.remarks]
         for device in dict.fromkeys(c.ran_on for c in mine if c.device):
             ports = dict.fromkeys(c.port for c in mine if c.device and c.ran_on == device)
             lines.append(f"   on {device}: {', '.join(ports)}")

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from conformance.ground.statuses import Status
-from conformance.ground.units import count, scaled, ulps
+from conformance.ground.units import count, scaled
 from conformance.record.absent import declined, is_unlisted, owner
 from conformance.record.causes import Cause, causes, tally
-from conformance.record.cells import most_ulps, worst_margin
+from conformance.record.cells import not_reproducible, worst_margin
 from conformance.record.models import Timing
 from conformance.verdict.verdict import Verdict
 
@@ -74,8 +74,7 @@ def _passed(name: str, verdicts: Sequence[Verdict], timed: Sequence[Timing], onc
     # A PASS with a reason: that says how far it went, or that it is not reproducible.
     if part := len({v.case for v in passed if v.reason != (v.repeat.says if v.repeat else "")}):
         notes.append(f"{count(part, 'case')} in part")
-    if (apart := most_ulps(passed)) is not None:
-        notes.append(f"not reproducible: {ulps(apart)}")
+    notes += filter(None, [not_reproducible(passed)])
     return Row(name, Status.PASS, [str(len(passed)), worst, ", ".join(notes)], _below(left))
 
 

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from conformance.ground.places import FRESH
 from conformance.ground.statuses import Status
 from conformance.record.models import CapabilityResult
+from conformance.suite.derived import is_fresh
 from conformance.verdict.judge import Judge
 from conformance.verdict.verdict import Verdict
 from reference.cases.capabilities import CAPABILITIES
@@ -51,8 +51,7 @@ class Matrix:
             told = {
                 self._status(name, case.id, dtype)
                 for case in self.cases
-                if case.file is not None and case.path.parent == FRESH
-                if listed.issuperset(case.needs)
+                if is_fresh(case) and listed.issuperset(case.needs)
                 for dtype in target.dtypes
             }
             if told != {Status.SKIP} or target.may_decline:

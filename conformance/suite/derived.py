@@ -17,6 +17,11 @@ CACHE = BUILD / "golden"
 _fresh: dict[Path, bytes] = {}  # by the files that they would be
 
 
+def is_fresh(case: Case) -> bool:
+    """True of a random case."""
+    return case.file is not None and case.path.parent == FRESH
+
+
 def place(case: Case) -> Path:
     """The file of a case's derived data; a fresh case's would be there."""
     from reference.golden import derive  # here, since cases with golden files need no balls
@@ -28,7 +33,7 @@ def place(case: Case) -> Path:
 def known(case: Case) -> bytes | None:
     """What was derived before, for this run or by an earlier one."""
     path = place(case)
-    if case.path.parent == FRESH:
+    if is_fresh(case):
         return _fresh.get(path)
     return path.read_bytes() if path.exists() else None
 
@@ -54,14 +59,15 @@ def all_at_once(cases: list[Case]) -> None:
 def _derived(case: Case) -> bytes:
     from reference.golden import derive
 
-    progress(f"deriving certified golden data for {case.id} ...")
+    if not is_fresh(case):  # of which there are many, and small ones
+        progress(f"deriving certified golden data for {case.id} ...")
     parts = {dtype: derive.derive(case, dtype) for dtype in derive.DTYPES}
     return derive.rendered(derive.assemble(case, parts)).encode()
 
 
 def keep(case: Case, found: bytes) -> None:
     """Keep the data of a case: in a file, or of a fresh case in memory."""
-    if case.path.parent == FRESH:
+    if is_fresh(case):
         _fresh[place(case)] = found
         return
     with writing_build():

@@ -13,7 +13,7 @@ from conformance.ground.places import FRESH, option, writing_build
 from conformance.suite import derived, drawing
 from conformance.suite.dice import Dice
 from reference.algorithm.layers import HIDDEN
-from reference.cases.capabilities import CAPABILITIES, ENSEMBLE, NUMPY_SEED, PREDICT
+from reference.cases.capabilities import CAPABILITIES, EXCLUSIVE, NEEDS, lacking
 from reference.cases.case import Case, CaseError, load
 from reference.files import write_atomically
 
@@ -31,9 +31,6 @@ SHARES: tuple[Callable[[int, Dice], int], ...] = (
     lambda listed, dice: 2,
     lambda listed, dice: dice.whole(0, 5),
 )
-# A case that uses the first uses at least one of the others.
-NEEDS = {"softmax": {"cross-entropy"}, "dropout": {"philox"}, "philox": {"dropout", "mini-batch"}}
-EXCLUSIVE = ({"adam", "momentum"}, {ENSEMBLE, PREDICT}, {ENSEMBLE, NUMPY_SEED})
 
 
 def used(seed: int, number: int, listed: Collection[str]) -> set[str]:
@@ -57,13 +54,9 @@ def with_needs(names: set[str], order: Sequence[str]) -> set[str]:
     """These and what they need, as far as it is there; of two that would do, the first."""
     found = {*names}
     for _ in NEEDS:  # what is added needs something itself
-        for name in _lacking(found):
+        for name in lacking(found):
             found |= {*[other for other in order if other in NEEDS[name]][:1]}
     return found
-
-
-def _lacking(names: set[str]) -> list[str]:
-    return [name for name, others in NEEDS.items() if name in names and not names & others]
 
 
 def possible(names: set[str]) -> bool:
@@ -71,7 +64,7 @@ def possible(names: set[str]) -> bool:
     shapes = sum(name in names for name in HIDDEN)  # one in hidden layers, one of the output
     most = 1 if "cross-entropy" in names else 2
     clash = any(some <= names for some in EXCLUSIVE)
-    return shapes <= most and not clash and not _lacking(names)
+    return shapes <= most and not clash and not lacking(names)
 
 
 def id_of(seed: int, number: int, names: set[str]) -> str:

@@ -14,7 +14,7 @@ from conformance.ground.statuses import Status
 from conformance.ground.units import ulps
 from conformance.verdict.diagnosis import Answer
 from conformance.verdict.divergence import element
-from conformance.verdict.verdict import Repeat, Verdict
+from conformance.verdict.verdict import NOT_REPRODUCIBLE, Repeat, Verdict
 from reference.array import Array
 from reference.cases.tables import DType
 
@@ -57,7 +57,7 @@ def _one_wrong(first: Verdict, second: Verdict) -> Verdict:
 
 def _noting(verdict: Verdict, says: str, apart: float | None = None) -> Verdict:
     """The verdict, which now also says this at the end of its reason."""
-    repeat = Repeat(says=f"not reproducible: {says}", ulps=apart)
+    repeat = Repeat(says=f"{NOT_REPRODUCIBLE}{says}", ulps=apart)
     between = "\n" if "\n" in verdict.reason else "; "
     reason = between.join(filter(None, (verdict.reason, repeat.says)))
     return verdict.but(repeat=repeat, reason=reason)

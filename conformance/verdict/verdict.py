@@ -21,6 +21,7 @@ else:
 
 
 MOST = 10**15  # of whatever is counted
+NOT_REPRODUCIBLE = "not reproducible: "  # begins what a Repeat says
 Count = Annotated[int, Field(ge=0, le=MOST)]
 # Text of several lines; in a reason, those after the first are indented. All other text of a
 # record is one line.

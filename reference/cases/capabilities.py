@@ -1,6 +1,6 @@
 """The capabilities that a case may need of a port, each with how to tell that it does."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from functools import partial
 from typing import Any
 
@@ -34,6 +34,24 @@ USES: dict[str, Callable[[Sequence[int], Settings], Any]] = {
 # The case's other tables, and not its settings, show these: see `checks`.
 NUMPY_SEED, PREDICT, ENSEMBLE = "numpy-seed", "predict", "ensemble"
 CAPABILITIES = (*USES, NUMPY_SEED, PREDICT, ENSEMBLE)
+
+# A case that uses the first uses at least one of the others.
+NEEDS = {
+    "softmax": ("cross-entropy",),
+    "dropout": ("philox",),
+    "philox": ("dropout", "mini-batch"),
+}
+# Pairs that no case can have, and why. A test holds that the rules for cases refuse each of them.
+EXCLUSIVE = {
+    frozenset({"momentum", "adam"}): "Adam has averages of its own in the place of momentum",
+    frozenset({NUMPY_SEED, ENSEMBLE}): "drawn weights are asked of one network",
+    frozenset({PREDICT, ENSEMBLE}): "inference is asked of one network",
+}
+
+
+def lacking(names: Set[str]) -> list[str]:
+    """Those of these capabilities that need another one, which is not among them."""
+    return [name for name, others in NEEDS.items() if name in names and not names & {*others}]
 
 
 def implied_needs(layers: Sequence[int], settings: Settings) -> list[str]:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
-from reference.cases.capabilities import CAPABILITIES
+from reference.cases.capabilities import CAPABILITIES, NEEDS, lacking
 from reference.cases.checks import problems
 from reference.cases.tables import File, table_of
 from reference.files import write_atomically
@@ -43,14 +43,14 @@ class Way(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """What a capability contributes: one way or several, and what else a case with it needs.
+    """What a capability contributes: one way or several, and what shows nothing without it.
 
-    Each way makes a case of its own with each way of the partner. Of the capabilities in `implies`
-    the partner's ways or the first ways that fit are taken.
+    Each way makes a case of its own with each way of the partner. Of the capabilities that it
+    `brings` or needs, the partner's ways or the first ways that fit are taken.
     """
 
     ways: tuple[Way, ...]
-    implies: tuple[str, ...] = ()
+    brings: tuple[str, ...] = ()
 
 
 # No number is one that makes two mistakes alike: no 0.5 or 1, no 0 among initial weights, those of
@@ -72,7 +72,8 @@ TABLE: dict[str, Entry] = {
     "tanh": Entry((Way({"activation": "tanh", "output": "tanh"}),)),
     "relu": Entry((Way({"activation": "relu", "output": "relu"}),)),
     "cross-entropy": Entry((Way({"loss": "cross-entropy", "output": "sigmoid"}),)),
-    "softmax": Entry((Way({"output": "softmax"}),), implies=("layers", "cross-entropy")),
+    # Of one class, it is always 1.
+    "softmax": Entry((Way({"output": "softmax"}),), brings=("layers",)),
     # A norm below the limit, which is above 1; and one above the limit, which is below 1.
     "delta-trimming": Entry(
         (
@@ -90,9 +91,9 @@ TABLE: dict[str, Entry] = {
     ),
     "adam": Entry((Way({"adam": True, "beta1": 0.8, "beta2": 0.9, "adam_epsilon": 0.3}),)),
     "batch-norm": Entry((Way({"batch_norm": True, "norm_epsilon": 0.1, "norm_rate": 0.3}),)),
-    "dropout": Entry((Way({"dropout": 0.4, "philox_seed": 20150712000180}),), implies=("philox",)),
+    "dropout": Entry((Way({"dropout": 0.4, "philox_seed": 20150712000180}),)),
     # Its words are drawn for dropout or for shuffling: for the former, that is dropout's entry.
-    "philox": Entry((Way(),), implies=("mini-batch",)),
+    "philox": Entry((Way(),)),
     "numpy-seed": Entry((Way(more={"init": {"drawn_by_port": [20251]}, "trace": NO_STEPS}),)),
     "predict": Entry(
         (
@@ -109,26 +110,16 @@ TABLE: dict[str, Entry] = {
     ),
     "ensemble": Entry((Way(more={"init": {"numpy_seed": 5, "networks": 2}, "trace": NO_STEPS}),)),
 }
-# Pairs that no case can have, and why. A test holds that the rules for cases refuse each of them.
-IMPOSSIBLE: dict[frozenset[str], str] = {
-    frozenset({"momentum", "adam"}): "Adam has averages of its own in the place of momentum",
-    frozenset({"numpy-seed", "ensemble"}): "drawn weights are asked of one network",
-    frozenset({"predict", "ensemble"}): "inference is asked of one network",
-}
 SMALLEST = [2, 3, 1]
 X = [[1.9, -2.4], [-0.75, 2.7], [2.25, 1.35], [-2.6, -1.8], [1.45, 0.55]]
 Y = [[2.4, -0.7], [-1.2, 1.4], [0.7, 2.1], [2.2, -1.3], [0.6, 0.4]]
 
 
 def closure(*names: str) -> set[str]:
-    """The capabilities and what they imply; philox alone implies that something is drawn."""
-    found = set(names)
-    if "dropout" in found:
-        found |= {"philox"}
-    while more := {i for name in found for i in TABLE[name].implies} - found:
-        if more == {"mini-batch"} and "dropout" in found:
-            break
-        found |= more
+    """The capabilities and what they need; philox alone is for shuffling."""
+    found = {*names, *(other for name in names for other in TABLE[name].brings)}
+    while needy := lacking(found):
+        found |= {NEEDS[name][-1] for name in needy}
     return found
 
 

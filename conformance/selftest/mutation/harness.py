@@ -6,8 +6,10 @@ run on it up to the first that fails: those that have caught most in the least t
 pass, equivalent_harness.toml must say why nobody could tell the difference, or the exit status is
 1. The outcome goes to harness.md.
 
-Not run are mutants that compile to the same as the module or another mutant, where sentences,
-asserts and types of arguments are left out: the sentences that matter have tests of their own.
+One mutant of each line is run: those of a line mostly live or die together (Petrovic and others,
+Practical Mutation Testing at Scale, 2021). Not run are mutants that compile to the same as the
+module or another mutant, where sentences, asserts and types of arguments are left out: the
+sentences that matter have tests of their own.
 
 The result of each mutant is kept while neither the module nor the test that caught it changes.
 """
@@ -250,11 +252,13 @@ def _new(kept: Kept, itself: Mutant, entries: list[Equivalent]) -> Iterator[tupl
     """The mutants of a module that are to be tried, by the name of their outcome."""
     open_keys = set(settle((o.key for o in kept.found() if o.fate == "survived"), entries)[0])
     seen: dict[str | None, Fate] = {None: "not compiled", fingerprint(itself.text): "same code"}
-    for mutant in generate(itself, RULES):
-        name = hashlib.sha256(mutant.text.encode()).hexdigest()[:16]
+    lines = set[int]()
+    for name, mutant in _in_turn(generate(itself, RULES), entries):
         code, known = fingerprint(mutant.text), kept.outcomes.get(name)
-        fate = seen.get(code)
+        fate = seen.get(code, "not its line's turn" if mutant.line in lines else None)
         seen.setdefault(code, "same as another")
+        if fate is None:
+            lines.add(mutant.line)
         if fate is not None:
             if known is None or known.fate != fate:
                 kept.add(name, Outcome(mutant.key, mutant.line, fate))
@@ -264,6 +268,15 @@ def _new(kept: Kept, itself: Mutant, entries: list[Equivalent]) -> Iterator[tupl
             else digest(known.case) != known.caught_by
         ):
             yield name, mutant
+
+
+def _in_turn(mutants: list[Mutant], entries: list[Equivalent]) -> list[tuple[str, Mutant]]:
+    """With their names, of which the first of a line is as good as drawn.
+
+    Those that a rule explains go last.
+    """
+    named = [(hashlib.sha256(m.text.encode()).hexdigest()[:16], m) for m in mutants]
+    return sorted(named, key=lambda pair: (any(e.fits(pair[1].key) for e in entries), pair[0]))
 
 
 def unseen(examiner: Examiner) -> list[Planted]:
@@ -338,8 +351,8 @@ def text(kept: dict[str, Kept], entries: list[Equivalent]) -> str:
         "",
         *rows(kept),
         "",
-        "Mutants that are not tried do not compile, or compile to the same as the module or",
-        "another mutant, sentences and types of arguments left out.",
+        "One mutant of each line is tried: of those that compile, and to something else than the",
+        "module and other mutants, sentences and types of arguments left out.",
         "",
         f"Caught: {statuses['FAIL']} by a test that failed, {statuses['CRASH']} since the tests "
         f"did not load, {statuses['TIMEOUT']} since they did not end.",

@@ -21,7 +21,14 @@ from reference.cases.tables import Strict
 EQUIVALENT = Path(__file__).with_name("equivalent.toml")
 
 Fate = Literal[
-    "not compiled", "same code", "same as another", "survived", "sanitizer", "fuzzed", "caught"
+    "not compiled",
+    "same code",
+    "same as another",
+    "not its line's turn",
+    "survived",
+    "sanitizer",
+    "fuzzed",
+    "caught",
 ]
 FATES: dict[Fate, str] = {
     "not compiled": "not compiled",
