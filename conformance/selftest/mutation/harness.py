@@ -6,10 +6,10 @@ run on it up to the first that fails: those that have caught most in the least t
 pass, equivalent_harness.toml must say why nobody could tell the difference, or the exit status is
 1. The outcome goes to harness.md.
 
-One mutant of each line is run: those of a line mostly live or die together (Petrovic and others,
-Practical Mutation Testing at Scale, 2021). Not run are mutants that compile to the same as the
-module or another mutant, where sentences, asserts and types of arguments are left out: the
-sentences that matter have tests of their own.
+One mutant of each line is run, a limit as in Petrovic and others, Practical Mutation Testing at
+Scale, 2021. Not run are mutants that compile to the same as the module or another mutant, where
+sentences, asserts and types of arguments are left out: the sentences that matter have tests of
+their own.
 
 The result of each mutant is kept while neither the module nor the test that caught it changes.
 """
