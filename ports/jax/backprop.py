@@ -3,6 +3,8 @@
 What comes in are NumPy arrays, and what goes out are JAX's, which NumPy takes for its own.
 """
 
+from functools import partial
+
 import jax
 from batches import batch
 from network import advance, infer, update
@@ -12,13 +14,27 @@ from state import flat, initial_matrices, split
 # Without it JAX makes float32 of every float64. Nothing that is float32 becomes float64 by it.
 jax.config.update("jax_enable_x64", True)
 
+# XLA takes a fifth of a second or more to make a program fast, and half of that without trying to.
+# A run of so few multiplications, roughly, is over sooner in any case.
+SHORT = 10**5
+quickly = partial(
+    jax.jit,
+    compiler_options={"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False},
+)
+
 # The new state of an update, and all that it was computed from, as one compiled function.
-one_update = jax.jit(update)
+one_update, infer_quickly = quickly(update), quickly(infer)
 
 # Of an ensemble: the same program, with one axis more for all that depends on a network's state.
-advance_all = jax.jit(jax.vmap(advance, in_axes=(None, 0, None, None, None, None)))
+advance_all = jax.vmap(advance, in_axes=(None, 0, None, None, None, None))
 
-COMPILED = (one_update, advance, advance_all, infer)
+# By whether it is of an ensemble, and whether it is short.
+RUNS = {
+    (many, short): (quickly if short else jax.jit)(advance_all if many else advance)
+    for many in (False, True)
+    for short in (False, True)
+}
+COMPILED = (one_update, infer_quickly, *RUNS.values())
 MOST_PROGRAMS = 150
 
 
@@ -36,7 +52,8 @@ def train(X, y, state, checkpoints, **settings):
     make_room()
     settings = Settings.of(X.dtype, **settings)
     # [checkpoint]
-    run = advance_all if state[0].ndim > 2 else advance
+    size = len(X) * sum(w.size for w in state)
+    run = RUNS[state[0].ndim > 2, size * checkpoints[-1] < SHORT]
     state, iteration = split(state, settings), 0
     for n in checkpoints:
         state, error = run(settings, state, X, y, iteration, n)
@@ -56,7 +73,7 @@ def step(X, y, state, *, iteration=0, **settings):
 def predict(X, state, **settings):
     make_room()
     settings = Settings.of(X.dtype, **settings)
-    return infer(settings, split(state, settings), X)
+    return infer_quickly(settings, split(state, settings), X)
 
 
 def initial(layers, numpy_seed, *, dtype, **settings):

@@ -107,7 +107,6 @@ def update(settings, state, X, y, iteration):
     # [/output-delta]
 
 
-@jax.jit
 def advance(settings, state, X, y, start, end):
     """The state after updates number `start` to `end` - 1, and the error of inference with it."""
     size, last_size, batches = sizes(settings, len(X))
@@ -138,7 +137,6 @@ def advance(settings, state, X, y, start, end):
     # [/checkpoint]
 
 
-@jax.jit
 def infer(settings, state, X):
     """The outputs l[K], without anything that belongs to training alone."""
     return forward(settings, state, X).l[-1]
