@@ -10,6 +10,9 @@ from random_numbers import batch, kept
 from settings import Settings
 from state import initial_matrices, split
 
+# A run of so few multiplications is over before its update would be simplified.
+SHORT = 10**5
+
 
 def train(X, y, state, checkpoints, **settings):
     if state[0].ndim > 2:
@@ -18,9 +21,11 @@ def train(X, y, state, checkpoints, **settings):
     settings = Settings.of(X.dtype, **settings)
     # [checkpoint]
     program, iteration = Program.loaded(settings, state), 0
+    short = len(X) * sum(w.size for w in state) * checkpoints[-1] < SHORT
+    learn = program.learn_and_tell if short else program.learn
     for n in checkpoints:
         while iteration < n:
-            program.learn(*arguments(settings, X, y, state, iteration))
+            learn(*arguments(settings, X, y, state, iteration))
             iteration += 1
         yield n, np.abs(y - program.infer(X)).mean(), program.values()
     # [/checkpoint]

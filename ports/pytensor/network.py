@@ -18,6 +18,7 @@ import pytensor
 import pytensor.tensor as pt
 from layers import ACTIVATIONS, loss, normalise, normalise_by_averages, weighted
 from optimise import improve
+from pytensor.compile.mode import Mode
 from pytensor.gradient import grad_clip
 from state import split
 
@@ -134,9 +135,13 @@ class Program:
 
     @cached_property
     def learn_and_tell(self):
-        """Compiled: an update that returns l, error and delta."""
+        """Compiled as it stands: an update that returns l, error and delta.
+
+        To simplify the graph takes seven times as long as all the rest, and as long as some
+        thousand updates of a small network.
+        """
         arguments, updates, told = self.update
-        return compiled(arguments, told, updates)
+        return compiled(arguments, told, updates, Mode(linker="py", optimizer=None))
 
     @cached_property
     def infer(self):
@@ -160,7 +165,7 @@ def build(*which):
     return Program(*which)
 
 
-def compiled(arguments, results, updates):
-    function = pytensor.function(arguments, results, updates=updates)
+def compiled(arguments, results, updates, mode=None):
+    function = pytensor.function(arguments, results, updates=updates, mode=mode)
     function.trust_input = True  # arguments are arrays of the right dtype; they are not checked
     return function
