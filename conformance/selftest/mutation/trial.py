@@ -29,7 +29,7 @@ MEMORY_BYTES = 16 * 2**30  # of addresses, of which libraries take many and use 
 POLL_S = 0.2
 ENDED = 64  # the status of a child is this, and pytest's; what ends it in another way has others
 # No database of examples, and the same examples each time: a second run must not end otherwise.
-OPTIONS = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--hypothesis-seed=0"]
+OPTIONS = ["-x", "-q", "-p", "no:cacheprovider", "--hypothesis-seed=0"]
 
 
 @dataclass
