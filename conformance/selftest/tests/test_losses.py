@@ -21,8 +21,8 @@ from conformance.selftest.patience import patience
 from conformance.selftest.tests.conftest import CASES, ROOT
 from reference.golden import checksums
 
-TIMES = 4  # a run is ended at so many moments, drawn at random
-LONGEST_S = 6.0
+TIMES = 3  # a run is ended at so many moments, drawn at random
+LONGEST_S = 4.0
 LEAST_AT_WORK = 2  # runs that had something left to do when they were ended
 # What it writes, with a traceback, if it is interrupted before it runs any line of a program.
 PYTHON_ITSELF = "Fatal Python error: init"

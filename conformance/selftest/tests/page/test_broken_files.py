@@ -273,7 +273,7 @@ def test_any_change_of_a_results_file_is_merged_or_refused(
     assert said is None or said.startswith(f"{file}: ")
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(st.randoms(use_true_random=False))
 def test_any_change_of_a_file_is_reported_or_refused(
     tmp_path_factory: pytest.TempPathFactory, chance: random.Random

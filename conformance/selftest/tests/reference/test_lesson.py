@@ -51,6 +51,7 @@ def _nothing_of_the_users(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
         monkeypatch.setenv(variable, str(tmp_path / variable))
 
 
+@pytest.mark.sweep
 def test_it_runs_without_a_word_on_stderr_and_draws_its_plots() -> None:
     lesson = read()
     run(lesson, LESSON.parent)
