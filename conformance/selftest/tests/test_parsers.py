@@ -50,7 +50,7 @@ RESULT = {
     "timings": [],
 }
 RESULT["ports"][0] |= {"device": None, "driver": None}  # type: ignore[index]
-SOURCE = {"mark": "A", "file": "a.json", "complete": True, "machine": MACHINE}
+SOURCE = {"mark": "A", "file": "a.json", "complete": True, "machine": MACHINE, "remarks": []}
 CELL = {"source": "A", "device": None, "driver": None, "port_now": "same", "case_now": "same"}
 MERGED = {"sources": [SOURCE], "cells": [RESULT["results"][0] | CELL]}  # type: ignore[index]
 

@@ -27,6 +27,7 @@ from conformance.page.article import Band, Line
 from conformance.record import merge, screen, tables
 from conformance.record.merge import Merged
 from conformance.record.models import Results, Teeth
+from conformance.record.remarks import remarks
 from conformance.selftest.tests.outside import (
     HARMS,
     TEXT,
@@ -235,6 +236,7 @@ def test_each_harm_alone_in_the_summary(harm: str) -> None:
             counts=Markdown(tables.counts(found.results)),
             compared=1,
             rows=rows,
+            remarks=[*remarks(found)],
             failures=[r for r in found.results if r.status.wrong],
             timed_case=found.timings[0].case,
             timed={t.port: t for t in found.timings},
