@@ -232,7 +232,7 @@ def patched_c(tmp_path: Path) -> PatchedC:
     Without its rungs, which take longer to build than the port.
     """
 
-    def make(name: str, *replacements: tuple[str, str], flags: str = "-O2") -> Path:
+    def make(name: str, *replacements: tuple[str, str], flags: str = "-O1") -> Path:
         folder = tmp_path / "made" / name
         shutil.copytree(ROOT / "ports" / "c", folder)
         manifest = folder / "port.toml"

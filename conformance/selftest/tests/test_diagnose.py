@@ -64,11 +64,11 @@ def test_a_patch_that_does_not_fit_is_an_error() -> None:
             known_bugs.source(bug)
 
 
-@pytest.mark.parametrize("each", [pytest.param(1, marks=pytest.mark.sweep), 50])
+@pytest.mark.parametrize("each", [pytest.param(1, marks=pytest.mark.sweep), 25])
 def test_every_known_bug_as_a_real_port_is_caught_and_named(
     conformance: Conformance, tmp_path: Path, short_cases: Path, each: int
 ) -> None:
-    """Every 50th; and all of them, as a sweep."""
+    """Every 25th; and all of them, as a sweep."""
     ports, bugs = [], [*known_bugs.catalogue().values()][::each]
     for bug, capability in bugs:
         folder = tmp_path / "ports" / bug.id
