@@ -13,7 +13,7 @@ from typing import Any
 import hypothesis
 import pytest
 
-from conformance.selftest import variants
+from conformance.selftest import variants, warm
 from conformance.selftest.patience import patience
 from conformance.session.options import Options
 from conformance.targets import launch
@@ -100,19 +100,19 @@ def conformance(tmp_path: Path) -> Conformance:
         file = tmp_path / "results.json"
         if "--resume" not in options:
             file.unlink(missing_ok=True)
-        command = [sys.executable, "-m"]
+        more = ["--cases", str(cases), "--results", str(file), *options]
+        more += ["--seed", seed] if seed is not None else []
         if pytest:
-            command += ["pytest", "conformance", "-q", "-p", "no:cacheprovider"]
+            command = [sys.executable, "-m", "pytest", "conformance", "-q"]
+            command += ["-p", "no:cacheprovider"]
             command += [f"--port={port}" for port in ports]
             if "-n" not in options:  # of a plugin
                 command.append("--disable-plugin-autoload")
+            done = subprocess.run(
+                [*command, *more], capture_output=True, text=True, cwd=ROOT, timeout=patience(1200)
+            )
         else:
-            command += ["conformance", "check", *map(str, ports)]
-        command += ["--cases", str(cases), "--results", str(file), *options]
-        command += ["--seed", seed] if seed is not None else []
-        done = subprocess.run(
-            command, capture_output=True, text=True, cwd=ROOT, timeout=patience(1200)
-        )
+            done = warm.run(["check", *ports, *more], patience(1200))
         found = json.loads(file.read_text()) if file.exists() else None
         return Done(done.returncode, done.stdout, done.stderr, found)
 

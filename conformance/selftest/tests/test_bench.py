@@ -19,6 +19,7 @@ from conformance.bench.files import Bench, Interval, Row
 from conformance.bench.options import Plan
 from conformance.bench.tournament import Tournament
 from conformance.bench.workloads import WORKLOADS, Workload
+from conformance.selftest import warm
 from conformance.selftest.patience import patience
 from conformance.selftest.tests.conftest import (
     MANIFEST,
@@ -304,8 +305,7 @@ def test_memory_is_not_filled_while_it_is_timed(timed: Any, make_port: MakePort)
 
 
 def command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    words = [sys.executable, "-m", "conformance", "bench", *map(str, arguments)]
-    return subprocess.run(words, capture_output=True, text=True, cwd=ROOT, timeout=patience(600))
+    return warm.run(["bench", *arguments], patience(600))
 
 
 LIMIT = """

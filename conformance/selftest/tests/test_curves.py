@@ -1,7 +1,6 @@
 """Sweeps: ensembles are checked and timed, and the curves of several machines are compared."""
 
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +10,15 @@ import pytest
 from conformance.bench.curves import curves, sentences
 from conformance.bench.files import Bench
 from conformance.bench.workloads import BASE, SWEEPS, ensemble
+from conformance.selftest import warm
 from conformance.selftest.patience import patience
-from conformance.selftest.tests.conftest import ROOT
 from conformance.suite import known_bugs
 from conformance.suite.compare import Expected, compare
 from reference.golden.derive import DTYPES
 
 
 def command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    words = [sys.executable, "-m", "conformance", *map(str, arguments)]
-    return subprocess.run(words, capture_output=True, text=True, cwd=ROOT, timeout=patience(600))
+    return warm.run([*arguments], patience(600))
 
 
 def machine(processor: str, port: str, device: str, ns: dict[int, float]) -> Bench:

@@ -1,12 +1,12 @@
 """Results for the tests of the report: of a real run with a failure, and its page."""
 
 import subprocess
-import sys
 from pathlib import Path
 
 from conformance.record.models import Results
+from conformance.selftest import warm
 from conformance.selftest.patience import patience
-from conformance.selftest.tests.conftest import PYTHON_MANIFEST, PYTHON_MODULE, ROOT
+from conformance.selftest.tests.conftest import PYTHON_MANIFEST, PYTHON_MODULE
 from conformance.selftest.tests.test_curves import CPU, GPU
 
 # A well-known bug: syn1 is new when l1_error is computed.
@@ -18,8 +18,7 @@ WRONG = PYTHON_MODULE.replace("SABOTAGE", "pass").replace(
 
 def command(*words: str | Path) -> subprocess.CompletedProcess[str]:
     """Run `python -m conformance` with these words."""
-    line = [sys.executable, "-m", "conformance", *map(str, words)]
-    return subprocess.run(line, capture_output=True, text=True, cwd=ROOT, timeout=patience(900))
+    return warm.run([*words], patience(900))
 
 
 def judged(folder: Path) -> Path:
