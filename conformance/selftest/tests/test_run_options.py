@@ -72,7 +72,7 @@ def test_what_is_typed_is_what_a_run_is_asked_for(words: list[str], given: dict[
     [
         ("seed", ["77x", "-1", str(fresh.SEEDS), "NONE", "\u0661"]),
         ("fresh", ["x", "-1", str(fresh.MOST + 1), "1.5"]),
-        ("shard", ["0/3", "4/3", "1", "1/0", "1/3/3", "1 / 3"]),
+        ("shard", ["0/3", "4/3", "1", "a/b", "1/0", "1/3/3", "1 / 3"]),
         ("bundle", ["r.json", "zip"]),
         ("cases", ["", " "]),
     ],

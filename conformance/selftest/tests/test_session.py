@@ -453,6 +453,13 @@ def test_what_passed_is_timed_and_may_still_fail(world: World, raced: Raced) -> 
     assert sorted(world.closed) == sorted(2 * ["a", "b", "c", "card", "card (imitation)"])
 
 
+def test_nothing_is_timed_after_an_interrupt(world: World, raced: Raced) -> None:
+    world.ends = KeyboardInterrupt()
+    done = world.run(world.port("a"), cases="three-layer smallest", timed=True)
+    assert keys(done.results) == [("a", "three-layer", "float64")]
+    assert raced == []
+
+
 @pytest.mark.parametrize("timed", [False, True])
 def test_nothing_is_timed_unless_something_passed(timed: bool, world: World, raced: Raced) -> None:
     world.statuses = {("a",): FAIL if timed else PASS}
