@@ -154,6 +154,12 @@ def test_a_run_has_a_verdict_for_each_pair_in_order(world: World) -> None:
     assert {*world.closed} == {"a", "b"}
 
 
+def test_a_shard_is_a_run_of_its_cases(world: World) -> None:
+    done = world.run(world.port("a"), cases="one-step smallest two-layer", shard=(2, 2))
+    assert keys(done.results) == [("a", "smallest", "float64")]
+    assert [case.case for case in done.results.cases] == ["smallest"]
+
+
 def test_a_run_that_is_interrupted_keeps_what_it_has(world: World) -> None:
     world.ends = KeyboardInterrupt()
     done = world.run(world.port("a"), cases="one-step smallest", timed=True)
