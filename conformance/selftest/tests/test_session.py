@@ -171,6 +171,17 @@ def test_a_run_that_is_interrupted_keeps_what_it_has(world: World) -> None:
     assert store.read_results(world.folder / "results.json", "") == done.results
 
 
+def test_a_run_that_stops_early_is_not_complete(world: World) -> None:
+    """As pytest does at a failure, with -x."""
+    session = world.session(world.port("a"), cases="one-step smallest")
+    session.begin(session.matrix())
+    session.verdicts_of(*session.matrix()[0])
+    done = session.finish()
+    assert keys(done.results) == [("a", "one-step", "float64")]
+    assert not done.results.complete
+    assert done.problems == []
+
+
 def test_a_fault_of_the_harness_ends_all_processes_and_is_raised(world: World) -> None:
     world.ends = ZeroDivisionError()
     with pytest.raises(ZeroDivisionError):
