@@ -1,11 +1,13 @@
 """The exit status of a run, from how it ended: only a run that is whole and all right gives 0."""
 
+import signal
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from conformance.ground.statuses import Status
+from conformance.record import merge
 from conformance.selftest.tests.conftest import MakePort, options_of
 from conformance.session import command
 from conformance.session.engine import Finished, execute
@@ -66,12 +68,40 @@ def test_main_shows_the_run_and_gives_its_status(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("signal.signal", lambda *_: None)  # of this process, which goes on
+    """SIGTERM ends it as ^C does, so that no port lives on."""
+    set_to = []
+    monkeypatch.setattr("signal.signal", lambda *how: set_to.append(how))
     assert command.main(options) == 0
-    assert "PASS  2" in capsys.readouterr().out
+    assert (signal.SIGTERM, signal.default_int_handler) in set_to
+    out = capsys.readouterr().out
+    assert "PASS  2" in out
+    assert "│ one-step │" not in out
     wrong = make_port("wrong", "if op == 'step': answer['l'][0][0][0] += 1")
     mine = replace(options, ports=[str(wrong)], results=tmp_path / "r.json", verbose=True)
     assert command.main(mine) == 1
     said = capsys.readouterr().out
     assert "FAIL" in said
     assert "│ one-step │" in said  # the table that only verbose shows
+
+
+def test_results_of_other_machines_are_shown_for_what_this_one_lacks(
+    finished: Finished,
+    options: Options,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told = {"card": "card passed elsewhere"}
+    monkeypatch.setattr(merge, "elsewhere", lambda missing: [told[name] for name in missing])
+    command.show(finished, options)
+    assert "elsewhere" not in capsys.readouterr().out
+    command.show(replace(finished, elsewhere={"card"}), options)
+    assert "card passed elsewhere" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("written", [False, True])
+def test_the_results_file_is_named_if_it_is_there(
+    written: bool, finished: Finished, options: Options, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command.show(replace(finished, written=written), options)
+    out = "".join(capsys.readouterr().out.split())
+    assert (options.results.name in out) is written
