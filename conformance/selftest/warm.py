@@ -1,14 +1,15 @@
 """Runs commands of the harness in processes that have its modules loaded already.
 
 To load them is most of a short run, and tests start hundreds. The first command starts a server,
-which has no thread, holds nothing open and forks itself for each command: so what a command meets
-is as fresh as after `python -m conformance`, and runs the same `main`.
+which has no thread, holds nothing open and forks itself for each command: so a command meets what
+it would meet after `python -m conformance`.
 """
 
 import atexit
 import contextlib
 import json
 import os
+import runpy
 import signal
 import subprocess
 import sys
@@ -77,8 +78,6 @@ def _serve() -> None:
     """Answer each line with the status of the command in it. In a child, run it."""
     for module in MODULES:
         __import__(module)
-    from conformance.__main__ import main
-
     answers = os.dup(1)
     for line in iter(sys.stdin.readline, ""):
         words, environ, *paths = json.loads(line)
@@ -91,7 +90,7 @@ def _serve() -> None:
                 os.dup2(file, number)
                 os.close(file)
             sys.argv = ["conformance", *words]
-            sys.exit(main())
+            runpy.run_module("conformance", run_name="__main__", alter_sys=True)
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         os.write(answers, f"{status}\n".encode())
 

@@ -219,7 +219,7 @@ def test_a_fault_of_the_harness_ends_bench_and_all_ports(
     tournament = Tournament(Plan([str(make_port("p"))], [workload], ["float64"], 1, ROUNDS))
     with pytest.raises(ZeroDivisionError, match="planted"):
         tournament.time()
-    assert set(psutil.Process().children(recursive=True)) == before
+    assert set(psutil.Process().children(recursive=True)) <= before
     assert [row.status for row in tournament.file(complete=False).rows] == ["PASS"]
 
 
