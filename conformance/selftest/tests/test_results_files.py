@@ -38,11 +38,41 @@ def with_verdict(**fields: Any) -> dict[str, Any]:
     return changed(results=[{**VERDICT, **fields}])
 
 
+KILL: dict[str, Any] = {
+    "case": "x",
+    "dtype": "float64",
+    "check": "step",
+    "iteration": 0,
+    "tensor": "l",
+}
+KILL |= {"margin": 0.0}
+VARIANT: dict[str, Any] = {
+    "id": "v",
+    "status": "PASS",
+    "reason": "",
+    "case": "x",
+    "dtype": "float32",
+}
+TEETH: dict[str, Any] = {
+    "mutants": [{"id": "m", "killed_by": KILL, "named": ["m"]}],
+    "variants": [VARIANT | {"margin": 0.0}],
+    "lines": [{"line": "l", "dtype": "float64", "least": 0.5, "case": "x", "tensor": "l"}],
+}
+
+
+def teeth(**killed_by: Any) -> dict[str, Any]:
+    mutant = {"id": "m", "killed_by": {**KILL, **killed_by}, "named": []}
+    return changed(teeth={**TEETH, "mutants": [mutant]})
+
+
 @pytest.mark.parametrize(
     "good",
     [
         changed(),
         changed(timings=[TIMING], capabilities=[ABLE]),
+        changed(teeth=TEETH, fresh={"seed": 1, "number": 2}),
+        changed(teeth={"mutants": [], "variants": []}),
+        teeth(margin=None, iteration=2**64 - 1),
         changed(capabilities=[ABLE, ABLE | {"capability": "alpha"}]),
         changed(results=[VERDICT, VERDICT | {"dtype": "float32"}]),
         changed(timings=[TIMING | {"ns_low": 4.0, "ns_high": 6.0}]),
@@ -61,6 +91,10 @@ def test_a_file_whose_parts_fit_is_read(good: dict[str, Any]) -> None:
     ("bad", "says"),
     [
         (changed(format=1), "format"),
+        (teeth(iteration=-1), "iteration"),
+        (teeth(iteration=2**64), "iteration"),
+        (teeth(margin=-1.0), "margin"),
+        (changed(teeth={**TEETH, "variants": [VARIANT | {"margin": -1.0}]}), "margin"),
         (changed(results=[VERDICT] * 2), "there are two verdicts for c, one-step, float64"),
         (changed(ports=[PORT] * 2), "there are two entries for c"),
         (changed(cases=[RESULT["cases"][0]] * 2), "there are two entries for one-step"),  # type: ignore[index]
@@ -124,7 +158,8 @@ def drifting(folder: Path, sha256: str = HASH, case: str = "one-step", **drift: 
     """A file with one verdict, whose second drift is this."""
     first = {"tensor": "error", "iterations": [0, 1], "deviations": [0.0, None]}
     content = with_verdict(case=case, drift=[first, {**DRIFT[0], **drift}])
-    content["cases"] = [{"case": case, "sha256": sha256}]
+    content["results"] = [{**VERDICT, "case": "not-here"}, *content["results"]]
+    content["cases"] = [{"case": case, "sha256": sha256}, {"case": "not-here", "sha256": "0"}]
     path = folder / "r.json"
     path.write_text(json.dumps(content))
     return path
@@ -140,7 +175,7 @@ def test_drift_is_of_the_case_where_it_is_the_one_of_this_clone(tmp_path: Path) 
         path = drifting(tmp_path, **wrong)
         with pytest.raises(ResultsError) as refused:
             store.read_results(path, "results")
-        assert str(refused.value) == f"{path}: results[0].drift[1]: {says}"
+        assert str(refused.value) == f"{path}: results[1].drift[1]: {says}"
         for other in ({"sha256": "another"}, {"case": "no-such-case"}, {"case": "../one-step"}):
             assert store.read_results(drifting(tmp_path, **other, **wrong), "results")
 
@@ -158,7 +193,9 @@ def test_a_file_that_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:
         store.read(path, Results, "a thing")
 
 
-def test_what_can_be_written_is_told_before_and_left_as_it_was(tmp_path: Path) -> None:
+def test_what_can_be_written_is_told_before_and_left_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     below = tmp_path / "new" / "folder" / "r.json"
     store.check_writable(below)
     assert [*below.parent.iterdir()] == []
@@ -166,7 +203,8 @@ def test_what_can_be_written_is_told_before_and_left_as_it_was(tmp_path: Path) -
     below.write_text("as it was")
     store.check_writable(below)
     assert below.read_text() == "as it was"
-    store.check_writable(Path(os.devnull))
+    monkeypatch.setattr("tempfile.TemporaryFile", open)  # it takes other arguments
+    store.check_writable(Path(os.devnull))  # nothing is put beside it
 
 
 def test_what_cannot_be_written_is_one_sentence(
