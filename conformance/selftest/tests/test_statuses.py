@@ -1,4 +1,4 @@
-"""Statuses are those of SPEC.md: their order, their meanings, and which of them are wrong."""
+"""SPEC.md lists the statuses: their order, what each means, and which of them are wrong."""
 
 import re
 from itertools import product
