@@ -237,7 +237,10 @@ def test_who_is_interrupted_has_no_verdict(live: Live, monkeypatch: pytest.Monke
     judge = Judge("p", before)
     mine = pool((judge, cases(4)))
     assert begun.wait(PATIENCE_S)
-    mine.close()
+    closing = threading.Thread(target=mine.close, daemon=True)
+    closing.start()
+    closing.join(PATIENCE_S)
+    assert not closing.is_alive()
     assert judge.interrupts >= 2
     assert judge.closed == 1
     assert judge.told == told(1) + [f"case-1 {d}" for d in ("float64", "float32")]
