@@ -21,8 +21,6 @@ BLANK = re.compile(r"\r?\n|\t")
 class Markdown(str):
     """Markdown that is meant to be Markdown."""
 
-    __slots__ = ()
-
 
 def plain(text: str, most: int = LONGEST) -> str:
     """A text as one line of visible characters, at most so many."""

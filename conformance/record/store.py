@@ -38,10 +38,10 @@ def read_results(path: Path, what: str) -> Results:
     found = read(path, Results, what)
     hashes = {case.case: case.sha256 for case in found.cases}
     for i, result in enumerate(found.results):
+        case = _case(result.case, hashes[result.case]) if result.drift else None
+        if case is None:  # it is not the one of this clone
+            continue
         for j, drift in enumerate(result.drift):
-            case = _case(result.case, hashes[result.case])
-            if case is None:  # it is not the one of this clone
-                continue
             problem = ""
             if drift.tensor not in (*case.state_names, "error"):
                 problem = f"has no tensor {drift.tensor}"

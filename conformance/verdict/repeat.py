@@ -97,7 +97,8 @@ def ulps_apart(first: Array, second: Array, dtype: DType) -> Array:
     """
     finite = np.isfinite(first) & np.isfinite(second)
     a, b = (np.where(finite, values, 0.0) for values in (first, second))
-    larger = np.minimum(np.maximum(np.abs(a), np.abs(b)), np.finfo(dtype).max).astype(dtype)
+    most = np.nextafter(np.finfo(dtype).max, 0)  # beyond the largest number there is no next one
+    larger = np.minimum(np.maximum(np.abs(a), np.abs(b)), most).astype(dtype)
     apart: Array = np.abs(a - b) / np.spacing(larger).astype(np.float64)
     return apart
 
