@@ -123,6 +123,17 @@ def test_as_many_iterations_as_fit() -> None:
     assert plain().most_iterations == MOST_ITERATIONS
 
 
+def test_what_costs_exactly_the_budget_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sizes, "BUDGET", plain().cost(7))
+    assert plain().most_iterations == 7
+    names = {"layers"}
+    before = sizes.drawn(dice(1), names, set())
+    monkeypatch.setattr(sizes, "BUDGET", before.cost(1))
+    assert sizes.drawn(dice(1), names, set()) == before
+    monkeypatch.setattr(sizes, "BUDGET", before.cost(1) - 1)
+    assert sizes.drawn(dice(1), names, set()) != before
+
+
 def drawn(names: set[str], at: set[str] | None = None, number: int = 300) -> list[Size]:
     return [sizes.drawn(dice(n), names, at or set()) for n in range(number)]
 

@@ -78,6 +78,7 @@ def test_what_has_no_noise_and_what_is_drawn_is_not_computed() -> None:
     assert fitness.steady(with_run(trace, [(0, other), *later]))
     drawn = traces.load(load(CASES / "numpy-seed-small.toml"))["float32"]
     assert fitness.steady(replace(drawn, due=[d for d in drawn.due if d.check.kind == "drawn"]))
+    assert not fitness.steady(changed(drawn, tolerance=1e-300))  # what comes after it is
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

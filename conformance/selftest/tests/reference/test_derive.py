@@ -121,12 +121,15 @@ def changed(folder: Path, *changes: tuple[str, str]) -> Case:
 def test_numbers_that_overflow_in_a_dtype_are_refused(
     needs: str, training: str, tmp_path: Path
 ) -> None:
-    """2^100 times 2^100 is beyond float32, and far below the end of float64."""
+    """2^100 times 2^100 is beyond float32, and far below the end of float64.
+
+    The other weight stays what it is, since its input is 0.
+    """
     case = changed(
         tmp_path,
-        ("[[[0.5]]]", f"[[[{2.0**100!r}]]]"),
-        ("X = [[0.75]]", f"X = [[{2.0**100!r}]]"),
-        ("layers = [1, 1]", 'layers = [1, 1]\noutput = "relu"'),
+        ("[[[0.5]]]", f"[[[{2.0**100!r}], [0.5]]]"),
+        ("X = [[0.75]]", f"X = [[{2.0**100!r}, 0]]"),
+        ("layers = [1, 1]", 'layers = [2, 1]\noutput = "relu"'),
         ('["layers"]', f'["layers", "relu"{needs}]'),
         ("iterations = 2", f"iterations = 2\n{training}"),
     )
