@@ -507,3 +507,10 @@ def test_capabilities_that_are_listed_more_change_little() -> None:
         few = fresh.used(3, number, set(CAPABILITIES) - {"l1"})
         assert "l1" not in few
         assert fresh.possible(few)
+
+
+def test_five_cases_are_drawn_and_a_seed_has_at_most_six_digits() -> None:
+    """As the tables of options have it, and the ids."""
+    assert (fresh.NUMBER, fresh.MOST) == (5, 1000)
+    assert fresh.named(f"fresh-{fresh.SEEDS - 1}-1") is not None
+    assert fresh.named(f"fresh-{fresh.SEEDS}-1") is None
