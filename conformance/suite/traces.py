@@ -35,14 +35,14 @@ class _Tensor(Strict):
 
 class _Entry(Strict):
     iteration: int
-    tensors: list[_Tensor] = Field(min_length=1)
+    tensors: list[_Tensor]
 
 
 class _Part(Strict):
     precision_bits: int
     radius: Finite
     correct: int | None
-    checkpoints: list[_Entry] = Field(min_length=1)
+    checkpoints: list[_Entry]
     steps: list[_Entry]
     predictions: list[_Entry]
 

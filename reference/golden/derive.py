@@ -51,7 +51,11 @@ def derive(case: Case, dtype: DType) -> dict[str, Any]:
     """
     run = RunCheck(Start(case, dtype), RunCheck.points_of(case))
     exact, bits = certified(run)
-    states = {n: [v.astype(dtype) for _, v, _ in tensors[:-1]] for n, tensors in exact}
+    too_large = CaseError(f"{case.path}: its numbers are too large to be computed in {dtype}")
+    with np.errstate(over="ignore"):
+        states = {n: [v.astype(dtype) for _, v, _ in tensors[:-1]] for n, tensors in exact}
+    if not all(np.isfinite(w).all() for state in states.values() for w in state):
+        raise too_large
     random = np.random.Generator(np.random.SFC64([SEED, DTYPES.index(dtype)]))
     randomised = Randomised(REPLICAS, random)
     entries = {str(RunCheck.key): _entries(run, exact, randomised)}
@@ -62,7 +66,7 @@ def derive(case: Case, dtype: DType) -> dict[str, Any]:
             entries[kind.key] = list(itertools.chain(*found))
     noises = [t["noise"] for kind in entries.values() for e in kind for t in e["tensors"]]
     if not np.isfinite(noises).all():
-        raise CaseError(f"{case.path}: its numbers are too large to be computed in {dtype}")
+        raise too_large
     return {
         "precision_bits": bits,
         "radius": max(r for _, tensors in exact for _, _, r in tensors),

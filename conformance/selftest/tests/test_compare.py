@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -114,8 +115,10 @@ def test_ulps_are_counted_in_the_dtype() -> None:
 
 
 def test_numbers_are_counted_over_all_tensors() -> None:
-    expected = [Expected(name, np.zeros(size), 1.0) for name, size in (("a", 3), ("b", 4))]
-    assert compare([(e.name, e.value) for e in expected], expected, "float64").numbers == 7
+    """And those from which correct runs stray."""
+    expected = [Expected("a", np.zeros(3), 1.0, 1e-9), Expected("b", np.zeros(4), 1.0)]
+    found = compare([(e.name, e.value) for e in expected], expected, "float64")
+    assert (found.numbers, found.inexact) == (7, 3)
 
 
 def deviation(got: float, tolerance: float, dtype: DType = "float64") -> Deviation:
@@ -148,7 +151,9 @@ def test_the_farthest_element_counts_in_either_direction() -> None:
     assert math.isnan(farthest(np.array([1.0, math.nan]), np.ones(2)))
 
 
-CASE = load_case(CASES / "one-step.toml")
+@cache
+def loaded(name: str) -> dict[DType, Trace]:
+    return traces.load(load_case(CASES / f"{name}.toml"))
 
 
 def an_answer(trace: Trace, wrong_at: int | None = None) -> Answer:
@@ -173,7 +178,7 @@ def of_kind(trace: Trace, *kinds: str) -> list[Due]:
 
 @pytest.mark.parametrize("wrong_at", range(4))
 def test_each_check_of_a_case_can_fail(wrong_at: int) -> None:
-    trace = traces.load(CASE)["float64"]
+    trace = loaded("one-step")["float64"]
     assert sum(len(due.expected) for due in trace.due) == 4
     assert verdict_of("port", trace, an_answer(trace)).status == "PASS"
     verdict = verdict_of("port", trace, an_answer(trace, wrong_at))
@@ -187,8 +192,7 @@ def test_each_check_of_a_case_can_fail(wrong_at: int) -> None:
     ("case_id", "check"), [("predict-small", "predict"), ("dropout-run", "predict")]
 )
 def test_inference_can_fail(case_id: str, check: str) -> None:
-    case = load_case(CASES / f"{case_id}.toml")
-    for trace in traces.load(case).values():
+    for trace in loaded(case_id).values():
         only = replace(trace, due=of_kind(trace, check, "run"))
         assert verdict_of("port", only, an_answer(only)).status == "PASS"
         verdict = verdict_of("port", only, an_answer(only, 0))
@@ -198,8 +202,7 @@ def test_inference_can_fail(case_id: str, check: str) -> None:
 
 
 def test_drawn_weights_must_be_equal_to_the_last_bit() -> None:
-    case = load_case(CASES / "numpy-seed-small.toml")
-    for trace in traces.load(case).values():
+    for trace in loaded("numpy-seed-small").values():
         drawn = of_kind(trace, "drawn")
         assert drawn
         assert all(e.tolerance == 0 for due in drawn for _, found in due.expected for e in found)
@@ -215,8 +218,7 @@ def test_drawn_weights_must_be_equal_to_the_last_bit() -> None:
 
 
 def test_another_accuracy_fails() -> None:
-    case = load_case(CASES / "digits-accuracy.toml")
-    trace = traces.load(case)["float64"]
+    trace = loaded("digits-accuracy")["float64"]
     assert trace.correct is not None
     for number, status in ((trace.correct, "PASS"), (trace.correct - 1, "FAIL"), (0, "FAIL")):
         answer = an_answer(trace)
@@ -231,7 +233,7 @@ def test_the_order_of_checkpoints_changes_nothing_else(
     order: list[int], wrong_at: int, wrong: bool
 ) -> None:
     """Margin, status and count belong to the set of checkpoints, not to their order."""
-    trace = traces.load(load_case(CASES / "three-layer.toml"))["float64"]
+    trace = loaded("three-layer")["float64"]
     only_runs = replace(trace, due=[trace.run])
     run = [trace.run.expected[i] for i in order]
     permuted = replace(only_runs, due=[replace(trace.run, expected=run)])
@@ -246,7 +248,7 @@ def test_the_order_of_checkpoints_changes_nothing_else(
 
 
 def test_an_empty_answer_is_never_a_pass() -> None:
-    trace = traces.load(CASE)["float64"]
+    trace = loaded("one-step")["float64"]
     assert verdict_of("port", trace, Answer()).status == "FAIL"
     assert compare([], [], "float64").numbers == 0
     empty = np.zeros((0, 2))
