@@ -37,7 +37,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 def soon(holds: Callable[[], object]) -> bool:
     """Whether something holds after a while."""
-    end = time.monotonic() + patience(10)
+    end = time.monotonic() + patience(3)
     while not (found := holds()) and time.monotonic() < end:
         time.sleep(0.01)
     return bool(found)
@@ -46,7 +46,7 @@ def soon(holds: Callable[[], object]) -> bool:
 def test_what_it_says_and_its_exit_code_are_known(start: Start, tmp_path: Path) -> None:
     script = 'pwd; echo "$HOME-$CONFORMANCE_TOKEN" >&2; cat; exit 3'  # its stdin ends
     one = start(script)
-    assert one.finish(patience(10)) == (3, f"{tmp_path}\n".encode(), f"-{one.token}\n".encode())
+    assert one.finish(patience(3)) == (3, f"{tmp_path}\n".encode(), f"-{one.token}\n".encode())
     assert len(one.token) == 32
     assert one.within_reach is not None
 
@@ -54,14 +54,14 @@ def test_what_it_says_and_its_exit_code_are_known(start: Start, tmp_path: Path) 
 @pytest.mark.parametrize("stream", [1, 2])
 def test_no_more_is_kept_than_has_room(stream: int, start: Start) -> None:
     code = f"import os; [os.write({stream}, b'a' * 2**15) for _ in range(8)]"
-    status, *said = start(f'exec "{sys.executable}" -c "{code}"').finish(patience(10))
+    status, *said = start(f'exec "{sys.executable}" -c "{code}"').finish(patience(3))
     assert status == 0
     assert said[stream - 1] == b"a" * 2**16
     assert said[2 - stream] == b""
 
 
 def test_a_pipe_that_is_closed_does_not_stop_the_other(start: Start) -> None:
-    found = start("exec 2>&-; sleep 0.1; echo late").finish(patience(10))
+    found = start("exec 2>&-; sleep 0.1; echo late").finish(patience(3))
     assert found == (0, b"late\n", b"")
 
 
@@ -69,7 +69,7 @@ def test_a_child_that_lives_on_is_not_waited_for(start: Start) -> None:
     began = time.monotonic()
     one = start("sleep 60 & echo said")
     assert one.finish(30.0) == (0, b"said\n", b"")
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 25
     one.end()
     assert members(one) == []
 
@@ -79,7 +79,7 @@ def test_who_does_not_end_in_time_is_told(start: Start) -> None:
     began = time.monotonic()
     with pytest.raises(subprocess.TimeoutExpired):
         one.finish(0.2)
-    assert 0.15 < time.monotonic() - began < 10
+    assert 0.15 < time.monotonic() - began < 25
     assert one.main.poll() is None
 
 
@@ -125,13 +125,13 @@ def test_all_that_it_started_ends(
 
 def test_it_may_end_by_itself(start: Start, tmp_path: Path) -> None:
     one = start("cat; sleep 0.2; touch done")
-    one.end(patience_s=patience(10))
+    one.end(patience_s=patience(3))
     assert (tmp_path / "done").exists()
     assert one.main.returncode == 0
     stays = start("sleep 60")
     began = time.monotonic()
     stays.end(patience_s=0.3)
-    assert 0.3 <= time.monotonic() - began < 4
+    assert 0.3 <= time.monotonic() - began < patience(3)
     assert stays.main.returncode == -9
 
 
@@ -154,11 +154,16 @@ def test_zombies_are_members_until_they_are_let_go(start: Start) -> None:
     one = start("setsid -f sleep 0.01; exec sleep 60", limit=100_000)
 
     def ended() -> list[psutil.Process]:
-        return [process for process in members(one) if process.status() == psutil.STATUS_ZOMBIE]
+        found = [process for process in members(one) if process.ppid() == os.getpid()]
+        return [process for process in found if process.status() == psutil.STATUS_ZOMBIE]
 
     assert soon(ended)
-    look()
-    assert [process.pid for process in members(one)] == [one.main.pid]
+
+    def gone() -> bool:
+        look()
+        return [process.pid for process in members(one)] == [one.main.pid]
+
+    assert soon(gone)
 
 
 GROW = "import time; held = bytearray({} * 2**20); print(flush=True); time.sleep(60)"
