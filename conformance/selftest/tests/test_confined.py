@@ -51,6 +51,18 @@ def test_a_port_of_root_keeps_few_rights_for_good(monkeypatch: pytest.MonkeyPatc
     assert capabilities(COMMAND) == before
 
 
+@root
+def test_who_has_no_rights_to_give_up_is_still_within_reach(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def again(_: Command) -> list[Reach]:
+        return [*start(COMMAND, None, lambda _: 0)[1]]
+
+    found, reach = started(again, None, monkeypatch, "landlock dumpable")
+    assert reach == [FILES, NETWORK]
+    assert found == [*Reach]
+
+
 def test_without_any_layer_everything_is_within_reach(monkeypatch: pytest.MonkeyPatch) -> None:
     off = "landlock namespaces capabilities dumpable"
     for view in (None, OPEN):

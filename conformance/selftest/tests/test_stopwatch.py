@@ -212,13 +212,17 @@ def test_a_fast_target_goes_through_its_counts_until_its_turn_is_over(
 
 
 def test_what_is_done_before_a_question_is_not_timed(
-    fake: MakeFake, monkeypatch: pytest.MonkeyPatch
+    fake: MakeFake, log: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    prepared: list[tuple[str, int]] = []
+
     def prepare(one: Fake, run: RunCheck) -> None:
         one.clock.now += 100.0
+        prepared.extend((one.name, n) for n in run.points)
 
     monkeypatch.setattr(Fake, "prepare", prepare)
     assert raced(fake("c", 1e-5, 1e-3))[0]["c"].fixed_ms == pytest.approx(1.0)
+    assert prepared == log  # each question
 
 
 @pytest.mark.parametrize(
