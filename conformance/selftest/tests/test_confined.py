@@ -89,6 +89,17 @@ def test_landlock_closes_files_and_memory(
         assert reach == open_
 
 
+def test_only_who_may_watch_processes_sees_their_environment_past_landlock(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(landlock, "restrict", lambda _: True)
+    off = "namespaces capabilities dumpable"
+    for has, open_ in ((0, False), (1 << 21, True), (1 << 38, True), (1 << 20, False)):
+        monkeypatch.setattr(sandbox, "_capabilities", lambda has=has: has)
+        _, reach = started(lambda _: 0, OPEN, monkeypatch, off)
+        assert reach == [*([ENVIRONMENT] if open_ else []), NETWORK]
+
+
 @pytest.mark.parametrize("off", ["", "dumpable"])
 def test_the_memory_of_the_harness_is_closed(off: str, monkeypatch: pytest.MonkeyPatch) -> None:
     LIBC.prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)

@@ -1,7 +1,12 @@
 """What a thread has given up: by asking it where Landlock is, and by what each version is asked."""
 
+import errno
+import fcntl
 import os
+import shutil
 import socket
+import subprocess
+import termios
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -50,7 +55,7 @@ def place(tmp_path: Path) -> Path:
 
 @there
 def test_a_thread_keeps_what_its_view_has(place: Path) -> None:
-    read = (f"{place}/read", f"{place}/alone", f"{place}/gone", f"{place}/link")
+    read = (f"{place}/gone", f"{place}/link", f"{place}/read", f"{place}/alone")
     view = View(read, (f"{place}/listed",), (f"{place}/write",), ())
     before = open_files()
 
@@ -85,6 +90,30 @@ def test_a_thread_keeps_what_its_view_has(place: Path) -> None:
         assert confined(view, ask) == [due]
     assert (place / "other" / "file").read_text() == "other"  # only these threads gave it up
     assert open_files() == before
+
+
+@there
+def test_a_file_has_the_rights_of_its_folder(place: Path) -> None:
+    program = place / "program"
+    shutil.copy("/usr/bin/true", program)
+    system = tuple(os.path.realpath(f"/{name}") for name in ("usr", "bin", "lib", "lib64", "etc"))
+    read, write = (*system, str(program)), (str(place / "alone"), "/dev/null")
+
+    def ask_device() -> int | None:
+        with Path("/dev/null").open("rb") as device:
+            try:
+                fcntl.ioctl(device, termios.TCGETS)
+            except OSError as error:
+                return error.errno
+        return None
+
+    asked = (
+        lambda: subprocess.run([program], check=False).returncode,
+        lambda: (place / "alone").write_text("new"),
+        ask_device,
+    )
+    # It is no terminal, and may be asked whether it is.
+    assert confined(View(read, (), write, ()), *asked) == [0, 3, errno.ENOTTY]
 
 
 @there
