@@ -43,6 +43,7 @@ def capabilities(_: Command) -> dict[str, int]:
 @root
 def test_a_port_of_root_keeps_few_rights_for_good(monkeypatch: pytest.MonkeyPatch) -> None:
     before = capabilities(COMMAND)
+    assert sandbox._capabilities() == before["Prm"]
     found, reach = started(capabilities, None, monkeypatch, "landlock dumpable")
     assert found["Eff"] == found["Prm"] == before["Prm"] & KEPT
     assert found["Bnd"] == before["Bnd"] & KEPT
