@@ -65,7 +65,6 @@ def probe(threads: int, environment: dict[str, str]) -> Probe:
         env={**os.environ, **environment},
         cwd=ROOT,
         capture_output=True,
-        text=True,
         check=True,
     )
     return Probe(**json.loads(done.stdout))

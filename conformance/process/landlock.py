@@ -28,7 +28,7 @@ LATEST = 16
 TCP = 0b11  # binding and connecting, from version 4 on
 SCOPES = 0b11  # abstract sockets and signals, from version 6 on
 
-_libc = ctypes.CDLL(None, use_errno=True)
+_libc = ctypes.CDLL(None)
 
 
 class _Ruleset(ctypes.Structure):

@@ -27,7 +27,6 @@ OF_ALL = ("null", "zero", "full", "random", "urandom", "shm", "dri", "kfd", "dxg
 DEVICES = tuple(f"/dev/{name}" for name in OF_ALL)
 GPUS = "/dev/nvidia*"
 NAME = "conformance"  # of this package's folder, by which a copy is known
-MOST_LINKS = 40
 # Of this suite, what the worker imports, and the reference, which is also a port.
 OURS = (
     HERE / "__init__.py",
@@ -119,14 +118,12 @@ def _named(env: Mapping[str, str]) -> Iterator[str]:
 def _words(command: Sequence[str]) -> Iterator[str]:
     """The program of a command with its toolchain, and what else the command names."""
     program = shutil.which(command[0])
-    links = 0
-    while program is not None and os.path.isfile(program) and links < MOST_LINKS:
+    while program is not None and os.path.isfile(program):  # links that go round lead to no file
         folder, _ = os.path.split(program)
         yield program
         if not _is_wide(folder):
             yield folder
             yield from _prefix(folder)
-        links += 1
         program = os.path.join(folder, os.readlink(program)) if os.path.islink(program) else None
     for word in command[1:]:
         if os.path.isabs(word) and not _is_wide(word) and not _at_home(word):

@@ -41,7 +41,7 @@ LIMITS = ["prlimit", "--core=0", f"--fsize={MAX_FILE_BYTES}", f"--nofile={MAX_OP
 USER = ["unshare", "--user", "--map-current-user", "--net"]  # how others than root get a network
 
 WITHOUT = "CONFORMANCE_WITHOUT"  # a variable: layers to leave out, by which tests see the others
-PR_SET_DUMPABLE, PR_CAPBSET_DROP, PR_CAP_AMBIENT, CLEAR_ALL = 4, 24, 47, 4
+PR_SET_DUMPABLE, PR_CAPBSET_DROP = 4, 24
 CLONE_NEWNET = 0x40000000
 # What root keeps: chown, dac_override, fowner, fsetid, kill, setgid, setuid. Package managers need
 # these, and none opens another process or a file that a name space hides.
@@ -51,7 +51,7 @@ WATCHING = 1 << 21 | 1 << 38  # sys_admin, perfmon: /proc/PID/environ, past Land
 CAPABILITIES_VERSION = 0x20080522
 MOST_CAPABILITIES = 64
 
-_libc = ctypes.CDLL(None, use_errno=True)
+_libc = ctypes.CDLL(None)
 
 
 class Command(NamedTuple):
@@ -125,7 +125,7 @@ def _enter(command: Command, view: View, off: Collection[str], closed: set[Reach
 
 @functools.cache
 def _undumpable() -> None:
-    _libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+    _libc.prctl(PR_SET_DUMPABLE, 0)
 
 
 def _drop_capabilities() -> bool:
@@ -133,11 +133,11 @@ def _drop_capabilities() -> bool:
     had = _capabilities()
     for bit in range(MOST_CAPABILITIES):
         if not CAPABILITIES >> bit & 1:
-            _libc.prctl(PR_CAPBSET_DROP, bit, 0, 0, 0)
-    _libc.prctl(PR_CAP_AMBIENT, CLEAR_ALL, 0, 0, 0)
+            _libc.prctl(PR_CAPBSET_DROP, bit)
     kept = had & CAPABILITIES
     low, high = kept & 0xFFFFFFFF, kept >> 32
-    sets = (ctypes.c_uint32 * 6)(low, low, 0, high, high, 0)  # effective, permitted, inheritable
+    # Effective, permitted and inheritable. What is not inheritable is not ambient either.
+    sets = (ctypes.c_uint32 * 6)(low, low, 0, high, high, 0)
     header = (ctypes.c_uint32 * 2)(CAPABILITIES_VERSION, 0)
     return _libc.capset(header, sets) == 0 and kept != had
 

@@ -1,39 +1,26 @@
 """The stopwatch: the turns of a race, what it reports, and whose fault it is if something fails."""
 
 import itertools
+import os
 import random
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from conformance.bench import race
-from conformance.bench.options import Plan
+from conformance.bench.race import Contender
 from conformance.bench.renumbered import Numbering
 from conformance.bench.short_race import ROUNDS, short_race
-from conformance.bench.tournament import Tournament
-from conformance.bench.workloads import Workload
 from conformance.ground.statuses import Status
 from conformance.process.channel import Trouble
-from conformance.selftest.patience import patience
-from conformance.selftest.tests.conftest import CASES, ROOT, Conformance, MakePort
+from conformance.selftest.tests.conftest import CASES
 from conformance.suite import traces
+from conformance.suite.compare import Comparison
 from conformance.verdict.verdict import Verdict
 from conformance.wire.requests import Failure, Unsupported
 from reference.cases.case import load
 from reference.golden.checks import RunCheck
-
-
-def test_a_run_needs_no_scipy() -> None:
-    program = (
-        "import sys; sys.modules['scipy'] = None\n"
-        "import conformance.conftest, conformance.bench.command, conformance.page.command"
-    )
-    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)
 
 
 class Clock:
@@ -207,85 +194,156 @@ def test_a_fault_of_the_harness_is_no_fault_of_a_port(fake: MakeFake, fault: Exc
         raced(bad, fake("c"))
 
 
-def test_a_fault_of_the_harness_ends_bench_and_all_ports(
-    make_port: MakePort, monkeypatch: pytest.MonkeyPatch
+def test_the_time_that_is_too_slow_is_two_seconds(
+    fake: MakeFake, log: list[tuple[str, int]]
 ) -> None:
-    def broken(*_: Any) -> None:
-        raise ZeroDivisionError("planted")
-
-    monkeypatch.setattr(race, "compare", broken)
-    workload = Workload((2, 3, 2), samples=4, alpha=0.5, counts=(1, 2), turn_s=0.02)
-    before = set(psutil.Process().children(recursive=True))
-    tournament = Tournament(Plan([str(make_port("p"))], [workload], ["float64"], 1, ROUNDS))
-    with pytest.raises(ZeroDivisionError, match="planted"):
-        tournament.time()
-    assert set(psutil.Process().children(recursive=True)) <= before
-    assert [row.status for row in tournament.file(complete=False).rows] == ["PASS"]
+    slope = 2.5 / COUNTS[1]
+    raced(fake("slow", slope, 0.0), fake("quick", 1.9 / COUNTS[1], 0.0))
+    assert {n for name, n in log if name == "slow"} == set(COUNTS[:2])
+    assert {n for name, n in log if name == "quick"} == set(COUNTS[:3])
 
 
-@pytest.fixture
-def timed_case(tmp_path: Path) -> Path:
-    """A small case that is timed."""
-    case = tmp_path / "timed.toml"
-    text = (CASES / "one-step.toml").read_text()
-    case.write_text(text.replace("one-step", "timed") + "\n[timing]\niterations = [0, 1]\n")
-    return case
-
-
-def test_a_fault_of_the_harness_ends_check_and_all_ports(
-    make_port: MakePort, timed_case: Path, tmp_path: Path
+def test_a_fast_target_goes_through_its_counts_until_its_turn_is_over(
+    fake: MakeFake, log: list[tuple[str, int]], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    port, file = make_port("p"), tmp_path / "results.json"
-    program = (
-        "import sys\n"
-        "from conformance.bench import race\n"
-        "def broken(*_): raise ZeroDivisionError('planted')\n"
-        "race.compare = broken\n"
-        "from conformance.__main__ import main\n"
-        "sys.exit(main())\n"
-    )
-    words = ["check", str(port), "--cases", str(timed_case), "--results", str(file)]
-    done = subprocess.run(
-        [sys.executable, "-c", program, *words, "--seed", "none"],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        timeout=patience(300),
-    )
-    assert done.returncode not in (0, 2)
-    assert "ZeroDivisionError: planted" in done.stdout + done.stderr
-    assert "Traceback" in done.stdout + done.stderr
-    assert "when timed" not in done.stdout + done.stderr
-    assert not file.exists() or "FAIL" not in file.read_text()
-    commands = [process.info["cmdline"] or [] for process in psutil.process_iter(["cmdline"])]
-    assert not [command for command in commands if str(port / "port.py") in command]
+    raced(fake("c", 1e-9, 0.03))  # 0.12 s for all counts, and a turn takes 0.2 s
+    assert log[1:] == [("c", n) for n in COUNTS] * 2 * 5
+    assert "timing 1 target on three-layer, 5 rounds\n" in capsys.readouterr().err
+
+
+def test_what_is_done_before_a_question_is_not_timed(
+    fake: MakeFake, log: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared: list[tuple[str, int]] = []
+
+    def prepare(one: Fake, run: RunCheck) -> None:
+        one.clock.now += 100.0
+        prepared.extend((one.name, n) for n in run.points)
+
+    monkeypatch.setattr(Fake, "prepare", prepare)
+    assert raced(fake("c", 1e-5, 1e-3))[0]["c"].fixed_ms == pytest.approx(1.0)
+    assert prepared == log  # each question
 
 
 @pytest.mark.parametrize(
-    ("sabotage", "status", "says"),
+    ("slopes", "most"),
     [
-        ("answer['checkpoints'][0]['weights'] = []", "GARBAGE", "has 0 entries, not 2"),
-        ("answer = {'id': request['id'], 'failure': 'no more'}", "FAIL", "when timed: no more"),
-        ("sys.exit(3)", "CRASH", "ended with exit code 3"),
+        ([-1e-8] * 5, "0 ns"),
+        # Of five rounds, the interval of the median goes from the least to the greatest.
+        ([-1e-8, -1e-8, 2e-8, 3e-8, 3e-8], "30.0 ns"),
     ],
 )
-def test_check_says_what_a_port_did_when_timed(
-    conformance: Conformance,
-    make_port: MakePort,
-    timed_case: Path,
-    sabotage: str,
-    status: str,
-    says: str,
+def test_a_time_that_is_lost_in_the_noise_is_not_shown(
+    slopes: list[float],
+    most: str,
+    fake: MakeFake,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    # Right while it is judged; then, when asked for one checkpoint at a time, not.
-    bad = f"if op == 'train' and len(request['checkpoints']) == 1:\n    {sabotage}"
-    # So that the clock can tell an iteration from none, on any machine.
-    good = make_port("good", "if op == 'train': time.sleep(0.1 * request['checkpoints'][-1])")
-    done = conformance(make_port("bad", bad), good, cases=timed_case, options=())
-    assert done.returncode == 1
-    [verdict] = done.verdicts("bad")
-    assert verdict["status"] == status
-    assert verdict["reason"].startswith("when timed: ")
-    assert says in verdict["reason"]
-    assert done.results is not None
-    assert {timing["port"] for timing in done.results["timings"]} == {"good"}
+    lost, basis, slow = fake("lost", slopes[0], 0.1), fake("numpy", 2e-5), fake("c")
+    left = iter(slopes)
+
+    def shuffle(order: random.Random, timed: list[Any]) -> None:
+        lost.slope = next(left)
+
+    monkeypatch.setattr(random.Random, "shuffle", shuffle)
+    timings, wrong = raced(lost, basis, slow)
+    assert not wrong
+    assert set(timings) == {"numpy", "c"}
+    assert timings["c"].ratio_to_numpy == pytest.approx(2.0)
+    assert timings["c"].case == "three-layer"
+    said = "lost on three-layer: no time is shown, since the clock cannot tell its time per "
+    assert f"{said}iteration from 0 (at most {most})\n" in capsys.readouterr().err
+
+
+def test_a_target_that_is_wrong_at_first_does_not_race(
+    fake: MakeFake, log: list[tuple[str, int]]
+) -> None:
+    numpy = fake("numpy")
+    numpy.wrong = True
+    timings, wrong = raced(numpy, fake("c"))
+    assert wrong["numpy"].status == Status.FAIL
+    assert timings["c"].ratio_to_numpy is None
+    assert log.count(("numpy", COUNTS[0])) == 1
+
+
+def contender(one: Fake, **more: Any) -> Contender:
+    """It in the race, with two counts and turns of no time."""
+    run: Any = TRACE.run.check
+    judge: Any = one
+    return Contender(judge, TRACE, run, 1e-9, passed(one.name), COUNTS[:2], **more)
+
+
+def test_a_device_tells_its_own_time(fake: MakeFake, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Seconds to the device, of computing, and back.
+    told = iter([(0.5, 2.0, 0.25), (0.75, 4.0, 1.0), (1.0, 6.0, 2.0), (7.0, 8.0, 9.0)])
+    monkeypatch.setattr(Fake, "device_seconds", lambda _: next(told), raising=False)
+    one = contender(fake("gpu"), has_clock=True)
+    one.turn()
+    [clocked] = one.clocked
+    slope = 2.0 / (COUNTS[1] - COUNTS[0])
+    assert clocked.fit == pytest.approx((slope, 2.0 - slope * COUNTS[0]))
+    assert clocked.copies == pytest.approx((0.75 + 1.75) / 2)
+    one.turn()
+    assert one.clocked[1].copies == pytest.approx((3.0 + 16.0) / 2)
+    silent = contender(fake("cpu"))  # nobody asks it
+    silent.turn()
+    assert (len(silent.fits), silent.clocked) == (1, [])
+    monkeypatch.setattr(Fake, "device_seconds", lambda _: None)
+    old = contender(fake("old"), has_clock=True)
+    old.turn()
+    assert (len(old.fits), old.clocked) == (1, [])
+    one.judge.wrong = True  # type: ignore[attr-defined]
+    one.turn()
+    assert (one.counts, one.fits, one.clocked) == ([], [], [])
+
+
+@pytest.mark.parametrize(("before", "margin"), [(0.9, 0.9), (None, 0.25), (0.1, 0.25)])
+def test_the_greatest_margin_is_kept(
+    before: float | None, margin: float, fake: MakeFake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = contender(fake("c"))
+    one.verdict = one.verdict.but(margin=before)
+    monkeypatch.setattr(race, "compare", lambda *_: Comparison(0.25, 1, 0, None))
+    one.seconds(COUNTS[0])
+    assert one.verdict.margin == margin
+
+
+def test_the_whole_answer_is_compared(fake: MakeFake) -> None:
+    one = contender(fake("c"), whole=lambda expected: [*expected, *expected])
+    with pytest.raises(ValueError, match=r"'error', 'syn0', 'syn1', 'error'\]$"):
+        one.seconds(COUNTS[0])
+
+
+def test_a_target_starts_on_its_processors(fake: MakeFake, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = os.sched_getaffinity(0)
+    seen: list[set[int]] = []
+
+    def client(one: Fake) -> Fake:
+        seen.append(os.sched_getaffinity(0))
+        return one
+
+    monkeypatch.setattr(Fake, "client", client)
+    contender(fake("all")).seconds(COUNTS[0])
+    contender(fake("one"), cores={min(before)}).seconds(COUNTS[0])
+    assert seen == [before, {min(before)}]
+    assert os.sched_getaffinity(0) == before
+    with pytest.raises(ZeroDivisionError), race.pinned({min(before)}):
+        raise ZeroDivisionError
+    assert os.sched_getaffinity(0) == before
+
+
+def test_turns_are_in_a_random_order_and_something_may_run_between(
+    fake: MakeFake, log: list[tuple[str, int]]
+) -> None:
+    both = [contender(fake(name)) for name in ("a", "b")]
+    idle = contender(fake("idle"))
+    idle.counts = []
+    between: list[int] = []
+    race.race("three-layer", [*both, idle], 16, lambda: between.append(len(log)))
+    assert between == [4 * turn for turn in range(16)]
+    assert {name for name, _ in log} == {"a", "b"}
+    firsts = [log[start][0] for start in between]
+    assert 0 < firsts.count("a") < 16
+    race.race("three-layer", [idle], 1, lambda: between.append(-1))
+    assert -1 not in between
