@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from conformance.ground.places import BUILD, FRESH
 from conformance.selftest.tests.conftest import CASES, ROOT, Conformance, Done, MakePort
 from conformance.selftest.tests.test_run import refused
-from conformance.suite import fitness, fresh, known_bugs, traces
+from conformance.suite import derived, fitness, fresh, known_bugs, traces
 from reference.cases.capabilities import CAPABILITIES
 from reference.cases.case import Case, CaseError, load
 
@@ -193,6 +193,21 @@ y = [[1.0]]
 [trace]
 checkpoints = [0, 1, 2]
 """
+
+
+def never_fit(case: Case) -> None:
+    """Of no case is there data."""
+
+
+def test_a_seed_without_fit_cases_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fitness, "data_if_fit", never_fit)
+    with pytest.raises(CaseError, match="SEED=6: too few of its cases can be certified"):
+        fresh.cases(6, 1, [["alpha"]])
+
+
+def test_the_data_of_a_drawn_case_are_at_hand() -> None:
+    [drawn] = fresh.cases(5, 1, [["alpha"]])
+    assert derived.known(drawn) is not None
 
 
 def test_a_case_that_rounding_decides_is_not_fit(tmp_path: Path) -> None:

@@ -57,6 +57,9 @@ def place(tmp_path: Path) -> Path:
     (tmp_path / "hidden").write_text("golden")
     (tmp_path / "far").symlink_to("near")
     (tmp_path / "near").symlink_to(tmp_path / "a")
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "link").symlink_to(tmp_path / "a")
+    (tmp_path / "way").symlink_to(tmp_path / "b")
     (tmp_path / "loop").symlink_to("loop")
     (tmp_path / "self").symlink_to("../" + tmp_path.name)
     return tmp_path
@@ -75,11 +78,14 @@ def entered(paths: list[str], given: list[str], asked: list[str]) -> Any:
 def test_what_is_given_is_there_and_nothing_else(place: Path) -> None:
     paths = [f"{place}/{name}" for name in ("a", "a/inner", "ab", "file", "gone")]
     given = [f"{place}/far/inner", f"{place}/loop", f"{place}/self/file", f"{place}/gone", "/proc"]
+    given.append(f"{place}/way/link/inner")
     top = place.parts[1]
     names = {"/": ["folder", sorted({"dev", "proc", "tmp", top})]}
     names |= {f"/dev/{name}": ["link", f"/proc/self/fd{end}"] for name, end in STREAMS}
-    links = ["far", "loop", "near", "self"]
-    names[str(place)] = ["folder", sorted(["a", "ab", "file", *links])]
+    links = ["far", "loop", "near", "self", "way"]
+    names[str(place)] = ["folder", sorted(["a", "ab", "b", "file", *links])]
+    names[f"{place}/b"] = ["folder", ["link"]]
+    names[f"{place}/way/link/inner/x"] = ["file", "deep"]
     names[f"{place}/a"] = ["folder", ["inner", "locked"]]
     names[f"{place}/a/inner/x"] = ["file", "deep"]
     names[f"{place}/far/inner/x"] = ["file", "deep"]
@@ -102,7 +108,7 @@ def test_others_than_root_are_themselves_again(place: Path) -> None:
     system = [path for path in ("/usr", "/bin", "/lib", "/lib64") if Path(path).exists()]
     real = sorted({os.path.realpath(path) for path in system})
     python = {os.path.realpath(sys.base_prefix)}  # it becomes the command
-    say = 'echo "$A $(pwd) $(id -u) $(id -g) $(cat far/inner/x)"; ls; umount /usr'
+    say = 'echo "$A $(pwd) $(id -u) $(id -g) $(cat far/inner/x)"; ls; umount -l /usr && echo gone'
     env = {"A": "b", "PATH": "/usr/bin:/bin"}
     words = mounts.wrapper(
         [*real, *python, "/proc", f"{place}/a"],
