@@ -30,7 +30,7 @@ LIMIT_S = 7.5
 
 @dataclass
 class Recorded:
-    """Stands in for a channel: keeps what is asked, and answers what `answer` makes of it."""
+    """Stands in for a channel: keeps each request, and answers what `answer` returns for it."""
 
     answer: Callable[[dict[str, Any]], bytes]
     asked: list[tuple[dict[str, Any], float, int, float | None]] = field(default_factory=list)

@@ -136,7 +136,7 @@ def test_the_tests_that_belong_to_modules_are_there() -> None:
     table = harness.table()
     for tests in (*table.tests().values(), [fault.test for fault in table.planted]):
         for test in tests:
-            name, _, function = test.partition("::")
+            name, _, function = test.partition("[")[0].partition("::")
             text = (ROOT / trial.TESTS / name).read_text()
             assert f"def {function or 'test_'}" in text, test
 

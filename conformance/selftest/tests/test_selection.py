@@ -71,8 +71,8 @@ def test_cases_are_named_by_ids_capabilities_files_and_folders(
 def test_a_name_that_no_case_has_is_refused() -> None:
     with pytest.raises(OptionError, match=f"{option('cases', 'one-stp')}: no case.*one-step"):
         selection.chosen_cases("one-stp")
-    with pytest.raises(CaseError, match=r"/no/such\.toml"):
-        selection.chosen_cases("/no/such.toml")
+    with pytest.raises(CaseError, match=r"/no/case\.toml"):
+        selection.chosen_cases("/no/case.toml")
 
 
 @pytest.mark.parametrize(

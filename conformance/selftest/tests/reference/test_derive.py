@@ -40,7 +40,7 @@ def test_each_tensor_is_on_a_line() -> None:
 
 
 def test_a_golden_file_says_what_it_was_made_from() -> None:
-    """The numbers of replicas, the factor and the seed are those of the files that are there."""
+    """The files that are there have the numbers of replicas, the factor and the seed from here."""
     found = derived("one-step")
     committed = json.loads((GOLDEN / "one-step.json").read_text())
     assert [*found] == [*committed] == ["format", "case", "made_from", "float64", "float32"]
