@@ -168,8 +168,8 @@ class System:
         return 0
 
 
-# man 7 landlock: the rights on files of each version, TCP from 4 on, scopes from 6 on; and how large
-# the structure is that the version knows.
+# man 7 landlock: the rights on files of each version, TCP from 4 on, scopes from 6 on, and how
+# large the structure is that the version knows.
 VERSIONS = {
     1: (13, 0, 0, 8),
     2: (14, 0, 0, 8),
