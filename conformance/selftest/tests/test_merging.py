@@ -84,7 +84,7 @@ def marks(*files: Results) -> list[str]:
 
 def shown(*files: Results) -> list[str]:
     buffer = io.StringIO()
-    merge.show(Screen(file=buffer, width=100), *joined(*files))
+    merge.show(Screen(file=buffer, width=90), *joined(*files))
     return buffer.getvalue().splitlines()
 
 
@@ -136,6 +136,7 @@ def test_a_verdict_that_does_not_count_and_is_different_has_a_note() -> None:
     says = "which is from the same machine, and is stale or not newer"
     _, notes = joined(run(PASS, ("numpy", "PASS"), day=2), run(FAIL, ("numpy", "PASS")))
     assert notes == [f"c, one-step float64: PASS A counts instead of FAIL B, {says}"]
+    assert notes[0] in shown(run(PASS, ("numpy", "PASS"), day=2), run(FAIL, ("numpy", "PASS")))
     for status in ("PASS", "SKIP"):
         assert joined(run(PASS, day=2), run(("c", status)))[1] == []
     assert joined(run(("c", "SKIP"), day=2), run(FAIL))[1] == []
@@ -146,6 +147,10 @@ def test_a_verdict_that_does_not_count_and_is_different_has_a_note() -> None:
         run(FAIL, case="smallest"),
     ]
     assert len(joined(*two)[1]) == 2  # of other sources
+
+
+def test_a_merged_file_has_the_number_of_its_format() -> None:
+    assert joined(run(PASS))[0].format == 1
 
 
 def test_cells_are_in_order() -> None:
