@@ -53,12 +53,14 @@ def run(words: Sequence[str | Path], timeout_s: float) -> CompletedProcess[str]:
 
 
 _servers: list[subprocess.Popen[str]] = []  # at most one
+_ENVIRONMENT = dict(os.environ)  # of no test: what one sets is for its commands alone
 
 
 def _started() -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", __name__],
         cwd=ROOT,
+        env=_ENVIRONMENT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -69,7 +69,7 @@ def test_a_child_that_lives_on_is_not_waited_for(start: Start) -> None:
     began = time.monotonic()
     one = start("sleep 60 & echo said")
     assert one.finish(30.0) == (0, b"said\n", b"")
-    assert time.monotonic() - began < 25
+    assert time.monotonic() - began < patience(5)
     one.end()
     assert members(one) == []
 
@@ -79,7 +79,7 @@ def test_who_does_not_end_in_time_is_told(start: Start) -> None:
     began = time.monotonic()
     with pytest.raises(subprocess.TimeoutExpired):
         one.finish(0.2)
-    assert 0.15 < time.monotonic() - began < 25
+    assert 0.15 < time.monotonic() - began < patience(5)
     assert one.main.poll() is None
 
 
@@ -151,7 +151,7 @@ def test_processes_of_others_are_left_alone(start: Start) -> None:
 
 
 def test_zombies_are_members_until_they_are_let_go(start: Start) -> None:
-    one = start("setsid -f sleep 0.01; exec sleep 60", limit=100_000)
+    one = start("setsid -f sleep 1; exec sleep 60", limit=100_000)
 
     def ended() -> list[psutil.Process]:
         found = [process for process in members(one) if process.ppid() == os.getpid()]
