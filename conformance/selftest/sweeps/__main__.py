@@ -44,8 +44,8 @@ def run(sweeps: Sweeps, sweep: Sweep, *, stamped: bool = True) -> bool:
     before, begun = sweeps.now(sweep), time.monotonic()
     say(f"{sweep.name}: {sweep.what}")
     last: deque[str] = deque(maxlen=1)
-    # What is not installed is then a failure, and not a reason to skip; and the last line, which the
-    # stamp quotes, is not folded.
+    # What is not installed is then a failure, and not a reason to skip; and the last line, which
+    # the stamp quotes, is not folded.
     env = os.environ | {"CI": "1", "COLUMNS": "200"}
     with subprocess.Popen(
         command(sweep), cwd=sweeps.root, env=env, text=True, stdout=subprocess.PIPE
