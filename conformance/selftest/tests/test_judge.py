@@ -492,3 +492,19 @@ def test_held_out_samples_are_classified_with_what_was_learned(
     assert check.points == (1,)
     assert asked(trace, 1).correct == 2
     assert asked(trace, 0).correct is None
+
+
+def test_what_has_not_started_can_be_ended(judge: Make) -> None:
+    one = judge()
+    one.interrupt()
+    one.close()
+
+
+def test_the_files_of_a_port_are_known_by_its_sources_alone(
+    judge: Make, target: Callable[..., Target], tmp_path: Path
+) -> None:
+    before = judge(of=target()).sha256
+    (tmp_path / "p" / "README.md").write_text("About it.")
+    assert judge(of=target()).sha256 == before
+    (tmp_path / "p" / "p.c").write_text("int q;")
+    assert judge(of=target()).sha256 != before
