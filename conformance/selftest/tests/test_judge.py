@@ -503,8 +503,9 @@ def test_what_has_not_started_can_be_ended(judge: Make) -> None:
 def test_the_files_of_a_port_are_known_by_its_sources_alone(
     judge: Make, target: Callable[..., Target], tmp_path: Path
 ) -> None:
-    before = judge(of=target()).sha256
+    one = target()
+    before = judge(of=one).sha256
     (tmp_path / "p" / "README.md").write_text("About it.")
-    assert judge(of=target()).sha256 == before
+    assert judge(of=one).sha256 == before
     (tmp_path / "p" / "p.c").write_text("int q;")
-    assert judge(of=target()).sha256 != before
+    assert judge(of=one).sha256 != before
