@@ -404,7 +404,7 @@ def test_trimming_trims_all_or_nothing_at_its_boundaries() -> None:
 
 def test_targets_are_numbers_from_0_to_1_or_classes() -> None:
     sharp = {0.0, 1.0}
-    classes, several = 0, 0
+    classes, several, drawn = 0, 0, set[int]()
     for names, case in texts():
         y = np.array(case["data"]["y"])
         assert ((y >= 0) & (y <= 1)).all()
@@ -414,10 +414,29 @@ def test_targets_are_numbers_from_0_to_1_or_classes() -> None:
             assert not {*y.flat} <= sharp
         if "softmax" in names and y.shape[1] > 1:
             several += 1
-            classes += {*y.flat} == sharp and bool((y.sum(axis=1) == 1).all())
+            if {*y.flat} == sharp and bool((y.sum(axis=1) == 1).all()):
+                classes += 1
+                drawn |= {*y.argmax(axis=1).tolist()}
         elif "sharp targets" not in case["title"]:
             assert not {*y.flat} <= sharp  # one class alone would always be right
     assert several / 2 < classes < several
+    assert {0, 1, 2} <= drawn
+
+
+def test_inputs_go_from_minus_2_to_2() -> None:
+    plain = [case for _, case in texts() if case["title"] == "A random case"]
+    for place in ("data", "predict"):
+        rows = [np.ravel(case[place]["X"]) for case in plain if place in case]
+        found = np.concatenate(rows)
+        assert -2 <= found.min() < -1.9
+        assert 1.9 < found.max() <= 2
+
+
+def test_each_run_has_an_update(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Size, "most_iterations", 1)
+    for n in range(20):
+        case = tomllib.loads(drawing.text(f"fresh-1-{n}", {"alpha"}))
+        assert case["training"]["iterations"] == 1
 
 
 def test_data_are_at_the_boundaries_that_the_title_names() -> None:
