@@ -432,6 +432,22 @@ def test_inputs_go_from_minus_2_to_2() -> None:
         assert 1.9 < found.max() <= 2
 
 
+def test_a_case_is_at_boundaries_that_its_capabilities_have() -> None:
+    for boundary, needed in (
+        ("tiny steps", "alpha"),
+        ("large steps", "alpha"),
+        ("never trimmed", "delta-trimming"),
+        ("always trimmed", "delta-trimming"),
+    ):
+        assert all(needed in names for names, _ in at(boundary))
+    assert len(at("sharp targets")) > 5
+
+
+def test_ensembles_start_from_many_seeds() -> None:
+    seeds = [case["init"].get("numpy_seed") for names, case in texts() if "ensemble" in names]
+    assert len({*seeds}) > len(seeds) / 2
+
+
 def test_each_run_has_an_update(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Size, "most_iterations", 1)
     for n in range(20):
