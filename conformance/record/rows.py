@@ -74,7 +74,8 @@ def _passed(name: str, verdicts: Sequence[Verdict], timed: Sequence[Timing], onc
     # A PASS with a reason: that says how far it went, or that it is not reproducible.
     if part := len({v.case for v in passed if v.reason != (v.repeat.says if v.repeat else "")}):
         notes.append(f"{count(part, 'case')} in part")
-    notes += filter(None, [not_reproducible(passed)])
+    if note := not_reproducible(passed):
+        notes.append(note)
     return Row(name, Status.PASS, [str(len(passed)), worst, ", ".join(notes)], _below(left))
 
 

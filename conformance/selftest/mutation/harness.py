@@ -257,12 +257,12 @@ def _new(kept: Kept, itself: Mutant, entries: list[Equivalent]) -> Iterator[tupl
         code, known = fingerprint(mutant.text), kept.outcomes.get(name)
         fate = seen.get(code, "not its line's turn" if mutant.line in lines else None)
         seen.setdefault(code, "same as another")
-        if fate is None:
-            lines.add(mutant.line)
         if fate is not None:
             if known is None or known.fate != fate:
                 kept.add(name, Outcome(mutant.key, mutant.line, fate))
-        elif known is None or (
+            continue
+        lines.add(mutant.line)
+        if known is None or (
             mutant.key in open_keys
             if known.fate == "survived"
             else digest(known.case) != known.caught_by

@@ -112,7 +112,7 @@ def test_a_root_is_that_of_the_exact_number(value: float) -> None:
 
 @pytest.mark.parametrize("below", [0.0, -0.25, -4.0])
 def test_a_root_of_what_may_be_0_holds_all_roots(below: float) -> None:
-    """From 0 to that of the upper end: none is lost, and there is none of a number below 0."""
+    """The result goes from 0 to the root of the upper end; numbers below 0 add nothing to it."""
     for above in (0.25, 9.0):
         [root] = BALLS.root(one(ball(below, above)))
         for value in (0.0, above / 16, above):
