@@ -56,9 +56,9 @@ def test_each_line_is_answered_by_a_line(opened: Open) -> None:
     assert set(one.within_reach) <= set(Reach)
 
 
-def test_long_lines_go_both_ways(opened: Open) -> None:
+def test_lines_of_any_length_go_both_ways(opened: Open) -> None:
     one = opened(ECHO.replace('"$line $line"', '"$line"').replace("while", "while IFS="))
-    for size in (2**16, 2**18 + 3):
+    for size in (2**16, 2**18 + 3, 0):
         line = b"x" * size
         assert one.ask(line + b"\n", LONG, size) == line
 
@@ -66,6 +66,34 @@ def test_long_lines_go_both_ways(opened: Open) -> None:
 def test_a_request_that_nobody_reads_does_not_hold_up(opened: Open) -> None:
     one = opened("read line; exec <&-; echo ok; exec sleep 60")
     assert one.ask(b"go\n" + b"x" * 2**20, LONG, 10) == b"ok"
+
+
+def test_a_request_waits_for_room(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    write, refused = os.write, list[int]()
+
+    def full_at_first(stream: int, data: bytes) -> int:
+        if not refused:
+            refused.append(stream)
+            raise BlockingIOError
+        return write(stream, data)
+
+    one = opened(ECHO)
+    monkeypatch.setattr(os, "write", full_at_first)
+    assert one.ask(b"word\n", LONG, 1000) == b"word word"
+    assert refused
+
+
+def test_it_wakes_for_each_event_and_for_nothing_else(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    woken = list[float]()
+    monkeypatch.setattr(tree, "WATCH_S", LONG)
+    monkeypatch.setattr(tree, "watch", lambda: woken.append(time.monotonic()))
+    one = opened("read line; exec 2>&-; sleep 0.3; echo ok; exec sleep 60")
+    began = time.monotonic()
+    assert one.ask(b"go\n", 2 * LONG, 100) == b"ok"
+    assert time.monotonic() - began < LONG
+    assert len(woken) <= 3  # stdin has room, stderr is closed, stdout has a line
 
 
 @pytest.mark.parametrize(("most", "fits"), [(8, True), (7, False)])
@@ -88,6 +116,10 @@ def test_an_answer_without_end_is_cut_off(opened: Open) -> None:
 def test_who_speaks_without_being_asked_is_told(opened: Open) -> None:
     said = Status.GARBAGE, "wrote to stdout without being asked"
     one = opened("read line; echo yes; echo no; exec sleep 60")
+    assert one.ask(b"go\n", LONG, 100) == b"yes"
+    time.sleep(0.1)
+    assert trouble(one) == said
+    one = opened("read line; printf 'yes\\n!'; exec sleep 60")  # as little as there can be
     assert one.ask(b"go\n", LONG, 100) == b"yes"
     time.sleep(0.1)
     assert trouble(one) == said
@@ -120,6 +152,7 @@ def test_who_does_nothing_is_found_out_sooner(opened: Open) -> None:
         ("read line; printf half; exit 1", "ended with exit code 1 without answering"),
         ("read line; kill -ABRT $$", "was killed by SIGABRT, which means that it called abort"),
         ("exit 2", "ended with exit code 2 without answering"),
+        ("read line; exec >&-; sleep 0.2; echo why >&2; exit 5", "ended with exit code 5 without"),
         # A child keeps the pipe open.
         ("read line; sleep 60 & exit 4", "ended with exit code 4 without answering"),
         ("read line; exec >&- ; exec sleep 60", "closed its stdout without answering"),
@@ -199,6 +232,11 @@ def test_it_may_end_by_itself_for_a_moment(tmp_path: Path, monkeypatch: pytest.M
         assert one._tree.main.returncode == -9
         assert not Path(one._folder).exists()
     assert waited == [1.0, 0.0]
+
+
+def test_an_interrupt_on_the_terminal_does_not_reach_it(opened: Open) -> None:
+    one = opened("exec sleep 60")
+    assert os.getsid(one._tree.main.pid) != os.getsid(0)
 
 
 def test_it_can_be_interrupted(opened: Open) -> None:

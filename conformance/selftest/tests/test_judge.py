@@ -340,6 +340,7 @@ def test_what_is_required_may_not_be_declined_but_by_a_rung_or_an_emulation(
         ("process", Trouble(Status.CRASH, "ended"), "CRASH", "ended"),
         ("c-abi", Trouble(Status.CRASH, "SIGSEGV"), "CRASH", "SIGSEGV"),
         ("process", Failure("no"), "FAIL", "the port says: no"),
+        ("python", Failure("no"), "FAIL", "no"),
         ("process", Unsupported("no chip"), "SKIP", "no chip"),
     ],
 )

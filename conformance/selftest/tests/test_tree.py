@@ -1,6 +1,7 @@
 """A process and all that it starts: what it says is kept, its memory is watched, all of it ends."""
 
 import contextlib
+import importlib.util
 import os
 import subprocess
 import sys
@@ -65,6 +66,27 @@ def test_a_pipe_that_is_closed_does_not_stop_the_other(start: Start) -> None:
     assert found == (0, b"late\n", b"")
 
 
+def test_it_wakes_for_each_event_and_for_nothing_else(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = start("exec 2>&-; sleep 0.3; echo late")
+    read, woken = os.read, list[int]()
+
+    def noted(stream: int, size: int) -> bytes:
+        woken.append(stream)
+        return read(stream, size)
+
+    monkeypatch.setattr(os, "read", noted)
+    assert one.finish(patience(3)) == (0, b"late\n", b"")
+    assert len(woken) <= 3  # the end of one, a line and the end of the other
+
+
+def test_what_it_said_before_it_ended_is_read_afterwards(start: Start) -> None:
+    one = start("echo said; echo why >&2; exit 2")
+    assert soon(lambda: one.main.poll() is not None)
+    assert one.finish(patience(3)) == (2, b"said\n", b"why\n")
+
+
 def test_a_child_that_lives_on_is_not_waited_for(start: Start) -> None:
     began = time.monotonic()
     one = start("sleep 60 & echo said")
@@ -123,6 +145,49 @@ def test_all_that_it_started_ends(
     assert not tree._trees
 
 
+def test_who_forks_after_the_look_is_killed_with_its_group(start: Start, tmp_path: Path) -> None:
+    one = start(f"read line; sh -c '{STAY}' & exit")
+    seen = members(one)
+    os.write(one.pipes[0].fileno(), b"go\n")
+    file = tmp_path / "pid"
+    assert soon(lambda: file.exists() and file.read_text())
+    forked = psutil.Process(int(file.read_text()))
+    assert forked not in seen
+    tree._kill(seen)
+    assert soon(lambda: not forked.is_running() or forked.status() == psutil.STATUS_ZOMBIE)
+
+
+def test_it_pauses_before_it_looks_again(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tree, "PAUSE_S", 0.3)
+
+    def ends(one: Tree) -> None:
+        began = time.monotonic()
+        one.end()
+        assert 0.3 <= time.monotonic() - began < tree.END_S
+
+    ends(start("exec sleep 60"))
+    hides = start(f"(env -i PATH=$PATH setsid -f sh -c '{STAY}')")
+    assert soon(lambda: hides.main.poll() is not None and (tmp_path / "pid").exists())
+    ends(hides)
+
+
+def test_it_knows_who_is_there_from_the_beginning(tmp_path: Path) -> None:
+    spec = importlib.util.find_spec(tree.__name__)
+    assert spec is not None
+    assert spec.loader is not None
+    fresh = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(fresh)  # as if nobody had looked before
+    one = fresh.Tree(["sh", "-c", "sleep 60 & wait"], str(tmp_path), ENV, own_session=True)
+    try:
+        time.sleep(0.1)
+        fresh.watch()
+        assert soon(lambda: len(fresh.members(one)) == 2)
+    finally:
+        one.end()
+
+
 def test_it_may_end_by_itself(start: Start, tmp_path: Path) -> None:
     one = start("cat; sleep 0.2; touch done")
     one.end(patience_s=patience(3))
@@ -135,10 +200,12 @@ def test_it_may_end_by_itself(start: Start, tmp_path: Path) -> None:
     assert stays.main.returncode == -9
 
 
-def test_processes_of_others_are_left_alone(start: Start) -> None:
+@pytest.mark.parametrize("own_session", [True, False])
+def test_processes_of_others_are_left_alone(own_session: bool, start: Start) -> None:
     with subprocess.Popen(["sleep", "60"]) as own:  # of this process
         try:
-            one, other = start("sleep 60 & wait"), start("sleep 60")
+            one = start("sleep 60 & wait", own_session=own_session)
+            other = start("sleep 60", own_session=own_session)
             assert soon(lambda: len(members(one)) == 2)
             assert own.pid not in {process.pid for process in members(one)}
             one.end()
@@ -148,6 +215,20 @@ def test_processes_of_others_are_left_alone(start: Start) -> None:
             assert own.poll() is None
         finally:
             own.kill()
+
+
+def test_an_orphan_without_a_token_is_known_by_its_session(start: Start, tmp_path: Path) -> None:
+    one = start(f"read line; env -i PATH=$PATH sh -c '{STAY}' & exit")
+    other = start("sleep 60")
+    assert [process.pid for process in members(one)] == [one.main.pid]
+    os.write(one.pipes[0].fileno(), b"go\n")
+    file = tmp_path / "pid"
+    assert soon(lambda: one.main.poll() is not None and file.exists() and file.read_text())
+    orphan = psutil.Process(int(file.read_text()))
+    assert members(one) == [orphan]
+    one.end()
+    assert not orphan.is_running()
+    assert other.main.poll() is None
 
 
 def test_zombies_are_members_until_they_are_let_go(start: Start) -> None:
@@ -217,11 +298,23 @@ def test_who_uses_too_much_memory_once_is_not(start: Start) -> None:
     assert not one.over_limit
 
 
+def test_who_ends_while_it_is_looked_at_uses_no_memory(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(process: psutil.Process) -> None:
+        raise psutil.NoSuchProcess(process.pid)
+
+    one = start("exec sleep 60", limit=60)
+    monkeypatch.setattr(psutil.Process, "memory_info", gone)
+    look()
+    assert state(one) == (False, False, True)
+
+
 def test_it_looks_ten_times_a_second(start: Start) -> None:
     one = grown(start, 64, 60)
     look()
     began = time.monotonic()
-    while not one.over_limit:
+    while not one.over_limit and time.monotonic() - began < patience(5):
         watch()
         time.sleep(0.005)
     assert time.monotonic() - began >= 0.09
