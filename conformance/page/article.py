@@ -1,21 +1,28 @@
 """The article's network on the page: its error curve, and how far ports and bugs stray from it."""
 
+import contextlib
+import hashlib
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from conformance.ground.places import CASES
+from conformance.ground.places import BUILD, CASES
+from conformance.ground.terminal import progress
 from conformance.record.models import Results
 from conformance.suite import known_bugs, traces
 from conformance.suite.compare import Expected, compare, farthest
 from conformance.suite.traces import Trace
 from reference.cases.case import Case, load
 from reference.cases.tables import DType
-from reference.golden.derive import DTYPES
+from reference.files import write_atomically
+from reference.golden.derive import DTYPES, source_sha256
 from reference.golden.parallel import in_parallel
-from reference.golden.tensors import Tensors
+from reference.golden.tensors import Points
 
 CASE = "three-layer"
 # Printed by the article's second program.
@@ -29,6 +36,8 @@ PRINTED = {
 }
 # Known bugs for scale: a usual one, one that heals with time, and one that is small.
 BUGS = ("updated-weights-in-backward", "update-lost", "deltas-in-float32")
+
+Answers = dict[str, Points]  # of known bugs, by their ids
 
 
 @dataclass(frozen=True)
@@ -66,7 +75,7 @@ class Article:
 
     case: Case
     exact: dict[DType, Trace]
-    bugs: dict[DType, dict[str, list[tuple[int, Tensors]]]]
+    bugs: dict[DType, Answers]
 
     def errors(self) -> list[Line]:
         """The exact error at each checkpoint, and that of each bug: all of them fall."""
@@ -137,8 +146,8 @@ def article() -> Article:
     """The article's network as it is in this clone, with runs of the known bugs."""
     case = load(CASES / f"{CASE}.toml")
     exact = traces.load(case)
-    runs = [partial(_wrong_runs, exact[dtype]) for dtype in DTYPES]
-    return Article(case, exact, dict(zip(DTYPES, in_parallel(runs), strict=True)))
+    found = answers(exact)
+    return Article(case, exact, {d: _wrong(trace, found[d]) for d, trace in exact.items()})
 
 
 def judged_here(results: Results) -> bool:
@@ -147,12 +156,56 @@ def judged_here(results: Results) -> bool:
     return any(c.case == CASE and c.sha256 == now for c in results.cases)
 
 
-def _wrong_runs(trace: Trace) -> dict[str, list[tuple[int, Tensors]]]:
-    """The answers of each known bug at the checkpoints, if it is a bug in this dtype."""
-    found = {}
-    for bug in BUGS:
-        run = known_bugs.answer(known_bugs.catalogue()[bug][0], trace.run.check)
-        compared = [compare(run[n], wanted, trace.dtype) for n, wanted in trace.run.expected]
-        if any(one.first for one in compared):
-            found[bug] = list(run.items())
+def _wrong(trace: Trace, found: Answers) -> Answers:
+    """Of the answers of known bugs, those that are wrong in this dtype."""
+    return {
+        bug: run
+        for bug, run in found.items()
+        if any(compare(dict(run)[n], due, trace.dtype).first for n, due in trace.run.expected)
+    }
+
+
+def answers(exact: dict[DType, Trace]) -> dict[DType, Answers]:
+    """What the known bugs answer at the checkpoints, by dtype.
+
+    It takes seconds to compute, so it is kept for the next report, as far as that can be done.
+    """
+    file = kept(exact[DTYPES[0]].case)
+    with contextlib.suppress(Exception):  # it is missing, or somebody has changed it
+        lists = json.loads(file.read_bytes())
+        return {dtype: _from_lists(trace, lists[dtype]) for dtype, trace in exact.items()}
+    progress("running the article's network with known bugs, to draw how far they stray ...")
+    runs = [partial(_computed, trace) for trace in exact.values()]
+    found = dict(zip(exact, in_parallel(runs), strict=True))
+    with contextlib.suppress(OSError):
+        write_atomically(file, json.dumps(found, default=np.ndarray.tolist))
+    return found
+
+
+def kept(case: Case) -> Path:
+    """The file of these answers: another one whenever something that they come from changes."""
+    bugs = [known_bugs.text(known_bugs.catalogue()[bug][0]) for bug in BUGS]
+    key = "\n".join([case.sha256, source_sha256(), np.__version__, *bugs])
+    return BUILD / "article" / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
+
+
+def _computed(trace: Trace) -> Answers:
+    check = trace.run.check
+    return {b: [*known_bugs.answer(known_bugs.catalogue()[b][0], check).items()] for b in BUGS}
+
+
+def _from_lists(trace: Trace, lists: dict[str, Any]) -> Answers:
+    """Answers as JSON has them. Raises some error if they are anything else."""
+    found = {
+        bug: [
+            (n, [(name, np.array(value, trace.dtype)) for name, value in point])
+            for n, point in lists[bug]
+        ]
+        for bug in BUGS
+    }
+    for run in found.values():
+        if [
+            (n, [(name, a.shape) for name, a in point]) for n, point in run
+        ] != trace.run.check.shapes:
+            raise ValueError
     return found

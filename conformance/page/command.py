@@ -11,7 +11,7 @@ from markupsafe import Markup
 from conformance.bench import curves
 from conformance.bench.files import Bench
 from conformance.ground.places import IN_CLONE, option, typed
-from conformance.ground.terminal import progress, say
+from conformance.ground.terminal import say
 from conformance.ground.text import Markdown, fenced, for_markdown
 from conformance.page import article, plots, sides, verdicts
 from conformance.page.excerpts import programs
@@ -105,7 +105,6 @@ def _environment(*, in_markdown: bool = False) -> Environment:
 
 def _article(found: Results) -> dict[str, Any]:
     """What the page shows of the article's network, if the results match this clone's case."""
-    progress("running the article's network with known bugs, to draw how far they stray ...")
     shown = article.article()
     lines = shown.errors()
     panels = shown.panels(found) if article.judged_here(found) else []

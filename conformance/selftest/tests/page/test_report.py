@@ -1,6 +1,7 @@
 """What `make report` writes: a page, a summary and badges; and the JUnit file beside them."""
 
 import io
+import json
 import math
 import re
 import xml.etree.ElementTree as ET
@@ -10,8 +11,8 @@ import pytest
 from rich.console import Console
 
 from conformance.ground.statuses import Status
+from conformance.page import article, verdicts
 from conformance.page import command as report
-from conformance.page import verdicts
 from conformance.page.excerpts import STEPS, Program, programs
 from conformance.record import tables
 from conformance.selftest.tests.page.report_files import command, read
@@ -190,6 +191,33 @@ def test_a_failure_that_is_not_finite_is_not_hidden_by_a_smaller_one(judged: Pat
     assert ">FAIL inf</a>" in report.render(infinite, [])["index.html"]
     [row] = verdicts.rows(found.model_copy(update={"results": [first, second]}))
     assert row.margin == max(first.margin or 0, second.margin or 0) > 0
+
+
+@pytest.mark.parametrize("damage", ["nothing", "missing", "half", "[]", "{}", "one point less"])
+def test_answers_of_known_bugs_are_kept_unless_the_file_is_damaged(
+    damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exact = article.article().exact
+    right, whole = article.answers(exact), article.kept(article.article().case).read_text()
+    made: list[object] = []
+
+    def again(runs: list[object]) -> list[article.Answers]:
+        made.extend(runs)
+        return [*right.values()]
+
+    monkeypatch.setattr(article, "BUILD", tmp_path)
+    monkeypatch.setattr(article, "in_parallel", again)
+    file = article.kept(article.article().case)
+    file.parent.mkdir()
+    lists = json.loads(whole)
+    lists["float32"]["update-lost"].pop()
+    shown = {"nothing": whole, "half": whole[:999], "one point less": json.dumps(lists)}
+    if damage != "missing":
+        file.write_text(shown.get(damage, damage))
+    for _ in range(2):
+        assert repr(article.answers(exact)) == repr(right)
+    assert len(made) == (0 if damage == "nothing" else len(exact))
+    assert file.read_text() == whole
 
 
 def test_odd_names_and_times_are_shown(judged: Path) -> None:
