@@ -184,7 +184,7 @@ def answers(exact: dict[DType, Trace]) -> dict[DType, Answers]:
 
 def kept(case: Case) -> Path:
     """The file of these answers: another one whenever something that they come from changes."""
-    bugs = [known_bugs.text(known_bugs.catalogue()[bug][0]) for bug in BUGS]
+    bugs = [known_bugs.source(known_bugs.catalogue()[bug][0]) for bug in BUGS]
     key = "\n".join([case.sha256, source_sha256(), np.__version__, *bugs])
     return BUILD / "article" / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
 

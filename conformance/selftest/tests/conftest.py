@@ -28,6 +28,7 @@ hypothesis.settings.load_profile("untimed")
 ROOT = Path(__file__).parents[3]
 CASES = ROOT / "conformance" / "suite" / "cases"
 SCRIPTED = Path(__file__).parent / "scripted_port.py"
+LONGEST_ID = 10_000
 # What people read. Left out: what ports and reports are filled in from.
 DOCUMENTS = sorted(
     str(path.relative_to(ROOT))
@@ -41,6 +42,13 @@ DOCUMENTS = sorted(
     for path in ROOT.glob(place)
     if not {"templates", "starters"} & set(path.relative_to(ROOT).parts)
 )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Refuse long ids: each goes to every process that runs tests, and back more than once."""
+    for item in items:
+        if len(item.nodeid) > LONGEST_ID:
+            raise pytest.UsageError(f"{item.nodeid[:200]} ...: give it a short id")
 
 
 def copied(folder: Path, cases: Collection[str], *more: str) -> Path:

@@ -192,7 +192,11 @@ def test_the_good_files_are_good(kind: Kind, tmp_path: Path) -> None:
 
 
 @of_each_kind
-@pytest.mark.parametrize("text", ["[" * 10**5, '{"a":' * 10**5, f"a = {'[' * 10**5}", "9" * 10**6])
+@pytest.mark.parametrize(
+    "text",
+    ["[" * 10**5, '{"a":' * 10**5, f"a = {'[' * 10**5}", "9" * 10**6],
+    ids=["lists", "objects", "lists in TOML", "digits"],
+)
 def test_no_depth_or_length_is_too_much(text: str, kind: Kind, tmp_path: Path) -> None:
     _, name, read, error, _ = kind
     (tmp_path / name).write_text(text)
