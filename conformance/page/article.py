@@ -16,6 +16,7 @@ from conformance.ground.terminal import progress
 from conformance.record.models import Results
 from conformance.suite import known_bugs, traces
 from conformance.suite.compare import Expected, compare, farthest
+from conformance.suite.known_bugs import KnownBug
 from conformance.suite.traces import Trace
 from reference.cases.case import Case, load
 from reference.cases.tables import DType
@@ -161,7 +162,10 @@ def _wrong(trace: Trace, found: Answers) -> Answers:
     return {
         bug: run
         for bug, run in found.items()
-        if any(compare(dict(run)[n], due, trace.dtype).first for n, due in trace.run.expected)
+        if any(
+            compare(got, due, trace.dtype).first
+            for (_, got), (_, due) in zip(run, trace.run.expected, strict=True)
+        )
     }
 
 
@@ -184,14 +188,17 @@ def answers(exact: dict[DType, Trace]) -> dict[DType, Answers]:
 
 def kept(case: Case) -> Path:
     """The file of these answers: another one whenever something that they come from changes."""
-    bugs = [known_bugs.source(known_bugs.catalogue()[bug][0]) for bug in BUGS]
-    key = "\n".join([case.sha256, source_sha256(), np.__version__, *bugs])
+    sources = map(known_bugs.source, _bugs())
+    key = "\n".join([case.sha256, source_sha256(), np.__version__, *sources])
     return BUILD / "article" / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
 
 
+def _bugs() -> list[KnownBug]:
+    return [known_bugs.catalogue()[bug][0] for bug in BUGS]
+
+
 def _computed(trace: Trace) -> Answers:
-    check = trace.run.check
-    return {b: [*known_bugs.answer(known_bugs.catalogue()[b][0], check).items()] for b in BUGS}
+    return {bug.id: [*known_bugs.answer(bug, trace.run.check).items()] for bug in _bugs()}
 
 
 def _from_lists(trace: Trace, lists: dict[str, Any]) -> Answers:

@@ -168,7 +168,6 @@ def test_a_mistake_is_one_sentence(small: Path, old: str, new: str, message: str
         ("x,y,label\n1,2\n", "has 2 columns"),
         ("x,y,label\n", "has no rows"),
         ("", "has no rows"),
-        # The id of a test goes to each process that runs tests and back, so it must be short.
         pytest.param("x,y,label\n" + "1,2,0\n" * 3_000_000, "is larger than 16 MiB", id="large"),
         ("x,y,label\n1,2,7\n", "label that is not a whole number from 0 to 0"),
         ("x,y,label\n1,nan,0\n", "not finite"),
